@@ -1,0 +1,128 @@
+"""From a cohort folder to the lists of cases that the workflows read.
+
+The cohort folder's contract stands in ``rpt_cohort`` too; a parity test holds the two
+together, because the bundle must work without that package.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.data import CacheDataset, Dataset
+
+from scripts.checks import check_inference_cases, check_training_cases, shown
+from scripts.errors import BadInput
+
+FILES = ("image", "label", "organs", "fov")
+CaseList = list[dict[str, Any]]
+
+
+def training_cases(dataset_dir: str, fold: int) -> CaseList:
+    """Return the training cases outside ``fold``; -1 leaves none out."""
+    return [case for case in _read_cases(dataset_dir, "training") if case["fold"] != fold]
+
+
+def validation_cases(dataset_dir: str, fold: int) -> CaseList:
+    """Return the training cases of ``fold``.
+
+    Raises:
+        BadInput: No case is in that fold.
+    """
+    cases = [case for case in _read_cases(dataset_dir, "training") if case["fold"] == fold]
+    if not cases:
+        raise BadInput(
+            f"fold must be one of the folds in datalist.json, got {fold}. Fold 0 is always there."
+        )
+    return cases
+
+
+def testing_cases(dataset_dir: str) -> CaseList:
+    """Return the testing cases.
+
+    Raises:
+        BadInput: There is none.
+    """
+    cases = _read_cases(dataset_dir, "testing")
+    if not cases:
+        raise BadInput("datalist.json must list testing cases to evaluate on, and lists none.")
+    return cases
+
+
+def inference_cases(dataset_dir: str, image: str | None, fold: int | None) -> CaseList:
+    """Return what to predict: one file, one fold's cases, or every case of a cohort.
+
+    Args:
+        dataset_dir: The cohort folder; not looked at if ``image`` is given.
+        image: A NIfTI of SUV, g/mL, or None.
+        fold: With fold-wise weights, the fold that they have not seen; None for all.
+    """
+    if image is not None:
+        return [{"image": str(image)}]
+    if fold is not None:
+        cases = validation_cases(dataset_dir, fold)
+    else:
+        cases = _read_cases(dataset_dir, "training") + _read_cases(dataset_dir, "testing")
+    return [{"image": c["image"], "name": f"{c['patient']}/C{c['cycle']}"} for c in cases]
+
+
+class TrainingDataset(CacheDataset):
+    """A cached dataset of {image, label, …} cases, checked before the first is loaded."""
+
+    def __init__(
+        self, data: Sequence[dict[str, Any]], transform: Callable[..., Any], **options: Any
+    ) -> None:
+        check_training_cases(data)
+        super().__init__(data=data, transform=transform, **options)
+
+
+class InferenceDataset(Dataset):
+    """A dataset of {image, …} cases, checked before the first is predicted.
+
+    Args:
+        data: Cases with ``image``, and ``name`` where they come from a cohort.
+        transform: The preprocessing.
+        trained_tracers: The PET tracers that the weights were trained on.
+        allow_other_tracer: Go on, with a warning, where the tracer is another or unknown.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[dict[str, Any]],
+        transform: Callable[..., Any],
+        trained_tracers: Sequence[str],
+        allow_other_tracer: bool,
+    ) -> None:
+        check_inference_cases(data, trained_tracers, allow_other_tracer)
+        super().__init__(data=data, transform=transform)
+
+
+def file_names(batch: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return what ``MetricsSaver`` puts in front of each case's row."""
+    return [{"filename_or_obj": shown(case["image"].meta["filename_or_obj"])} for case in batch]
+
+
+def _read_cases(dataset_dir: str, part: str) -> CaseList:
+    root = Path(dataset_dir)
+    path = root / "datalist.json"
+    if not path.is_file():
+        raise BadInput(
+            "dataset_dir must be a cohort folder with a datalist.json, and that file is missing. "
+            "Give --dataset_dir COHORT."
+        )
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))[part]
+        return [
+            {
+                **{key: str(root / case[key]) for key in FILES if key in case},
+                "patient": case["patient"],
+                "cycle": case["cycle"],
+                "fold": case.get("fold"),
+            }
+            for case in listed
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"datalist.json must list cases under '{part}' as the cohort folder's schema has it "
+            f"({type(error).__name__}: {error}). `python -m rpt_cohort check` names every fault."
+        ) from error

@@ -1,0 +1,194 @@
+"""See that every file can be used before anything is computed or written."""
+
+import json
+import logging
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from scripts.errors import BadInput
+
+logger = logging.getLogger(__name__)
+
+AFFINE_TOLERANCE_MM = 1e-2
+
+
+def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> None:
+    """See that every case has a sound PET and dose on one grid.
+
+    Raises:
+        BadInput: No case, a file that is missing or broken, SUV or dose that is not
+            finite or is negative, or grids that differ.
+    """
+    if not cases:
+        raise BadInput("There must be at least one training case, and there is none.")
+    for case in cases:
+        for key in ("image", "label"):
+            if key not in case:
+                raise BadInput(
+                    f"Every case must have '{key}', and {_name(case)} has none. "
+                    "Add it to the datalist or leave the case out."
+                )
+        suv = read_suv(case["image"])
+        known = _known(case, suv)
+        _check_dose(case["label"], suv, known)
+        if "organs" in case:
+            _same_grid(case["organs"], _read(case["organs"], "organ labels"), suv, case["image"])
+
+
+def check_inference_cases(
+    cases: Sequence[Mapping[str, Any]], trained_tracers: Sequence[str], allow_other_tracer: bool
+) -> None:
+    """See that every PET is sound and of a tracer that the weights know.
+
+    Raises:
+        BadInput: No case, a broken PET, or another tracer (or none named) without
+            ``allow_other_tracer``.
+    """
+    if not cases:
+        raise BadInput("There must be at least one PET to predict from, and there is none.")
+    for case in cases:
+        read_suv(case["image"])
+        _check_tracer(case["image"], trained_tracers, allow_other_tracer)
+
+
+def read_suv(path: str) -> nib.Nifti1Image:
+    """Read a PET and see that it can be SUV.
+
+    Raises:
+        BadInput: Missing, broken, not 3D, NaN, infinite, negative or empty.
+    """
+    image = _read(path, "SUV")
+    suv = np.asanyarray(image.dataobj)
+    name = shown(path)
+    if not np.isfinite(suv).all():
+        raise BadInput(
+            f"{name} must hold finite SUVs, got NaN or infinity in "
+            f"{int((~np.isfinite(suv)).sum())} voxels. Convert the PET again."
+        )
+    if suv.min() < 0:
+        raise BadInput(
+            f"{name} must hold SUVs of 0 g/mL or more, got {suv.min():.6g} g/mL. Set negative "
+            "voxels to 0 if the reconstruction made them."
+        )
+    if not suv.any():
+        raise BadInput(f"{name} must hold SUVs above 0 g/mL, and is 0 everywhere.")
+    return image
+
+
+def tracer_of(path: str) -> str | None:
+    """Return the tracer that a PET's sidecar names, or None.
+
+    The sidecar is ``NAME.json`` beside ``NAME.nii.gz``, else ``cycle.json`` in its folder.
+
+    Raises:
+        BadInput: The sidecar is not a JSON object.
+    """
+    pet = Path(path)
+    own = pet.with_name(pet.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    for sidecar in (own, pet.with_name("cycle.json")):
+        if sidecar.is_file():
+            try:
+                content = json.loads(sidecar.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise BadInput(f"{shown(sidecar)} must be JSON: {error}.") from error
+            if not isinstance(content, dict):
+                raise BadInput(f"{shown(sidecar)} must be a JSON object.")
+            tracer = content.get("tracer")
+            return tracer if isinstance(tracer, str) and tracer != "unknown" else None
+    return None
+
+
+def shown(path: str | Path) -> str:
+    """Name a file by its last parts; the folders above are nobody's business."""
+    parts = Path(path).parts
+    in_cohort = len(parts) >= 3 and parts[-2].startswith("C") and parts[-2][1:].isdigit()
+    return "/".join(parts[-3:] if in_cohort else parts[-1:])
+
+
+def _check_tracer(path: str, trained: Sequence[str], allow_other: bool) -> None:
+    tracer = tracer_of(path)
+    if tracer in trained:
+        return
+    found = f"its sidecar names {tracer}" if tracer else "no sidecar names its tracer"
+    sentence = (
+        f"{shown(path)} must be a PET of {' or '.join(trained)}, on which the weights were "
+        f"trained, and {found}"
+    )
+    if not allow_other:
+        raise BadInput(
+            f"{sentence}. The dose would be meaningless for another tracer; to go on all the same, "
+            "give --allow_other_tracer True."
+        )
+    logger.warning("%s. Going on as told: DO NOT TRUST THIS DOSE MAP.", sentence)
+
+
+def _check_dose(path: str, suv: nib.Nifti1Image, known: np.ndarray) -> None:
+    image = _read(path, "dose")
+    _same_grid(path, image, suv, "its PET")
+    dose = np.asanyarray(image.dataobj)[known]
+    if not np.isfinite(dose).all():
+        raise BadInput(f"{shown(path)} must be finite where the dose is known, and holds NaN.")
+    if dose.min() < 0 or not dose.any():
+        raise BadInput(
+            f"{shown(path)} must be 0 Gy/GBq or more and not 0 everywhere, got {dose.min():.6g} "
+            f"to {dose.max():.6g} Gy/GBq where the dose is known."
+        )
+
+
+def _known(case: Mapping[str, Any], suv: nib.Nifti1Image) -> np.ndarray:
+    if "fov" not in case:
+        return np.ones(suv.shape, dtype=bool)
+    image = _read(case["fov"], "field of view")
+    _same_grid(case["fov"], image, suv, "its PET")
+    known = np.asanyarray(image.dataobj) > 0
+    if not known.any():
+        raise BadInput(f"{shown(case['fov'])} must be 1 where the dose is known, it is 0 all over.")
+    return known
+
+
+def _same_grid(path: str, image: nib.Nifti1Image, suv: nib.Nifti1Image, other: str) -> None:
+    if image.shape != suv.shape:
+        raise BadInput(
+            f"{shown(path)} must be on the grid of {other}, {suv.shape} voxels, got "
+            f"{image.shape}. Resample it to that grid."
+        )
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(suv.shape) - 1)
+    shift = image.affine - suv.affine
+    shift_mm = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
+    if shift_mm > AFFINE_TOLERANCE_MM:
+        raise BadInput(
+            f"{shown(path)} must have the affine of {other}, and lies up to {shift_mm:.3g} mm off. "
+            "Resample it to that grid."
+        )
+
+
+def _read(path: str, what: str) -> nib.Nifti1Image:
+    name = shown(path)
+    if not Path(path).is_file():
+        raise BadInput(f"{name} must be a NIfTI file of {what}, and there is none. Check the path.")
+    try:
+        image = nib.Nifti1Image.from_filename(path)
+        data = np.asanyarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise BadInput(
+            f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
+        ) from error
+    if data.ndim != 3 or data.dtype.kind not in "biuf":
+        raise BadInput(
+            f"{name} must be one 3D volume of real numbers, got {data.dtype} of shape "
+            f"{data.shape}. Give one volume a file."
+        )
+    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
+        raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
+    return nib.Nifti1Image(data, image.affine)
+
+
+def _name(case: Mapping[str, Any]) -> str:
+    return shown(case["image"]) if "image" in case else "one of them"

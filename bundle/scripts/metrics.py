@@ -1,0 +1,81 @@
+"""Metrics of a predicted dose map where the reference counts; each names its denominator.
+
+Maps are (1, x, y, z) in Gy/GBq; the reference is NaN where it does not count (outside
+the body or the field of view). The paper does not define its NRMSE; ``rpt_eval`` has
+the full set of readings.
+"""
+
+from collections.abc import Callable
+
+import torch
+from monai.metrics import CumulativeIterationMetric
+from monai.metrics.regression import compute_ssim_and_cs
+from torch import Tensor
+from torch.nn import functional as F
+
+SSIM_SIGMA_VOXELS = 1.5
+SSIM_WINDOW_VOXELS = 11
+
+
+def rmse(prediction: Tensor, label: Tensor) -> Tensor:
+    """Root mean squared error, Gy/GBq."""
+    counts = label.isfinite()
+    return (prediction[counts] - label[counts]).square().mean().sqrt()
+
+
+def nrmse_range(prediction: Tensor, label: Tensor) -> Tensor:
+    """RMSE ÷ (maximum − minimum of the reference)."""
+    reference = label[label.isfinite()]
+    return rmse(prediction, label) / (reference.max() - reference.min())
+
+
+def nrmse_euclid(prediction: Tensor, label: Tensor) -> Tensor:
+    """‖prediction − reference‖ ÷ ‖reference‖."""
+    counts = label.isfinite()
+    return (prediction[counts] - label[counts]).norm() / label[counts].norm()
+
+
+def ssim(prediction: Tensor, label: Tensor) -> Tensor:
+    """Mean 3D SSIM of the windows centred where the reference counts.
+
+    Gaussian window of σ 1.5 voxels, 11³; data range = the reference's maximum. Where the
+    reference does not count, and beyond the volume, both maps are 0.
+    """
+    counts = label.isfinite()
+    reference = label.nan_to_num(nan=0.0)
+    margin = [SSIM_WINDOW_VOXELS // 2] * 6
+    per_window, _ = compute_ssim_and_cs(
+        F.pad(prediction * counts, margin)[None],
+        F.pad(reference, margin)[None],
+        spatial_dims=3,
+        kernel_size=[SSIM_WINDOW_VOXELS] * 3,
+        kernel_sigma=[SSIM_SIGMA_VOXELS] * 3,
+        data_range=float(reference.max()),
+    )
+    return per_window[0][counts].mean()
+
+
+class CaseMetric(CumulativeIterationMetric):
+    """Average one of this module's functions over cases.
+
+    Args:
+        function: Of (prediction, label), each (1, x, y, z).
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> Tensor:
+        """Return the metric of each case, (batch, 1)."""
+        values = [self.function(p, label) for p, label in zip(y_pred, y, strict=True)]
+        return torch.stack(values)[:, None]
+
+    def aggregate(self) -> Tensor:
+        """Return the mean over cases."""
+        return torch.as_tensor(self.get_buffer()).mean()
+
+
+def lower_is_better(current: float, best: float) -> bool:
+    """Compare key metrics that are errors; MONAI's start value of −1 counts as none."""
+    return best < 0 or current < best

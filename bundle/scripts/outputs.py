@@ -1,0 +1,152 @@
+"""Write predictions as the cohort folder's contract has them, whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from ignite.engine import Engine, Events
+
+from scripts.checks import shown, tracer_of
+from scripts.errors import BadInput
+from scripts.weights import file_sha256
+
+LIBRARIES = ("monai", "torch", "numpy", "nibabel")
+
+
+class WritePredictions:
+    """Handler of the inference evaluator: dose maps and their JSON into ``output_dir``.
+
+    A cohort gives ``P001/C1/dose.nii.gz`` … and ``prediction.json``; a single PET gives
+    ``dose.nii.gz`` and ``dose.json``. Everything is written beside the folder first and
+    renamed when the last map is there.
+
+    Args:
+        output_dir: A new or empty folder.
+        weights_path: The weights that predicted, for their hash.
+        method: Name of the method in tables.
+        fold: The fold that these weights have not seen, or None.
+        notice: What a reader of the map must know.
+        parameters: What else the result depends on.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        weights_path: str,
+        method: str,
+        fold: int | None,
+        notice: str,
+        parameters: Mapping[str, Any],
+    ) -> None:
+        self.output_dir = Path(output_dir).absolute()
+        self.weights_path = weights_path
+        self.method = method
+        self.fold = fold
+        self.notice = notice
+        self.parameters = dict(parameters)
+        self.partial: Path | None = None
+        self.inputs: dict[str, str] = {}
+        self.tracers: dict[str, str | None] = {}
+        self.names: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to start, every case, end and failure."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.write_maps)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.give_up)
+
+    def start(self, engine: Engine) -> None:
+        """Make the folder to fill.
+
+        Raises:
+            BadInput: ``output_dir`` holds something already.
+        """
+        if self.output_dir.exists() and (
+            not self.output_dir.is_dir() or any(self.output_dir.iterdir())
+        ):
+            raise BadInput(
+                f"output_dir must be new or empty, and '{self.output_dir.name}' is not. Remove it "
+                "or name another."
+            )
+        self.output_dir.parent.mkdir(parents=True, exist_ok=True)
+        name = f".{self.output_dir.name}."
+        self.partial = Path(tempfile.mkdtemp(prefix=name, dir=self.output_dir.parent))
+        self.partial.chmod(0o755)
+
+    def write_maps(self, engine: Engine) -> None:
+        """Write the maps of one iteration, each on its PET's own grid."""
+        assert self.partial is not None
+        for case, output in zip(engine.state.batch, engine.state.output, strict=True):
+            source = str(case["image"].meta["filename_or_obj"])
+            only = engine.state.epoch_length == 1
+            name = case.get("name", "" if only else f"case_{engine.state.iteration:04d}")
+            folder = self.partial / name
+            folder.mkdir(parents=True, exist_ok=True)
+            grid = nib.Nifti1Image.from_filename(source)
+            dose = output["pred"][0].cpu().numpy().astype(np.float32)
+            image = nib.Nifti1Image(dose, grid.affine)
+            image.header.set_xyzt_units("mm", "sec")
+            nib.save(image, folder / "dose.nii.gz")
+            self.names.append(name)
+            self.inputs[shown(source)] = file_sha256(source)
+            self.tracers[name] = tracer_of(source)
+
+    def finish(self, engine: Engine) -> None:
+        """Write the JSON and let the folder appear."""
+        assert self.partial is not None
+        single = self.names == [""]
+        content = self._single_json() if single else self._cohort_json()
+        text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
+        path = self.partial / ("dose.json" if single else "prediction.json")
+        path.write_text(text, encoding="utf-8")
+        if self.output_dir.exists():
+            self.output_dir.rmdir()
+        self.partial.replace(self.output_dir)
+
+    def give_up(self, engine: Engine, error: Exception) -> None:
+        """Leave nothing half-written."""
+        if self.partial is not None:
+            shutil.rmtree(self.partial, ignore_errors=True)
+        raise error
+
+    def _cohort_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": 1,
+            "method": self.method,
+            "weights_sha256": self._weights(),
+            "fold": dict.fromkeys(self.names, self.fold),
+            "provenance": self._provenance(),
+        }
+
+    def _single_json(self) -> dict[str, Any]:
+        return {
+            "quantity": "absorbed dose per administered activity, predicted before therapy",
+            "unit": "Gy/GBq",
+            "notice": self.notice,
+            "method": self.method,
+            "tracer": self.tracers[""],
+            "weights_sha256": self._weights(),
+            "provenance": self._provenance(),
+        }
+
+    def _weights(self) -> dict[str, str]:
+        return {Path(self.weights_path).name: file_sha256(self.weights_path)}
+
+    def _provenance(self) -> dict[str, Any]:
+        metadata = Path(__file__).parents[1] / "configs" / "metadata.json"
+        return {
+            "package": "rpt_dosegan",
+            "version": json.loads(metadata.read_text(encoding="utf-8"))["version"],
+            "command": "inference",
+            "parameters": {**self.parameters, "notice": self.notice},
+            "seed": None,
+            "inputs": self.inputs,
+            "libraries": {name: version(name) for name in LIBRARIES},
+        }

@@ -1,0 +1,43 @@
+"""``python -m rpt_cohort check | describe``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rpt_cohort.checking import find_faults
+from rpt_cohort.command import fail, new_app, run_app, say, stderr
+from rpt_cohort.describing import cohort_table
+from rpt_cohort.reading import read_cohort
+
+app = new_app("The cohort folder of rpt-dosegan: check it, describe it.")
+Folder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort folder.")]
+
+
+@app.command()
+def check(cohort: Folder) -> None:
+    """Name every fault of COHORT; exit status 0 means there is none, 2 that there are."""
+    with stderr.status("checking"):
+        faults = find_faults(cohort)
+    for fault in faults:
+        stderr.print(fault, markup=False)
+    if faults:
+        fail(f"the cohort has {len(faults)} fault{'s' if len(faults) > 1 else ''}, named above.")
+    cases = read_cohort(cohort).cases
+    say(f"sound: {len(cases)} cycles of {len({case.patient for case in cases})} patients")
+
+
+@app.command()
+def describe(cohort: Folder) -> None:
+    """Print the cohort table (Table 1 of Xue et al. 2024) of COHORT, units in its rows."""
+    content = read_cohort(cohort)
+    table = Table(show_header=False)
+    for name, value in cohort_table(content):
+        table.add_row(name, value)
+    Console(highlight=False).print(table, markup=False)
+
+
+if __name__ == "__main__":
+    run_app(app)

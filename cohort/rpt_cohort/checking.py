@@ -1,0 +1,149 @@
+"""Find every fault of a cohort folder, not only the first."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from rpt_cohort.errors import BadInput
+from rpt_cohort.labels import LARGEST
+from rpt_cohort.reading import datalist_faults, json_faults, read_cycle, read_json
+from rpt_cohort.schema import FILES_REQUIRED, Case, CohortInfo, CycleInfo, Datalist
+from rpt_cohort.volumes import Volume, read_volume
+
+TRUTH_REQUIRED = ("truth/dose.nii.gz", "truth/tia.nii.gz")
+STORED_TYPES = {
+    "pet.nii.gz": "float32",
+    "ct.nii.gz": "int16",
+    "organs.nii.gz": "uint8",
+    "lesions.nii.gz": "uint16",
+    "fov.nii.gz": "uint8",
+    "dose.nii.gz": "float32",
+    "truth/dose.nii.gz": "float32",
+    "truth/tia.nii.gz": "float32",
+}
+AFFINE_TOLERANCE_MM = 1e-3
+
+
+def find_faults(root: Path) -> list[str]:
+    """Return every fault of a cohort folder, a sentence each; empty means sound.
+
+    Checks the JSON files against the schema and each other, that every file is there
+    and readable, one grid and one RAS+ affine per case, the stored types, and that the
+    values can be what they claim: finite and not negative, organ ids of the contract,
+    a field of view of zeros and ones that is not empty.
+
+    Args:
+        root: The cohort folder.
+    """
+    if not root.is_dir():
+        return [f"'{root}' must be a cohort folder, and there is none. Check the path."]
+    faults = json_faults(root / "cohort.json", CohortInfo)
+    info = None if faults else read_json(root / "cohort.json", CohortInfo)
+    datalist_broken = json_faults(root / "datalist.json", Datalist)
+    faults += datalist_broken
+    if datalist_broken:
+        return faults
+    datalist = read_json(root / "datalist.json", Datalist)
+    faults += datalist_faults(datalist)
+    cases = datalist.training + datalist.testing
+    if not cases:
+        faults.append("datalist.json must list at least one case, and lists none.")
+    for case in cases:
+        faults += case_faults(root, case, info)
+    return faults
+
+
+def case_faults(root: Path, case: Case, info: CohortInfo | None) -> list[str]:
+    """Return every fault of one case; ``info`` adds the cohort's grid and origin."""
+    folder = root / case.patient / f"C{case.cycle}"
+    if not folder.is_dir():
+        return [f"{case.name} is in datalist.json and must be a folder, and there is none."]
+    faults = _cycle_faults(folder, case)
+    names = [*FILES_REQUIRED]
+    names += ["lesions.nii.gz"] if (folder / "lesions.nii.gz").exists() else []
+    names += TRUTH_REQUIRED if info is not None and info.origin == "virtual" else []
+    volumes: dict[str, Volume] = {}
+    for name in names:
+        try:
+            volumes[name] = read_volume(folder / name, name=f"{case.name}/{name}")
+        except BadInput as error:
+            faults.append(str(error))
+    for name, volume in volumes.items():
+        faults += [f"{case.name}/{name} {fault}" for fault in _value_faults(name, volume)]
+    return faults + [f"{case.name}/{fault}" for fault in _grid_faults(volumes, info)]
+
+
+def _cycle_faults(folder: Path, case: Case) -> list[str]:
+    name = f"{case.name}/cycle.json"
+    faults = json_faults(folder / "cycle.json", CycleInfo, name=name)
+    if faults:
+        return faults
+    cycle = read_cycle(folder)
+    return [
+        f"{name}: {key} must be {getattr(case, key)!r} as in datalist.json, "
+        f"got {getattr(cycle, key)!r}."
+        for key in ("patient", "cycle", "administered_activity_mbq")
+        if getattr(case, key) != getattr(cycle, key)
+    ]
+
+
+def _grid_faults(volumes: dict[str, Volume], info: CohortInfo | None) -> Iterator[str]:
+    if not volumes:
+        return
+    first_name, first = next(iter(volumes.items()))
+    if first.axis_codes != "RAS":
+        yield f"{first_name} must be RAS+, got {first.axis_codes}. Reorient it, then all others."
+    if info is not None and list(first.data.shape) != info.shape:
+        yield (
+            f"{first_name} must have the cohort's shape {info.shape}, got "
+            f"{list(first.data.shape)}. Resample it or correct cohort.json."
+        )
+    if info is not None and not np.allclose(first.spacing_mm, info.spacing_mm, atol=1e-3):
+        yield (
+            f"{first_name} must have the cohort's spacing {info.spacing_mm} mm, got "
+            f"{[round(mm, 4) for mm in first.spacing_mm]} mm."
+        )
+    for name, volume in volumes.items():
+        if volume.data.shape != first.data.shape:
+            yield (
+                f"{name} must be on the grid of {first_name}, {first.data.shape} voxels, got "
+                f"{volume.data.shape}. Resample it to that grid."
+            )
+        elif _largest_shift_mm(first, volume) > AFFINE_TOLERANCE_MM:
+            yield (
+                f"{name} must have the affine of {first_name}, and its corner voxels lie "
+                f"{_largest_shift_mm(first, volume):.3g} mm off. Resample it to that grid."
+            )
+
+
+def _largest_shift_mm(one: Volume, other: Volume) -> float:
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(one.data.shape) - 1)
+    difference = one.affine - other.affine
+    shifts = corners @ difference[:3, :3].T + difference[:3, 3]
+    return float(np.linalg.norm(shifts, axis=1).max())
+
+
+def _value_faults(name: str, volume: Volume) -> Iterator[str]:
+    data = volume.data
+    if data.dtype.name != STORED_TYPES[name]:
+        yield f"must be stored as {STORED_TYPES[name]}, got {data.dtype.name}."
+    if not np.isfinite(data).all():
+        yield f"must be finite, got {int((~np.isfinite(data)).sum())} voxels of NaN or infinity."
+        return
+    if name != "ct.nii.gz" and data.min() < 0:
+        yield f"must not be negative, got a minimum of {data.min():.6g}."
+    yield from _marking_faults(name, data)
+
+
+def _marking_faults(name: str, data: np.ndarray) -> Iterator[str]:
+    if name == "organs.nii.gz" and data.max() > LARGEST:
+        yield f"must hold ids of 0 to {LARGEST}, got {data.max()}."
+    if name == "organs.nii.gz" and not data.any():
+        yield "must mark the body (ids above 0), and is empty."
+    if name == "fov.nii.gz" and data.max() > 1:
+        yield f"must be 0 or 1, got {data.max()}."
+    if name == "fov.nii.gz" and not data.any():
+        yield "must be 1 where the dose is known, and is 0 everywhere."
+    if name in ("pet.nii.gz", "dose.nii.gz") and not data.any():
+        yield "must not be 0 everywhere."

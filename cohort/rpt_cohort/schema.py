@@ -1,0 +1,137 @@
+"""The contract's JSON files as types: ``cohort.json``, ``datalist.json``, ``cycle.json``,
+``prediction.json``.
+
+Bounds marked "plausible" are ours: wide enough for any adult patient, narrow enough
+that a value in the wrong unit (GBq for MBq, m for cm, s for min) is refused.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+FILES_REQUIRED = ("pet.nii.gz", "ct.nii.gz", "organs.nii.gz", "fov.nii.gz", "dose.nii.gz")
+
+Tracer = Literal["68Ga-PSMA-11", "18F-PSMA-1007", "18F-PSMA-11", "18F-DCFPyL", "18F-FDG", "unknown"]
+Therapy = Literal["177Lu-PSMA-I&T", "177Lu-PSMA-617"]
+
+
+def _inside_folder(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in parts[0]:
+        raise ValueError("must be a path below the cohort folder, with '/' and without '..'")
+    return path
+
+
+PatientName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+RelativePath = Annotated[str, AfterValidator(_inside_folder)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CohortInfo(_Strict):
+    """``cohort.json``."""
+
+    schema_version: Literal[1]
+    name: Annotated[str, Field(min_length=1)]
+    origin: Literal["virtual", "clinical"]
+    shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=3, max_length=3)]
+    spacing_mm: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    provenance: dict[str, Any]
+
+
+class Laboratory(_Strict):
+    """One laboratory value with its unit."""
+
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    unit: str
+
+
+class CycleInfo(_Strict):
+    """``cycle.json``: one therapy cycle of one patient.
+
+    Activities are net of residuals; ``pet_time_min`` runs from injection to mid-scan,
+    ``spect_times_h`` from the start of infusion to mid-scan.
+    """
+
+    patient: PatientName
+    cycle: Annotated[int, Field(ge=1)]
+    tracer: Tracer
+    therapy: Therapy
+    # plausible: 1–2,000 MBq of a PET tracer; 100–50,000 MBq of 177Lu
+    pet_activity_mbq: Annotated[float, Field(ge=1, le=2_000)]
+    administered_activity_mbq: Annotated[float, Field(ge=100, le=50_000)]
+    weight_kg: Annotated[float, Field(ge=20, le=400)]  # plausible
+    height_cm: Annotated[float, Field(ge=80, le=250)] | None  # plausible
+    age_y: Annotated[float, Field(ge=0, le=120)] | None  # plausible
+    laboratory: dict[str, Laboratory]
+    pet_time_min: Annotated[float, Field(ge=0, le=600)]  # plausible
+    spect_times_h: Annotated[list[Annotated[float, Field(gt=0, le=1_000)]], Field(min_length=1)]
+    how: dict[str, str]
+    provenance: dict[str, Any]
+
+
+class Case(_Strict):
+    """One entry of the MONAI datalist."""
+
+    image: RelativePath
+    label: RelativePath
+    ct: RelativePath
+    organs: RelativePath
+    fov: RelativePath
+    patient: PatientName
+    cycle: Annotated[int, Field(ge=1)]
+    administered_activity_mbq: Annotated[float, Field(ge=100, le=50_000)]
+    fold: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def name(self) -> str:
+        """The case's folder, ``P001/C1``."""
+        return f"{self.patient}/C{self.cycle}"
+
+
+class Datalist(_Strict):
+    """``datalist.json``; cases under ``testing`` have no fold."""
+
+    training: list[Case]
+    testing: list[Case]
+
+
+class PredictionInfo(_Strict):
+    """``prediction.json``.
+
+    ``weights_sha256`` names every file of weights that was used (empty for a method
+    without weights); ``fold`` says per case which fold's weights predicted it, ``null``
+    where the weights do not belong to a fold of this cohort.
+    """
+
+    schema_version: Literal[1]
+    method: Annotated[str, Field(min_length=1)]
+    weights_sha256: dict[str, Sha256]
+    fold: dict[str, Annotated[int, Field(ge=0)] | None]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort folder whose JSON files have been read and hold."""
+
+    root: Path
+    info: CohortInfo
+    training: tuple[Case, ...]
+    testing: tuple[Case, ...]
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """Training cases, then testing cases."""
+        return self.training + self.testing
+
+    def folder(self, case: Case) -> Path:
+        """Where a case's files are."""
+        return self.root / case.patient / f"C{case.cycle}"

@@ -1,0 +1,99 @@
+"""Read and write one NIfTI volume, checked."""
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float, Shaped
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from rpt_cohort.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A 3D array on a grid.
+
+    Attributes:
+        data: Values, shape (x, y, z), in the type they are stored in.
+        affine: Voxel index → position, mm, RAS+ world of NIfTI.
+    """
+
+    data: Shaped[np.ndarray, "x y z"]
+    affine: Float[np.ndarray, "4 4"]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along each axis, mm."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def axis_codes(self) -> str:
+        """Where the axes point, such as ``RAS``."""
+        return "".join(code or "?" for code in nib.orientations.aff2axcodes(self.affine))
+
+
+def read_volume(path: Path, *, name: str | None = None) -> Volume:
+    """Read a 3D NIfTI file.
+
+    Args:
+        path: A ``.nii`` or ``.nii.gz`` file.
+        name: What an error calls it; the file's own name by default.
+
+    Returns:
+        Its values (scaling applied where the header has one) and affine.
+
+    Raises:
+        BadInput: Missing, not a NIfTI file, truncated, not 3D, or of complex or
+            structured values.
+    """
+    name = name or path.name
+    if not path.is_file():
+        raise BadInput(f"{name} must be a NIfTI file, and there is none. Check the path.")
+    try:
+        image = nib.Nifti1Image.from_filename(path)
+        data = np.asanyarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise BadInput(
+            f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
+        ) from error
+    if data.ndim != 3:
+        raise BadInput(f"{name} must be 3D, got shape {data.shape}. Give one volume a file.")
+    if data.dtype.kind not in "biuf":
+        raise BadInput(f"{name} must hold real numbers, got {data.dtype}.")
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
+    return Volume(np.ascontiguousarray(data), affine)
+
+
+def nifti_bytes(
+    data: Shaped[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"], *, dtype: type[np.generic]
+) -> bytes:
+    """Encode a volume as ``.nii.gz``; the same values give the same bytes.
+
+    Args:
+        data: Values, shape (x, y, z).
+        affine: Voxel index → position, mm, RAS+ world.
+        dtype: Stored type, such as ``np.float32``; integers must hold every value.
+
+    Returns:
+        The file's content.
+
+    Raises:
+        BadInput: A value is lost by an integer ``dtype``.
+    """
+    stored = data.astype(dtype)
+    if np.issubdtype(dtype, np.integer) and not np.array_equal(stored, data):
+        raise BadInput(f"Values must fit {np.dtype(dtype).name}, got {data.min()} to {data.max()}.")
+    image = nib.Nifti1Image(stored, affine)
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_qform(affine, code="scanner")
+    image.set_sform(affine, code="scanner")
+    # mtime: no clock in the file; level 1: noise hardly compresses further.
+    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)

@@ -1,0 +1,84 @@
+"""Write whole or not at all: beside the target first, then rename."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rpt_cohort.errors import BadInput
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """Encode ``content`` as indented UTF-8 JSON; NaN and infinity are refused.
+
+    Raises:
+        ValueError: ``content`` holds a number that JSON cannot carry.
+    """
+    text = json.dumps(content, indent=4, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write several files so that none appears before all are on disk.
+
+    Args:
+        files: Target path → content. Parent folders must exist. A file that is
+            already there is replaced.
+
+    Raises:
+        BadInput: A parent folder is missing, or a target is a folder.
+    """
+    for path in files:
+        if not path.parent.is_dir():
+            raise BadInput(
+                f"The folder of {path.name} must exist, got '{path.parent}'. Create it first."
+            )
+        if path.is_dir():
+            raise BadInput(f"'{path}' must be a file name, got a folder. Name a file inside it.")
+    written: dict[Path, Path] = {}
+    try:
+        for path, content in files.items():
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            written[path] = Path(name)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            Path(name).chmod(0o666 & ~_umask())
+        for path, partial in written.items():
+            partial.replace(path)
+    finally:
+        for partial in written.values():
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill, which becomes ``path`` only if the block ends well.
+
+    Raises:
+        BadInput: ``path`` is there already and is not an empty folder, or its
+            parent is missing.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BadInput(f"'{path}' must be new or empty, and it is not. Remove it or name another.")
+    if not path.absolute().parent.is_dir():
+        raise BadInput(f"The folder above '{path}' must exist, and it does not. Create it first.")
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.absolute().parent))
+    partial.chmod(0o777 & ~_umask())
+    try:
+        yield partial
+        if path.exists():
+            path.rmdir()
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _umask() -> int:
+    # The only way to read the umask is to set it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

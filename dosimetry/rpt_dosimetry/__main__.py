@@ -1,0 +1,91 @@
+"""``python -m rpt_dosimetry``: DICOM in."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rpt_cohort import BadInput, json_bytes, nifti_bytes, write_together
+from rpt_cohort.command import new_app, progress, run_app, say, warn
+
+from rpt_dosimetry.report import report
+from rpt_dosimetry.series import choose_pet, find_series
+from rpt_dosimetry.suv import convert
+
+SUFFIX = ".nii.gz"
+
+app = new_app("From DICOM to what the dose prediction needs: SUV of the diagnostic PET.")
+
+
+@app.callback()
+def commands() -> None:
+    """From DICOM to what the dose prediction needs: SUV of the diagnostic PET."""
+
+
+@app.command()
+def suv(
+    series_dir: Annotated[
+        Path, typer.Argument(help="Folder with the DICOM files of a PET; subfolders are searched.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="SUV volume to write, g/mL, OUT.nii.gz; OUT.json comes beside it."),
+    ] = None,
+    list_series: Annotated[
+        bool, typer.Option("--list", help="List the series of the folder and write nothing.")
+    ] = False,
+    series: Annotated[
+        str | None,
+        typer.Option(
+            help="Series Instance UID, or its unique beginning. Default: the only PET series.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Convert a PET series to body-weight SUV (g/mL) with the story of the conversion.
+
+    Reads Units BQML (Bq/mL, decay-corrected to ADMIN, START or NONE), GML and CM2ML (SUV of
+    any body size) and CNTS (counts with Philips' factors); refuses in one sentence what
+    cannot become SUV. Weight in kg, height in m, dose in Bq and half-life in s are read from
+    the series; the residual in the syringe is not known to DICOM and not subtracted.
+    """
+    if list_series:
+        for one in find_series(series_dir, progress=_progress):
+            typer.echo(str(one))
+        return
+    target, beside = _targets(out)
+    chosen = choose_pet(find_series(series_dir, progress=_progress), series)
+    result = convert(chosen, progress=_progress)
+    told = report(result, series_uid=chosen.uid)
+    volume = result.volume
+    write_together(
+        {
+            target: nifti_bytes(volume.data, volume.affine, dtype=np.float32),
+            beside: json_bytes(told),
+        }
+    )
+    for sentence in result.warnings:
+        warn(sentence)
+    say(
+        f"{target.name}: {told['branch']}; tracer {result.tracer}; "
+        f"SUV {told['suv_min']:.4g} to {told['suv_max']:.4g} g/mL."
+    )
+
+
+def _targets(out: Path | None) -> tuple[Path, Path]:
+    if out is None:
+        raise BadInput(f"OUT must be named, a file that ends in {SUFFIX}. --list needs none.")
+    if not out.name.endswith(SUFFIX) or out.name == SUFFIX:
+        raise BadInput(f"OUT must end in {SUFFIX}, got '{out.name}'.")
+    if not out.parent.is_dir():
+        raise BadInput(f"The folder of {out.name} must exist, got '{out.parent}'. Create it first.")
+    return out, out.with_name(out.name.removesuffix(SUFFIX) + ".json")
+
+
+def _progress(paths: Sequence[Path], description: str) -> Iterable[Path]:
+    return progress(paths, description)
+
+
+if __name__ == "__main__":
+    run_app(app)

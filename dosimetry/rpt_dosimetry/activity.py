@@ -1,0 +1,167 @@
+"""From a concentration in Bq/mL to body-weight SUV: the injected activity and its decay."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.attributes import (
+    CORRECTED_IMAGE,
+    DECAY_CORRECTION,
+    DOSE,
+    HALF_LIFE,
+    START_DATETIME,
+    START_TIME,
+)
+from rpt_dosimetry.decay import decayed_activity_bq
+from rpt_dosimetry.nuclides import check_half_life
+from rpt_dosimetry.scan_times import reference_of_none, reference_of_start
+from rpt_dosimetry.tags import Tags, missing
+
+LARGEST_HALF_LIVES = 10.0
+"""Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
+
+_SMALLEST_DOSE_BQ = 1e5  # below it the value is taken as MBq
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was injected.
+
+    Attributes:
+        activity_bq: Injected activity, Bq.
+        moment: When, if told.
+        coded_nuclide: The nuclide that the series names, if any.
+        fault: Why ``moment`` could not be read, a sentence; empty where it could or where
+            no tag tells it.
+    """
+
+    activity_bq: float
+    moment: datetime | None
+    coded_nuclide: str | None
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class ActivityAtReference:
+    """The activity that the voxel values refer to.
+
+    Attributes:
+        decay_branch: Decay Correction, and where the reference time came from.
+        activity_bq: Injected activity decayed to the reference time, Bq, one a slice.
+        elapsed_s: Injection to reference time, s, one a slice; all 0 for ADMIN.
+    """
+
+    decay_branch: str
+    activity_bq: list[float]
+    elapsed_s: list[float]
+
+
+def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
+    """Read the injected activity; DICOM gives it with no syringe residual subtracted.
+
+    Args:
+        tags: The series.
+        warnings: Takes the sentence that the unit was guessed.
+
+    Returns:
+        Injected activity, Bq.
+
+    Raises:
+        BadInput: Missing, or not above 0.
+    """
+    dose = tags.number(DOSE)
+    if dose is None:
+        raise missing(DOSE, "to normalise")
+    if dose <= 0:
+        raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
+    if dose < _SMALLEST_DOSE_BQ:
+        warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
+        return dose * 1e6
+    return dose
+
+
+def half_life_s(tags: Tags) -> float | None:
+    """Read the half-life, s.
+
+    Raises:
+        BadInput: It is there and not above 0 s.
+    """
+    value_s = tags.number(HALF_LIFE)
+    if value_s is not None and value_s <= 0:
+        raise BadInput(f"{HALF_LIFE} must be above 0 s, got {value_s:g} s. Correct the header.")
+    return value_s
+
+
+def activity_at_reference(
+    tags: Tags, injection: Injection, warnings: list[str]
+) -> ActivityAtReference:
+    """Decay the injected activity to the time that the voxel values refer to.
+
+    Args:
+        tags: The series.
+        injection: What was injected, and when.
+        warnings: Takes what the user should know.
+
+    Returns:
+        The activity, and the branch of the rule that was taken.
+
+    Raises:
+        BadInput: Decay Correction is missing or unknown, a time or the half-life that it
+            needs is missing, or the half-life or the elapsed time cannot be right.
+    """
+    correction = tags.text(DECAY_CORRECTION).upper()
+    if not correction:
+        raise missing(DECAY_CORRECTION, "to know what the values were corrected to")
+    if correction not in ("ADMIN", "START", "NONE"):
+        raise BadInput(f"{DECAY_CORRECTION} must be ADMIN, START or NONE, and it is none of them.")
+    _compare_with_corrected_image(tags, correction, warnings)
+    if correction == "ADMIN":
+        count = len(tags)
+        return ActivityAtReference("ADMIN", [injection.activity_bq] * count, [0.0] * count)
+    life_s = _need_half_life_s(tags, injection.coded_nuclide)
+    if injection.fault:
+        raise BadInput(injection.fault)
+    if injection.moment is None:
+        raise missing(START_DATETIME, f"(or {START_TIME}) with {DECAY_CORRECTION} {correction}")
+    find = reference_of_start if correction == "START" else reference_of_none
+    reference = find(tags, life_s)
+    elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
+    _check_elapsed(elapsed_s, life_s)
+    return ActivityAtReference(
+        f"{correction}: {reference.branch}",
+        [
+            decayed_activity_bq(
+                activity_bq=injection.activity_bq, elapsed_s=one_s, half_life_s=life_s
+            )
+            for one_s in elapsed_s
+        ],
+        elapsed_s,
+    )
+
+
+def _need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
+    life_s = half_life_s(tags)
+    if life_s is None:
+        raise missing(HALF_LIFE, "to correct for decay")
+    fault = check_half_life(half_life_s=life_s, coded=coded_nuclide).fault
+    if fault:
+        raise BadInput(f"{HALF_LIFE} must be that of the nuclide in seconds, {fault}")
+    return life_s
+
+
+def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
+    worst_s = max(elapsed_s, key=abs)
+    if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
+        raise BadInput(
+            f"The reference time must be within {LARGEST_HALF_LIVES:g} half-lives of the "
+            f"injection, and it is {worst_s / 3600.0:.1f} h away at a half-life of "
+            f"{life_s / 3600.0:.2f} h. Check {START_DATETIME}, {START_TIME} and the dates."
+        )
+
+
+def _compare_with_corrected_image(tags: Tags, correction: str, warnings: list[str]) -> None:
+    decayed = "DECY" in tags.text(CORRECTED_IMAGE).split("\\")
+    if decayed == (correction == "NONE"):
+        told = "names DECY" if decayed else "lacks DECY"
+        warnings.append(f"{CORRECTED_IMAGE} {told} and {DECAY_CORRECTION} is {correction}.")

@@ -1,0 +1,113 @@
+"""Decode the pixels of one slice."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import UID
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.attributes import BITS_STORED, PADDING, PADDING_LIMIT, SAMPLES_PER_PIXEL, Tag
+from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.tags import components
+
+
+def stored_values(dataset: Any, *, name: str) -> Shaped[np.ndarray, "row column"]:
+    """Decode the stored values of a slice.
+
+    Args:
+        dataset: A pydicom dataset with its pixels.
+        name: What an error calls the slice, such as ``slice 3 of 47``.
+
+    Returns:
+        Integers as stored, before the rescale slope.
+
+    Raises:
+        BadInput: No pixels, no decoder for their compression, truncated or damaged
+            pixels, colour, or values beyond Bits Stored.
+    """
+    if "PixelData" not in dataset:
+        raise BadInput(f"Pixel Data (7FE0,0010) must be there, and {name} has none.")
+    if components(dataset, SAMPLES_PER_PIXEL) != ["1"]:
+        raise BadInput(f"{SAMPLES_PER_PIXEL} must be 1, a grey image; {name} is not one.")
+    _need_decoder(dataset, name)
+    try:
+        with quiet():
+            values = np.asarray(pixel_array(dataset))
+    except DICOM_ERRORS as error:
+        raise BadInput(
+            f"Pixel Data (7FE0,0010) must be whole, and that of {name} is truncated or damaged. "
+            "Copy or export the series anew."
+        ) from error
+    if values.ndim != 2:
+        raise BadInput(f"A slice must be 2D, got {values.ndim}D in {name}. Export one a file.")
+    _check_range(values, dataset, name)
+    return values
+
+
+def rescaled(
+    stored: Shaped[np.ndarray, "row column"],
+    dataset: Any,
+    *,
+    slope: float,
+    intercept: float,
+) -> Float[np.ndarray, "row column"]:
+    """Apply the slice's rescale slope and intercept; padding becomes 0.
+
+    Args:
+        stored: Stored values.
+        dataset: The slice's header, asked for the padding value.
+        slope: Rescale Slope, in the series' units per stored value.
+        intercept: Rescale Intercept, in the series' units.
+
+    Returns:
+        Values in the series' units.
+    """
+    values = stored.astype(np.float64) * slope + intercept
+    bounds = [value for tag in (PADDING, PADDING_LIMIT) for value in _padding(dataset, tag)]
+    if bounds:  # padding stands for "no measurement here", outside the field of view
+        values[(stored >= min(bounds)) & (stored <= max(bounds))] = 0.0
+    return values
+
+
+def _need_decoder(dataset: Any, name: str) -> None:
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    if not syntax:
+        raise BadInput(f"Transfer Syntax UID (0002,0010) must be there, and {name} has none.")
+    if not syntax.is_private and syntax.is_transfer_syntax and not syntax.is_compressed:
+        return
+    try:
+        missing = not get_decoder(syntax).is_available
+    except NotImplementedError:
+        missing = True
+    if missing:
+        title = syntax.name if syntax.name != str(syntax) else str(syntax)[:64]
+        raise BadInput(
+            f"The pixels must be in a compression that can be decoded here, got {title}. Export "
+            "the series uncompressed."
+        )
+
+
+def _padding(dataset: Any, tag: Tag) -> list[int]:
+    element = dataset.get((tag.group, tag.element))
+    if element is None or element.value in (None, "", b""):
+        return []
+    value = element.value
+    if isinstance(value, bytes):  # implicit VR does not tell US from SS
+        value = int.from_bytes(value[:2], "little")
+    if not isinstance(value, int):
+        raise BadInput(f"{tag} must be one whole number, and it is not.")
+    signed = dataset.get("PixelRepresentation", 0) == 1
+    return [value - 65536 if signed and value > 32767 else value]
+
+
+def _check_range(values: Shaped[np.ndarray, "row column"], dataset: Any, name: str) -> None:
+    bits = int("".join(components(dataset, BITS_STORED)) or 0)
+    signed = values.dtype.kind == "i"
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    if values.dtype.kind not in "iu" or values.min() < low or values.max() > high:
+        raise BadInput(
+            f"Pixel values must be integers within {BITS_STORED}, {bits} bits, and those of "
+            f"{name} are not."
+        )

@@ -1,0 +1,87 @@
+"""The JSON beside a SUV volume."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from rpt_cohort import provenance
+
+from rpt_dosimetry.suv import Suv
+
+_LIBRARIES = (
+    "rpt-cohort",
+    "pydicom",
+    "numpy",
+    "nibabel",
+    "pylibjpeg",
+    "pylibjpeg-libjpeg",
+    "pylibjpeg-openjpeg",
+)
+
+
+def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]:
+    """Tell how a SUV volume was made, for ``OUT.json``.
+
+    Times are differences only, slices go by their number and hash, and the series by the
+    hash of its UID: file names, UIDs and dates can tell who the patient is.
+
+    Args:
+        suv: The conversion.
+        series_uid: Series Instance UID of the source.
+        command: The command that made it.
+
+    Returns:
+        A JSON-ready mapping. A quantity that differs between slices is a list in the
+        order of the slices along ``slice_axis``; one that nothing tells is ``None``.
+    """
+    factor, injection = suv.factor, suv.injection
+    at = factor.at_reference
+    data = suv.volume.data
+    return {
+        "quantity": "SUV, body weight, g/mL",
+        "tracer": suv.tracer,
+        "nuclide": suv.nuclide,
+        "branch": f"{factor.units_branch}, {at.decay_branch}" if at else factor.units_branch,
+        "units_branch": factor.units_branch,
+        "decay_branch": at.decay_branch if at else None,
+        "suv_factor": _one_or_list(factor.factor),
+        "suv_factor_unit": factor.factor_unit,
+        "weight_kg": suv.patient.weight_kg,
+        "height_cm": suv.patient.height_cm,
+        "sex": suv.patient.sex,
+        "half_life_s": suv.half_life_s,
+        "injected_activity_mbq": injection.activity_bq / 1e6,
+        "activity_at_reference_mbq": (
+            _one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
+        ),
+        "injection_to_reference_s": _one_or_list(at.elapsed_s) if at else None,
+        "injection_to_scan_start_s": suv.scan_start_s,
+        "pet_time_min": None if suv.mid_scan_s is None else suv.mid_scan_s / 60.0,
+        "suv_min": float(data.min()),
+        "suv_max": float(data.max()),
+        "voxels_below_0": int((data < 0).sum()),
+        "shape": list(data.shape),
+        "spacing_mm": list(suv.volume.spacing_mm),
+        "slice_axis": suv.slice_axis,
+        "warnings": suv.warnings,
+        "tags_used": suv.tags_used,
+        "provenance": _provenance(suv, series_uid, command),
+    }
+
+
+def _provenance(suv: Suv, series_uid: str, command: str) -> Mapping[str, Any]:
+    block = provenance(
+        package="rpt-dosimetry",
+        command=command,
+        parameters={"series_uid_sha256": sha256(series_uid.encode()).hexdigest()},
+        libraries=_LIBRARIES,
+    )
+    # File names of an export often hold the patient's name; a slice's number does not.
+    block["inputs"] = {
+        f"slice {index + 1}": digest for index, digest in enumerate(suv.slice_sha256)
+    }
+    return block
+
+
+def _one_or_list(values: list[float]) -> float | list[float]:
+    return values[0] if min(values) == max(values) else values

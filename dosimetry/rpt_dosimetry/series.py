@@ -1,0 +1,183 @@
+"""Find the series in a folder and choose the PET."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.attributes import MODALITY, SERIES_UID, SOP_CLASS, UNITS
+from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, read_header
+from rpt_dosimetry.tags import components
+
+Progress = Callable[[Sequence[Path], str], Iterable[Path]]
+
+DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
+PET_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
+ENHANCED_PET_STORAGE = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
+
+
+def no_progress(paths: Sequence[Path], description: str) -> Iterable[Path]:
+    """Yield ``paths`` without telling anybody."""
+    return paths
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """One file and its header; the header holds no attribute that names the patient."""
+
+    path: Path
+    header: Any
+
+
+@dataclass(frozen=True)
+class Series:
+    """The files of one series.
+
+    Attributes:
+        uid: Series Instance UID, digits and dots only.
+        modality: Such as ``PT``.
+        sop_classes: The SOP Class UIDs met, sorted.
+        units: Units (0054,1001) of the first file.
+        files: Its files, in the order of their paths.
+    """
+
+    uid: str
+    modality: str
+    sop_classes: tuple[str, ...]
+    units: str
+    files: tuple[DicomFile, ...]
+
+    @property
+    def is_pet(self) -> bool:
+        """Whether it is PET by its modality and not a screenshot or raw data."""
+        known = {PET_STORAGE, *ENHANCED_PET_STORAGE}
+        return self.modality == "PT" and bool(known & set(self.sop_classes))
+
+    def __str__(self) -> str:
+        """UID, modality, number of files and units, for a listing."""
+        units = f", {self.units}" if self.units else ""
+        return f"{self.uid}: {self.modality or 'no modality'}, {len(self.files)} files{units}"
+
+
+def find_series(folder: Path, *, progress: Progress = no_progress) -> list[Series]:
+    """Read the header of every DICOM file below a folder and sort them into series.
+
+    Files of other kinds are passed over, and so is a DICOMDIR.
+
+    Args:
+        folder: The folder; its subfolders are searched too.
+        progress: Wraps the list of files, to show how far the reading is.
+
+    Returns:
+        The series, those of PET first, then by UID.
+
+    Raises:
+        BadInput: No such folder, no DICOM file in it, or a damaged DICOM file.
+    """
+    if not folder.is_dir():
+        raise BadInput("The path must be a folder of DICOM files, and there is none. Check it.")
+    files_of: dict[str, list[DicomFile]] = {}
+    damaged = 0
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in progress(paths, "Reading headers"):
+        try:
+            if not is_dicom(path):
+                continue
+            header = read_header(path)
+            uid = "".join(components(header, SERIES_UID))
+            if not uid and header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY_STORAGE:
+                continue
+        except DICOM_ERRORS:
+            damaged += 1
+            continue
+        if uid:
+            files_of.setdefault(uid, []).append(DicomFile(path, header))
+        else:
+            damaged += 1
+    if damaged:
+        raise BadInput(
+            f"Every DICOM file must be whole, and {damaged} of {len(paths)} files cannot be read. "
+            "Copy or export the series anew."
+        )
+    if not files_of:
+        raise BadInput(
+            f"The folder must hold DICOM images, and none of its {len(paths)} files is one. "
+            "Check the path; old files without DICOM's preamble are not read."
+        )
+    series = [_series(uid, files) for uid, files in files_of.items()]
+    return sorted(series, key=lambda one: (not one.is_pet, one.uid))
+
+
+def choose_pet(series: Sequence[Series], wanted: str | None) -> Series:
+    """Choose the PET series to convert.
+
+    Args:
+        series: What the folder holds.
+        wanted: A Series Instance UID or the unique beginning of one; ``None`` takes the
+            only PET series.
+
+    Returns:
+        The chosen series, of single-frame PET images.
+
+    Raises:
+        BadInput: None or several fit, or the one that fits is no PET that can be read.
+    """
+    if wanted is not None:
+        fitting = [one for one in series if wanted and one.uid.startswith(wanted)]
+        fitting = [one for one in fitting if one.uid == wanted] or fitting
+        if len(fitting) != 1:
+            raise BadInput(
+                "The series must be named by the unique beginning of its UID, and "
+                f"{len(fitting)} of {len(series)} series fit. See --list."
+            )
+        return _single_frame_pet(fitting[0])
+    fitting = [one for one in series if one.is_pet]
+    if len(fitting) > 1:
+        told = "; ".join(str(one) for one in fitting[:4]) + ("; …" if len(fitting) > 4 else "")
+        raise BadInput(
+            f"One PET series must be chosen with --series, and the folder holds {len(fitting)}: "
+            f"{told}."
+        )
+    if not fitting:
+        told = ", ".join(sorted({one.modality or "no modality" for one in series}))
+        raise BadInput(
+            f"The folder must hold a PET series, {MODALITY} PT with PET images, got {told}. "
+            "Name the folder of the PET."
+        )
+    return _single_frame_pet(fitting[0])
+
+
+def _single_frame_pet(series: Series) -> Series:
+    if series.modality != "PT":
+        raise BadInput(f"{MODALITY} must be PT, got {series.modality or 'none'}.")
+    if set(ENHANCED_PET_STORAGE) & set(series.sop_classes):
+        raise BadInput(
+            "The series must be of single-frame PET images, and it is Enhanced PET (several "
+            "frames in one file). Export it as classic PET, one slice a file."
+        )
+    if series.sop_classes != (PET_STORAGE,):
+        raise BadInput(
+            f"{SOP_CLASS} must be that of PET images in every file, and it is not. Screenshots "
+            "and raw data have no SUV."
+        )
+    return series
+
+
+def _series(uid: str, files: list[DicomFile]) -> Series:
+    first = files[0].header
+    classes = {"".join(components(file.header, SOP_CLASS)) for file in files}
+    return Series(
+        uid=re.sub(r"[^0-9.]", "?", uid)[:64],
+        modality=_code(components(first, MODALITY)),
+        sop_classes=tuple(sorted(classes)),
+        units=_code(components(first, UNITS)),
+        files=tuple(files),
+    )
+
+
+def _code(values: list[str]) -> str:
+    """Reduce a code string to the letters that DICOM allows, at most 16."""
+    return re.sub(r"[^A-Z0-9_ ]", "?", "".join(values))[:16]

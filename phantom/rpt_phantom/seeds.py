@@ -1,0 +1,48 @@
+"""One independent random generator per patient, cycle and purpose.
+
+What one purpose draws never shifts what another draws, and a patient's data depend on
+(seed, patient) alone, not on how many patients there are or in which process they are made.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from rpt_cohort import BadInput
+
+
+class Purpose(IntEnum):
+    """What a generator is for. The values are part of what a seed means: only append."""
+
+    PERSON = 0
+    ANATOMY = 1
+    UPTAKE = 2
+    LESIONS = 3
+    SHARED_FIELD = 4
+    PET_FIELD = 5
+    DOSE_FIELD = 6
+    PET_IMAGE = 7
+    DOSE_IMAGE = 8
+    CT_IMAGE = 9
+    RECORD = 10
+
+
+def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> np.random.Generator:
+    """Return the generator of one purpose.
+
+    Args:
+        seed: The cohort's seed, 0 or above.
+        patient: Number of the patient, from 1.
+        purpose: What is drawn.
+        cycle: Number of the cycle, from 1; 0 for what a patient keeps over all cycles.
+
+    Returns:
+        A generator in its first state: called twice, it gives the same numbers twice.
+
+    Raises:
+        BadInput: ``seed`` is below 0, or ``patient`` below 1.
+    """
+    if seed < 0:
+        raise BadInput(f"seed must be 0 or above, got {seed}.")
+    if patient < 1 or cycle < 0:
+        raise BadInput(f"patient and cycle count from 1, got patient {patient}, cycle {cycle}.")
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(patient, cycle, purpose)))

@@ -1,0 +1,52 @@
+"""Virtual patients that several modules look at; made once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from rpt_cohort.labels import KIDNEY_LEFT, KIDNEY_RIGHT, LIVER, SPLEEN
+from rpt_phantom import VirtualCycle, virtual_cycle
+
+ORGANS = {"kidney": (KIDNEY_RIGHT, KIDNEY_LEFT), "liver": (LIVER,), "spleen": (SPLEEN,)}
+
+
+@dataclass(frozen=True)
+class OrganImage:
+    """One organ of one cycle, inside the field of view and without lesions."""
+
+    volume_ml: float
+    centre_x_mm: float
+    pet_suv: float
+    dose_gy_per_gbq: float
+    true_dose_gy_per_gbq: float
+    correlation: float
+
+
+def look_at(made: VirtualCycle, labels: tuple[int, ...]) -> OrganImage:
+    here = np.isin(made.organs, labels) & (made.fov > 0) & (made.lesions == 0)
+    pet, dose = made.pet_suv[here], made.dose_gy_per_gbq[here]
+    x, _, _ = made.grid.axes_mm()
+    return OrganImage(
+        volume_ml=float(np.isin(made.organs, labels).sum() * made.grid.voxel_ml),
+        centre_x_mm=float(np.broadcast_to(x, here.shape)[here].mean()),
+        pet_suv=float(pet.mean()),
+        dose_gy_per_gbq=float(dose.mean()),
+        true_dose_gy_per_gbq=float(made.true_dose_gy_per_gbq[here].mean()),
+        correlation=float(np.corrcoef(pet, dose)[0, 1]),
+    )
+
+
+@pytest.fixture(scope="session")
+def organ_images() -> dict[str, list[OrganImage]]:
+    """Organ → its images in the first cycle of 20 patients."""
+    seen: dict[str, list[OrganImage]] = {name: [] for name in ORGANS}
+    for patient in range(1, 21):
+        made = virtual_cycle(seed=11, patient=patient)
+        for name, labels in ORGANS.items():
+            seen[name].append(look_at(made, labels))
+    return seen
+
+
+@pytest.fixture(scope="session")
+def one_cycle() -> VirtualCycle:
+    return virtual_cycle(seed=3, patient=2)
