@@ -147,7 +147,7 @@ def _known(case: Mapping[str, Any], suv: nib.Nifti1Image) -> np.ndarray:
         return np.ones(suv.shape, dtype=bool)
     image = _read(case["fov"], "field of view")
     _same_grid(case["fov"], image, suv, "its PET")
-    known = np.asanyarray(image.dataobj) > 0
+    known: np.ndarray = np.asanyarray(image.dataobj) > 0
     if not known.any():
         raise BadInput(f"{shown(case['fov'])} must be 1 where the dose is known, it is 0 all over.")
     return known

@@ -15,9 +15,7 @@ def bad_input_behind(error: BaseException | None) -> BadInput | None:
     return error
 
 
-def _say_last(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
+def _say_last(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     _previous_hook(kind, error, trace)
     cause = bad_input_behind(error)
     if cause is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from monai.metrics import CumulativeIterationMetric
 from monai.metrics.regression import compute_ssim_and_cs
+from monai.transforms import generate_spatial_bounding_box
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,7 +33,9 @@ def nrmse_range(prediction: Tensor, label: Tensor) -> Tensor:
 def nrmse_euclid(prediction: Tensor, label: Tensor) -> Tensor:
     """‖prediction − reference‖ ÷ ‖reference‖."""
     counts = label.isfinite()
-    return (prediction[counts] - label[counts]).norm() / label[counts].norm()
+    norm = torch.linalg.vector_norm
+    distance: Tensor = norm(prediction[counts] - label[counts]) / norm(label[counts])
+    return distance
 
 
 def ssim(prediction: Tensor, label: Tensor) -> Tensor:
@@ -41,6 +44,10 @@ def ssim(prediction: Tensor, label: Tensor) -> Tensor:
     Gaussian window of σ 1.5 voxels, 11³; data range = the reference's maximum. Where the
     reference does not count, and beyond the volume, both maps are 0.
     """
+    # Windows elsewhere do not count: look at the box that holds those that do.
+    box = generate_spatial_bounding_box(label.isfinite())
+    x, y, z = (slice(int(start), int(end)) for start, end in zip(*box, strict=True))
+    prediction, label = prediction[:, x, y, z], label[:, x, y, z]
     counts = label.isfinite()
     reference = label.nan_to_num(nan=0.0)
     margin = [SSIM_WINDOW_VOXELS // 2] * 6
@@ -52,7 +59,8 @@ def ssim(prediction: Tensor, label: Tensor) -> Tensor:
         kernel_sigma=[SSIM_SIGMA_VOXELS] * 3,
         data_range=float(reference.max()),
     )
-    return per_window[0][counts].mean()
+    mean: Tensor = per_window[0][counts].mean()
+    return mean
 
 
 class CaseMetric(CumulativeIterationMetric):

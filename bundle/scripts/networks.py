@@ -34,6 +34,10 @@ class DoseGenerator(nn.Module):
         max_log_factor: Bound of abs(f); 5 lets the factor span 1/148 to 148.
     """
 
+    kernel_x: Tensor
+    kernel_y: Tensor
+    kernel_z: Tensor
+
     def __init__(
         self,
         channels: Sequence[int],
@@ -55,8 +59,8 @@ class DoseGenerator(nn.Module):
             norm="",  # trap: instance norm would erase the absolute scale of the SUV
         )
         self.head = nn.Conv3d(channels[0], 1, kernel_size=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
         self.dose_per_suv = float(dose_per_suv)
         self.suv_scale = float(suv_scale)
         self.max_log_factor = float(max_log_factor)

@@ -14,6 +14,8 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from scripts.distributed import unwrapped
+
 CONTENT, ADVERSARIAL, DISCRIMINATOR = "content", "adversarial", "discriminator"
 
 
@@ -89,9 +91,10 @@ class DoseGANTrainer(SupervisedTrainer):
         content = self.loss_function(prediction, label, mask)
         if not self._is_adversarial:
             return {CONTENT: content.detach(), Keys.LOSS: content}
-        self.discriminator.requires_grad_(False)
-        logits = self.discriminator(suv, prediction * mask)
-        self.discriminator.requires_grad_(True)
+        judge = unwrapped(self.discriminator)  # no gradient of its own to keep in step
+        judge.requires_grad_(False)
+        logits = judge(suv, prediction * mask)
+        judge.requires_grad_(True)
         adversarial = self.adversarial_loss(logits, target_is_real=True, for_discriminator=False)
         return {
             CONTENT: content.detach(),
@@ -112,7 +115,7 @@ class DoseGANTrainer(SupervisedTrainer):
             self.scaler.scale(loss).backward()
             self.scaler.step(optimizer)
         else:
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from scripts.checks import shown
+from scripts.distributed import unwrapped
 from scripts.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,9 @@ class Checkpoint:
 
 
 def save_whole(content: Any, path: Path) -> None:
-    """Write with ``torch.save`` beside ``path``, then rename."""
+    """Write with ``torch.save`` beside ``path``, then rename; of many processes, the first."""
+    if idist.get_rank() > 0:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     torch.save(content, partial)
@@ -209,11 +212,6 @@ def load_tensors(path: str, fix: str) -> Any:
         raise BadInput(
             f"{shown(path)} must load with weights_only=True, and does not. {fix}"
         ) from error
-
-
-def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network inside ``DistributedDataParallel``, or the network itself."""
-    return network.module if isinstance(network, DistributedDataParallel) else network
 
 
 def _stateful(thing: Any) -> Any:

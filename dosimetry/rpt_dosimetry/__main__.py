@@ -68,7 +68,7 @@ def suv(
     for sentence in result.warnings:
         warn(sentence)
     say(
-        f"{target.name}: {told['branch']}; tracer {result.tracer}; "
+        f"{target.name}: {told['branch']}; tracer {told['tracer']}; "
         f"SUV {told['suv_min']:.4g} to {told['suv_max']:.4g} g/mL."
     )
 

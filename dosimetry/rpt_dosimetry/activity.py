@@ -21,6 +21,8 @@ from rpt_dosimetry.tags import Tags, missing
 LARGEST_HALF_LIVES = 10.0
 """Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
 
+_LARGEST_SPREAD_S = 60.0
+_LONG_HALF_LIFE_S = 12 * 3600.0
 _SMALLEST_DOSE_BQ = 1e5  # below it the value is taken as MBq
 
 
@@ -119,6 +121,12 @@ def activity_at_reference(
     if correction == "ADMIN":
         count = len(tags)
         return ActivityAtReference("ADMIN", [injection.activity_bq] * count, [0.0] * count)
+    return _decayed(tags, injection, correction, warnings)
+
+
+def _decayed(
+    tags: Tags, injection: Injection, correction: str, warnings: list[str]
+) -> ActivityAtReference:
     life_s = _need_half_life_s(tags, injection.coded_nuclide)
     if injection.fault:
         raise BadInput(injection.fault)
@@ -128,16 +136,13 @@ def activity_at_reference(
     reference = find(tags, life_s)
     elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
     _check_elapsed(elapsed_s, life_s)
-    return ActivityAtReference(
-        f"{correction}: {reference.branch}",
-        [
-            decayed_activity_bq(
-                activity_bq=injection.activity_bq, elapsed_s=one_s, half_life_s=life_s
-            )
-            for one_s in elapsed_s
-        ],
-        elapsed_s,
-    )
+    _warn_of_times(tags, elapsed_s, life_s, correction, warnings)
+    injected_bq = injection.activity_bq
+    left_bq = [
+        decayed_activity_bq(activity_bq=injected_bq, elapsed_s=one_s, half_life_s=life_s)
+        for one_s in elapsed_s
+    ]
+    return ActivityAtReference(f"{correction}: {reference.branch}", left_bq, elapsed_s)
 
 
 def _need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
@@ -157,6 +162,21 @@ def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
             f"The reference time must be within {LARGEST_HALF_LIVES:g} half-lives of the "
             f"injection, and it is {worst_s / 3600.0:.1f} h away at a half-life of "
             f"{life_s / 3600.0:.2f} h. Check {START_DATETIME}, {START_TIME} and the dates."
+        )
+
+
+def _warn_of_times(
+    tags: Tags, elapsed_s: list[float], life_s: float, correction: str, warnings: list[str]
+) -> None:
+    spread_s = max(elapsed_s) - min(elapsed_s)
+    if correction == "START" and spread_s > _LARGEST_SPREAD_S:
+        warnings.append(
+            f"The reference times of the slices differ by {spread_s:.0f} s, and a series has one."
+        )
+    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
+        warnings.append(
+            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
+            "day cannot be told from one on the day of the scan."
         )
 
 

@@ -61,6 +61,11 @@ START_DATETIME = Tag(
     "Radiopharmaceutical Start DateTime", 0x0018, 0x1078, in_radiopharmaceutical=True
 )
 RADIOPHARMACEUTICAL = Tag("Radiopharmaceutical", 0x0018, 0x0031, in_radiopharmaceutical=True)
+RADIOPHARMACEUTICAL_INFORMATION = Tag("Radiopharmaceutical Information Sequence", 0x0054, 0x0016)
+RADIONUCLIDE_CODE = Tag("Radionuclide Code Sequence", 0x0054, 0x0300)
+PHARMACEUTICAL_CODE = Tag("Radiopharmaceutical Code Sequence", 0x0054, 0x0304)
+CODE_VALUE = Tag("Code Value", 0x0008, 0x0100)
+CODE_MEANING = Tag("Code Meaning", 0x0008, 0x0104)
 GE_SCAN_DATETIME = Tag("GE scan date and time", 0x0009, 0x100D, creator="GEMS_PETD_01")
 PHILIPS_SUV_FACTOR = Tag(
     "Philips SUV Scale Factor", 0x7053, 0x1000, creator="Philips PET Private Group"
@@ -126,19 +131,12 @@ _DECODING = (
     (0x0028, 0x0102),  # High Bit
     (0x0028, 0x0103),  # Pixel Representation
 )
-_SEQUENCES = (
-    (0x0054, 0x0016),  # Radiopharmaceutical Information Sequence
-    (0x0054, 0x0300),  # Radionuclide Code Sequence
-    (0x0054, 0x0304),  # Radiopharmaceutical Code Sequence
-    (0x0008, 0x0100),  # Code Value
-    (0x0008, 0x0104),  # Code Meaning
-)
 
 
 def header_numbers() -> list[int]:
     """Return the number of every attribute to load, and of no other."""
     tags = [tag for tag in globals().values() if isinstance(tag, Tag)]
-    numbers = {(tag.group, tag.element) for tag in tags} | {*_DECODING, *_SEQUENCES}
+    numbers = {(tag.group, tag.element) for tag in tags} | set(_DECODING)
     for tag in tags:
         if tag.creator:
             numbers |= {(tag.group, block) for block in PRIVATE_BLOCKS}

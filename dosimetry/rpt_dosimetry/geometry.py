@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from rpt_cohort import BadInput
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.attributes import (
     COLUMNS,
@@ -97,6 +98,24 @@ def find_grid(headers: Sequence[Any]) -> Grid:
     affine[:3, 2] /= len(headers) - 1
     affine[:3, 3] = positions_mm[order[0]]
     return Grid(order, (columns, rows, len(headers)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
+def to_ras(data: Float[np.ndarray, "i j k"], grid: Grid) -> tuple[Volume, int, bool]:
+    """Turn the axes so that they run to the right, front and head as nearly as they can.
+
+    Args:
+        data: Values on the grid.
+        grid: Where they stand.
+
+    Returns:
+        The volume, float32; the axis along which its slices stand; and whether they now
+        run the other way.
+    """
+    orientation = io_orientation(grid.affine)
+    turned = apply_orientation(data.astype(np.float32), orientation)
+    affine = grid.affine @ inv_ornt_aff(orientation, grid.shape)
+    axis, direction = orientation[2]
+    return Volume(np.ascontiguousarray(turned), affine), int(axis), bool(direction < 0)
 
 
 def _plane(headers: Sequence[Any]) -> tuple[int, int, Float[np.ndarray, "2"]]:

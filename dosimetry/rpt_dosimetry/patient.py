@@ -9,6 +9,7 @@ from rpt_dosimetry.body_size import Sex
 from rpt_dosimetry.tags import Tags, missing
 
 _LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
+_LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json
 _LARGEST_HEIGHT_M = 3.0  # above it the value is taken as centimetres
 _SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
 
@@ -49,6 +50,8 @@ def read_patient(tags: Tags, warnings: list[str]) -> Patient:
     if weight > _LARGEST_WEIGHT_KG:
         warnings.append(f"{WEIGHT} is {weight:g}, too large for kg; it was taken as g.")
         weight /= 1000.0
+    if not _LEAST_KG <= weight <= _MOST_KG:
+        warnings.append(f"{WEIGHT} is {weight:g} kg, which is not plausible for an adult.")
     height = tags.number(HEIGHT) or 0.0
     if height > _LARGEST_HEIGHT_M:
         warnings.append(f"{HEIGHT} is {height:g}, too large for m; it was taken as cm.")

@@ -72,17 +72,16 @@ def rescaled(
 
 
 def _need_decoder(dataset: Any, name: str) -> None:
-    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
-    if not syntax:
-        raise BadInput(f"Transfer Syntax UID (0002,0010) must be there, and {name} has none.")
-    if not syntax.is_private and syntax.is_transfer_syntax and not syntax.is_compressed:
-        return
-    try:
-        missing = not get_decoder(syntax).is_available
-    except NotImplementedError:
-        missing = True
-    if missing:
-        title = syntax.name if syntax.name != str(syntax) else str(syntax)[:64]
+    with quiet():
+        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+        if not syntax:
+            raise BadInput(f"Transfer Syntax UID (0002,0010) must be there, and {name} has none.")
+        try:
+            available = not syntax.is_compressed or get_decoder(syntax).is_available
+        except (NotImplementedError, ValueError):
+            available = False
+        title = syntax.name if syntax.name != str(syntax) else "one that is not known"
+    if not available:
         raise BadInput(
             f"The pixels must be in a compression that can be decoded here, got {title}. Export "
             "the series uncompressed."

@@ -39,8 +39,8 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
     data = suv.volume.data
     return {
         "quantity": "SUV, body weight, g/mL",
-        "tracer": suv.tracer,
-        "nuclide": suv.nuclide,
+        "tracer": suv.radiopharmaceutical.tracer,
+        "nuclide": suv.radiopharmaceutical.nuclide,
         "branch": f"{factor.units_branch}, {at.decay_branch}" if at else factor.units_branch,
         "units_branch": factor.units_branch,
         "decay_branch": at.decay_branch if at else None,
@@ -49,7 +49,7 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
         "weight_kg": suv.patient.weight_kg,
         "height_cm": suv.patient.height_cm,
         "sex": suv.patient.sex,
-        "half_life_s": suv.half_life_s,
+        "half_life_s": suv.radiopharmaceutical.half_life_s,
         "injected_activity_mbq": injection.activity_bq / 1e6,
         "activity_at_reference_mbq": (
             _one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None

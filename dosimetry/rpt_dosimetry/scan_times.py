@@ -66,7 +66,7 @@ def injection_time(tags: Tags, warnings: list[str]) -> datetime | None:
     if start:
         try:
             written, offset = parse_datetime(start)
-            moment = as_local(written, offset, _series_offset(tags))
+            moment = _on_series_clock(written, offset, tags, warnings)
         except (ValueError, OverflowError):
             if not tags.text(START_TIME):
                 read_clock(parse_datetime, start, START_DATETIME)
@@ -116,7 +116,8 @@ def reference_of_start(tags: Tags, half_life_s: float) -> Reference:
         return Reference("GE private scan date and time", moments)
     series = _need_all(tags, SERIES_DATE, SERIES_TIME)
     acquired = _need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
-    if max(series) <= min(acquired):
+    # Below a second: some scanners cut the fraction off one of the two.
+    if max(series) - min(acquired) < timedelta(seconds=1):
         if len(set(series)) > 1:
             raise BadInput(f"{SERIES_TIME} must be the same in all slices, and it differs.")
         return Reference("series date and time", series)
@@ -200,6 +201,24 @@ def _series_offset(tags: Tags) -> timedelta | None:
     text = tags.text(TIMEZONE)
     offset: timedelta | None = read_clock(parse_offset, text, TIMEZONE) if text else None
     return offset
+
+
+def _on_series_clock(
+    written: datetime, offset: timedelta | None, tags: Tags, warnings: list[str]
+) -> datetime:
+    """Express the injection's date-time on the clock of the series' dates and times."""
+    zone = _series_offset(tags)
+    if offset is None or zone is not None:
+        return as_local(written, offset, zone)
+    clock = tags.text(START_TIME)
+    if not clock:
+        warnings.append(f"{TIMEZONE} is missing; {START_DATETIME} was taken as local time.")
+        return written
+    # Start Time is on the local clock: it tells what the offset alone cannot.
+    midnight = written.replace(hour=0, minute=0, second=0, microsecond=0)
+    time_of_day: timedelta = read_clock(parse_time, clock, START_TIME)
+    near = [midnight + time_of_day + days * DAY for days in (-1, 0, 1)]
+    return min(near, key=lambda moment: abs(moment - written))
 
 
 def _on_series_date(tags: Tags, clock: str) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Any
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import MODALITY, SERIES_UID, SOP_CLASS, UNITS
-from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, read_header
+from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, quiet, read_header
 from rpt_dosimetry.tags import components
 
 Progress = Callable[[Sequence[Path], str], Iterable[Path]]
@@ -77,26 +77,17 @@ def find_series(folder: Path, *, progress: Progress = no_progress) -> list[Serie
     Raises:
         BadInput: No such folder, no DICOM file in it, or a damaged DICOM file.
     """
-    if not folder.is_dir():
-        raise BadInput("The path must be a folder of DICOM files, and there is none. Check it.")
     files_of: dict[str, list[DicomFile]] = {}
     damaged = 0
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = _files_below(folder)
     for path in progress(paths, "Reading headers"):
         try:
-            if not is_dicom(path):
-                continue
-            header = read_header(path)
-            uid = "".join(components(header, SERIES_UID))
-            if not uid and header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY_STORAGE:
-                continue
+            found = _read(path)
         except DICOM_ERRORS:
             damaged += 1
-            continue
-        if uid:
-            files_of.setdefault(uid, []).append(DicomFile(path, header))
         else:
-            damaged += 1
+            if found is not None:
+                files_of.setdefault(found[0], []).append(found[1])
     if damaged:
         raise BadInput(
             f"Every DICOM file must be whole, and {damaged} of {len(paths)} files cannot be read. "
@@ -148,6 +139,29 @@ def choose_pet(series: Sequence[Series], wanted: str | None) -> Series:
             "Name the folder of the PET."
         )
     return _single_frame_pet(fitting[0])
+
+
+def _files_below(folder: Path) -> list[Path]:
+    try:
+        if folder.is_dir():
+            return sorted(path for path in folder.rglob("*") if path.is_file())
+    except OSError as error:  # its own message would repeat a file's name
+        raise BadInput("The folder must be readable, and a part of it is not.") from error
+    raise BadInput("The path must be a folder of DICOM files, and there is none. Check it.")
+
+
+def _read(path: Path) -> tuple[str, DicomFile] | None:
+    """Read one file's Series Instance UID and header; ``None`` where it holds no image."""
+    if not is_dicom(path):
+        return None
+    header = read_header(path)
+    uid = "".join(components(header, SERIES_UID))
+    with quiet():
+        if not uid and header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY_STORAGE:
+            return None
+    if not uid:
+        raise BadInput(f"{SERIES_UID} must be there, and it is missing.")
+    return uid, DicomFile(path, header)
 
 
 def _single_frame_pet(series: Series) -> Series:

@@ -9,30 +9,29 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from rpt_cohort import BadInput, Volume
-from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.activity import Injection, half_life_s, injected_activity_bq
+from rpt_dosimetry.activity import Injection, injected_activity_bq
 from rpt_dosimetry.attributes import (
     LOSSY,
     NUMBER_OF_SLICES,
-    RADIOPHARMACEUTICAL,
     RESCALE_INTERCEPT,
     RESCALE_SLOPE,
     SERIES_TYPE,
 )
-from rpt_dosimetry.geometry import Grid, find_grid, repeated_positions
-from rpt_dosimetry.nuclides import check_half_life, nuclide_in_text
+from rpt_dosimetry.geometry import find_grid, repeated_positions, to_ras
 from rpt_dosimetry.patient import Patient, read_patient
 from rpt_dosimetry.pixels import rescaled, stored_values
-from rpt_dosimetry.radiopharmaceutical import code_texts, coded_nuclide
+from rpt_dosimetry.radiopharmaceutical import (
+    Radiopharmaceutical,
+    coded_nuclide,
+    read_radiopharmaceutical,
+)
 from rpt_dosimetry.reading import DICOM_ERRORS, read_whole
 from rpt_dosimetry.scan_times import acquisition_times, injection_time, mid_scan
 from rpt_dosimetry.series import DicomFile, Progress, Series, no_progress
 from rpt_dosimetry.suv_factor import SuvFactor, check_corrections, find_suv_factor
 from rpt_dosimetry.tags import Tags
-from rpt_dosimetry.tracers import name_tracer
 
 LIKELY_LARGEST_SUV = 1000.0
 """g/mL; a bladder can exceed 100, a unit taken wrongly exceeds this."""
@@ -47,9 +46,7 @@ class Suv:
         slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
         factor: The factor, in the order of the slices in ``volume``.
         patient: Body measures used.
-        tracer: The contract's name.
-        nuclide: Such as ``F-18``; ``None`` where nothing tells it.
-        half_life_s: As the series gives it, s.
+        radiopharmaceutical: Tracer, nuclide and half-life.
         injection: What was injected.
         scan_start_s: Injection to the begin of the first frame, s, if told.
         mid_scan_s: Injection to the middle of the scan, s, if told.
@@ -62,9 +59,7 @@ class Suv:
     slice_axis: int
     factor: SuvFactor
     patient: Patient
-    tracer: Tracer
-    nuclide: str | None
-    half_life_s: float | None
+    radiopharmaceutical: Radiopharmaceutical
     injection: Injection
     scan_start_s: float | None
     mid_scan_s: float | None
@@ -94,32 +89,25 @@ def convert(series: Series, *, progress: Progress = no_progress) -> Suv:
     _check_series(tags, warnings)
     check_corrections(tags)
     patient = read_patient(tags, warnings)
-    nuclide = coded_nuclide(tags)
-    injection = _read_injection(tags, nuclide, warnings)
+    injection = _read_injection(tags, warnings)
     factor = find_suv_factor(tags, patient=patient, injection=injection, warnings=warnings)
     if injection.fault:
         warnings.append(injection.fault)
     data, hashes = _read_suv(files, tags, factor.factor, progress)
     _check_values(data, warnings)
-    volume, slice_axis, flipped = _to_ras(data, grid)
-    if flipped:
-        factor, hashes = _reversed(factor), hashes[::-1]
-    life_s, nuclide = _half_life_and_nuclide(tags, nuclide, warnings)
-    middle = mid_scan(tags)
+    volume, slice_axis, reverse = to_ras(data, grid)
     begins = [moment for moment in acquisition_times(tags) if moment is not None]
     return Suv(
         volume=volume,
         slice_axis=slice_axis,
-        factor=factor,
+        factor=_reversed(factor) if reverse else factor,
         patient=patient,
-        tracer=_tracer(tags, nuclide, warnings),
-        nuclide=nuclide,
-        half_life_s=life_s,
+        radiopharmaceutical=read_radiopharmaceutical(tags, warnings),
         injection=injection,
-        scan_start_s=_after(injection.moment, min(begins) if begins else None),
-        mid_scan_s=_after(injection.moment, middle),
+        scan_start_s=_after(injection.moment, min(begins, default=None)),
+        mid_scan_s=_after(injection.moment, mid_scan(tags)),
         tags_used=tags.record(injection.moment),
-        slice_sha256=hashes,
+        slice_sha256=hashes[::-1] if reverse else hashes,
         warnings=warnings,
     )
 
@@ -164,7 +152,8 @@ def _check_series(tags: Tags, warnings: list[str]) -> None:
         warnings.append(f"{LOSSY} is 01: the values were changed by lossy compression.")
 
 
-def _read_injection(tags: Tags, nuclide: str | None, warnings: list[str]) -> Injection:
+def _read_injection(tags: Tags, warnings: list[str]) -> Injection:
+    nuclide = coded_nuclide(tags)
     activity_bq = injected_activity_bq(tags, warnings)
     try:
         return Injection(activity_bq, injection_time(tags, warnings), nuclide)
@@ -195,7 +184,7 @@ def _read_suv(
 
 
 def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None:
-    if not np.isfinite(data.astype(np.float32)).all():
+    if not (np.abs(data) <= np.finfo(np.float32).max).all():  # NaN compares as false
         raise BadInput("Every SUV must be a finite number, and some are not. Check Rescale Slope.")
     negative = int((data < 0).sum())
     if negative:
@@ -210,50 +199,11 @@ def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None
         warnings.append("No voxel has a SUV above 0 g/mL: the image is empty.")
 
 
-def _to_ras(data: Float[np.ndarray, "i j k"], grid: Grid) -> tuple[Volume, int, bool]:
-    """Turn the axes so that they run to the right, front and head as nearly as they can."""
-    orientation = io_orientation(grid.affine)
-    turned = apply_orientation(data.astype(np.float32), orientation)
-    affine = grid.affine @ inv_ornt_aff(orientation, grid.shape)
-    return (
-        Volume(np.ascontiguousarray(turned), affine),
-        int(orientation[2, 0]),
-        bool(orientation[2, 1] < 0),
-    )
-
-
 def _reversed(factor: SuvFactor) -> SuvFactor:
     at = factor.at_reference
     if at is not None:
         at = type(at)(at.decay_branch, at.activity_bq[::-1], at.elapsed_s[::-1])
     return SuvFactor(factor.units_branch, factor.factor[::-1], factor.factor_unit, at)
-
-
-def _half_life_and_nuclide(
-    tags: Tags, coded: str | None, warnings: list[str]
-) -> tuple[float | None, str | None]:
-    life_s = half_life_s(tags)
-    if life_s is None:
-        return None, coded
-    check = check_half_life(half_life_s=life_s, coded=coded)
-    if check.fault:
-        warnings.append(f"The half-life was not needed and cannot be right: {check.fault}")
-    elif check.nuclide is None:
-        warnings.append(f"The half-life, {life_s:g} s, is of no nuclide known here.")
-    return life_s, check.nuclide
-
-
-def _tracer(tags: Tags, nuclide: str | None, warnings: list[str]) -> Tracer:
-    text = tags.text(RADIOPHARMACEUTICAL)
-    meanings, values = code_texts(tags)
-    tracer = name_tracer(texts=[text, *meanings], codes=values, nuclide=nuclide)
-    named = nuclide_in_text(text)
-    if named is not None and named != nuclide:
-        warnings.append(f"{RADIOPHARMACEUTICAL} names {named}, the series is of {nuclide}.")
-        tracer = "unknown"
-    if tracer == "unknown":
-        warnings.append("The tracer is unknown: no ligand is written out that fits the nuclide.")
-    return tracer
 
 
 def _after(injection: datetime | None, moment: datetime | None) -> float | None:

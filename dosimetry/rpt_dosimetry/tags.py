@@ -13,7 +13,14 @@ from typing import Any
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import CLOCKS, NUMBERS, PRIVATE_BLOCKS, RADIOPHARMACEUTICAL, Tag
+from rpt_dosimetry.attributes import (
+    CLOCKS,
+    NUMBERS,
+    PRIVATE_BLOCKS,
+    RADIOPHARMACEUTICAL,
+    RADIOPHARMACEUTICAL_INFORMATION,
+    Tag,
+)
 from rpt_dosimetry.clock import parse_date, parse_time
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 
@@ -104,6 +111,11 @@ class Tags:
         self.remember_moments((date, time), [moment for moment in found if moment is not None])
         return found
 
+    def remember_texts(self, tag: Tag, texts: list[str]) -> None:
+        """Keep the texts of a tag that was read elsewhere."""
+        if any(texts):
+            self._used[tag] = texts
+
     def remember_moments(self, tags: Sequence[Tag], moments: list[datetime]) -> None:
         """Keep the moment that clock tags stand for, to tell it relative to the injection."""
         for tag in tags:
@@ -132,7 +144,8 @@ class Tags:
                     seconds = [(moment - injection).total_seconds() for moment in moments]
                     entry["seconds_after_injection"] = _one_or_range(seconds)
             elif tag in NUMBERS:
-                entry["value"] = _one_or_range([float(text) for text in texts])
+                if all(texts):
+                    entry["value"] = _one_or_range([_number(text, tag) for text in texts])
             elif tag != RADIOPHARMACEUTICAL and _CODES.fullmatch(texts[0]):
                 entry["value"] = texts[0]
             entries.append(entry)
@@ -208,13 +221,14 @@ def as_local(
 
 
 def _radiopharmaceutical(header: Any) -> Any:
-    sequence = header.get((0x0054, 0x0016))
+    tag = RADIOPHARMACEUTICAL_INFORMATION
+    sequence = header.get((tag.group, tag.element))
     if sequence is None or not sequence.value:
         return None
     if len(sequence.value) > 1:
         raise BadInput(
-            "Radiopharmaceutical Information Sequence (0054,0016) must hold one item, got "
-            f"{len(sequence.value)}. A scan of several tracers has no one SUV."
+            f"{tag} must hold one item, got {len(sequence.value)}. A scan of several tracers has "
+            "no one SUV."
         )
     return sequence.value[0]
 

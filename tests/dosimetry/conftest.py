@@ -1,6 +1,7 @@
-"""A writer of synthetic PET series, and the folder of test data that we did not make."""
+"""A writer of synthetic PET series, and the ways to convert one."""
 
-import os
+import itertools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,19 +11,12 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage
+from rpt_cohort.command import run_app
+from rpt_dosimetry import Suv, choose_pet, convert, find_series
+from rpt_dosimetry.__main__ import app
 
 PATIENT = "Doe^Jane^Quarantine"
 ROOT_UID = "1.2.826.0.1.3680043.10.999"
-
-
-@pytest.fixture(scope="session")
-def testdata() -> Path:
-    """The folder of test data, or the test is skipped."""
-    told = os.environ.get("RPT_TESTDATA")
-    folder = Path(told) if told else Path(__file__).parents[3] / "shared" / "testdata"
-    if not folder.is_dir():
-        pytest.skip("the test data are not here; set RPT_TESTDATA to their folder")
-    return folder
 
 
 def code(value: str, meaning: str) -> Dataset:
@@ -104,7 +98,7 @@ class PetSeries:
         position = np.array(self.origin_mm) + index * self.step_mm * np.cross(row, column)
         dataset.ImagePositionPatient = [f"{value:.8g}" for value in position]
         dataset.ImageOrientationPatient = [f"{value:.8g}" for value in self.cosines]
-        dataset.PixelSpacing = [str(value) for value in self.spacing_mm]
+        dataset.PixelSpacing = [f"{value:.8g}" for value in self.spacing_mm]
         dataset.SliceThickness = "99"  # a lie: distances come from positions
         _, dataset.Rows, dataset.Columns = self.stored.shape
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -135,7 +129,7 @@ def put(dataset: Dataset, name: str, value: Any) -> None:
         delattr(dataset, name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pet_series() -> type[PetSeries]:
     return PetSeries
 
@@ -144,3 +138,40 @@ def pet_series() -> type[PetSeries]:
 def patient_words() -> list[str]:
     """What no output may hold: names, numbers and dates of the synthetic patient."""
     return ["Doe", "Jane", "Quarantine", "4711", "19330303", "20240229", "2024-02-29"]
+
+
+@dataclass
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run ``python -m rpt_dosimetry`` in this process."""
+
+    def run(*words: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["rpt_dosimetry", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            run_app(app)
+        told = capsys.readouterr()
+        return Outcome(int(ending.value.code or 0), told.out, told.err)
+
+    return run
+
+
+@pytest.fixture
+def convert_series(tmp_path: Path) -> Callable[[PetSeries], Suv]:
+    """Write a synthetic series and convert it."""
+    count = itertools.count()
+
+    def run(series: PetSeries) -> Suv:
+        return convert(choose_pet(find_series(series.write(tmp_path / str(next(count)))), None))
+
+    return run

@@ -1,0 +1,85 @@
+"""``python -m rpt_eval picture``; compare, baseline, correlate, dvh and report come later."""
+
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from matplotlib.figure import Figure
+from rpt_cohort import BadInput, Case, Cohort, Volume, read_cohort, read_prediction, read_volume
+from rpt_cohort.command import new_app, run_app, say
+from rpt_cohort.writing import write_together
+
+from rpt_eval.figures import side_by_side
+
+app = new_app("Is the predicted dose map any good, and better than what?")
+
+
+@app.callback()
+def main() -> None:
+    """Is the predicted dose map any good, and better than what?"""
+
+
+@app.command()
+def picture(
+    cohort: Annotated[Path, typer.Option(help="Cohort folder.")],
+    pred: Annotated[Path, typer.Option(help="Prediction folder.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")],
+    case: Annotated[
+        str | None, typer.Option(help="Case, such as P001/C1.", show_default="the first")
+    ] = None,
+) -> None:
+    """Draw PET (SUV, g/mL), reference dose, predicted dose and difference (Gy/GBq)."""
+    content = read_cohort(cohort)
+    chosen = _choose(content, case)
+    if chosen.name not in read_prediction(pred).fold:
+        raise BadInput(f"prediction.json must name {chosen.name}, and does not. Predict it first.")
+    volumes = {
+        name: read_volume(path, name=f"{chosen.name}/{path.name}")
+        for name, path in {
+            "pet": cohort / chosen.image,
+            "truth": cohort / chosen.label,
+            "known": cohort / chosen.fov,
+            "prediction": pred / chosen.name / "dose.nii.gz",
+        }.items()
+    }
+    for name, volume in volumes.items():
+        if volume.data.shape != volumes["pet"].data.shape:
+            raise BadInput(
+                f"{name} of {chosen.name} must be on the PET's grid, "
+                f"{volumes['pet'].data.shape} voxels, got {volume.data.shape}."
+            )
+    write_together({out: _png(chosen, volumes, content.info.origin)})
+    say(f"{out}: {chosen.name} of '{content.info.name}'")
+
+
+def _choose(cohort: Cohort, name: str | None) -> Case:
+    if name is None:
+        return cohort.cases[0]
+    for case in cohort.cases:
+        if case.name == name:
+            return case
+    raise BadInput(
+        f"--case must be a case of the cohort, such as {cohort.cases[0].name}: {name!r}."
+    )
+
+
+def _png(case: Case, volumes: dict[str, Volume], origin: str) -> bytes:
+    figure = Figure(figsize=(18, 4.6), layout="constrained")
+    side_by_side(
+        list(figure.subplots(1, 4)),
+        pet=volumes["pet"],
+        truth=volumes["truth"],
+        prediction=volumes["prediction"],
+        known=volumes["known"].data,
+        truth_name=f"Reference dose ({origin})",
+    )
+    figure.suptitle(f"{case.name}, {origin} patient, coronal plane; research only")
+    stream = io.BytesIO()
+    # No software version or time in the file: the same maps give the same picture.
+    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
+    return stream.getvalue()
+
+
+if __name__ == "__main__":
+    run_app(app)

@@ -1,0 +1,259 @@
+"""The cohort folder's schema, reading, checking and describing."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from rpt_cohort import BadInput, Case, CycleInfo, read_cohort, read_cycle, read_prediction
+from rpt_cohort.checking import find_faults
+from rpt_cohort.describing import cohort_table
+
+PET, DOSE, CYCLE = "P001/C1/pet.nii.gz", "P001/C1/dose.nii.gz", "P001/C1/cycle.json"
+
+
+@pytest.fixture
+def copy(cohort: Path, tmp_path: Path) -> Path:
+    """A cohort to spoil: patient P001 only."""
+    target = tmp_path / "copy"
+    target.mkdir()
+    shutil.copytree(cohort / "P001", target / "P001")
+    shutil.copy(cohort / "cohort.json", target)
+    listed = json.loads((cohort / "datalist.json").read_text())
+    mine = [case for case in listed["training"] if case["patient"] == "P001"]
+    (target / "datalist.json").write_text(json.dumps({"training": mine, "testing": []}))
+    return target
+
+
+def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def rewrite(path: Path, change: Callable[[np.ndarray], np.ndarray], affine: Any = None) -> None:
+    image = nib.Nifti1Image.from_filename(path)
+    data = change(np.asanyarray(image.dataobj).copy())
+    nib.save(nib.Nifti1Image(data, image.affine if affine is None else affine), path)
+
+
+def test_fresh_cohort_is_sound(cohort: Path) -> None:
+    assert find_faults(cohort) == []
+
+
+def test_one_patient_of_it_is_sound(copy: Path) -> None:
+    assert find_faults(copy) == []
+
+
+def test_datalist_is_what_design_says(cohort: Path) -> None:
+    listed = json.loads((cohort / "datalist.json").read_text())
+    keys = {"image", "label", "ct", "organs", "fov", "patient", "cycle"}
+    keys |= {"administered_activity_mbq"}
+    assert set(listed) == {"training", "testing"}
+    assert all(set(case) == keys | {"fold"} for case in listed["training"])
+    assert all(set(case) == keys for case in listed["testing"])
+
+
+def test_cycle_json_is_what_design_says() -> None:
+    assert set(CycleInfo.model_fields) == {
+        *("patient", "cycle", "tracer", "therapy", "pet_activity_mbq"),
+        *("administered_activity_mbq", "weight_kg", "height_cm", "age_y", "laboratory"),
+        *("pet_time_min", "spect_times_h", "how", "provenance"),
+    }
+
+
+def set_item(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: Any) -> None:
+        for key in keys[:-1]:
+            content = content[int(key) if isinstance(content, list) else key]
+        content[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("cohort.json", set_item("origin", value="real"), ["cohort.json", "origin", "'clinical'"]),
+        ("cohort.json", set_item("schema_version", value=2), ["schema_version"]),
+        ("cohort.json", set_item("shape", value=[128, 128]), ["shape"]),
+        ("cohort.json", set_item("colour", value="red"), ["colour"]),
+        ("cohort.json", set_item("shape", value=[128, 128, 7]), ["cohort's shape [128, 128, 7]"]),
+        ("cohort.json", set_item("spacing_mm", value=[4.8, 4.8, 5.0]), ["cohort's spacing"]),
+        ("datalist.json", set_item("training", "0", "image", value="../x"), ["without '..'"]),
+        ("datalist.json", set_item("training", "0", "image", value="/etc/x"), ["below the cohort"]),
+        (
+            "datalist.json",
+            set_item("training", "0", "label", value="P001/C2/dose.nii.gz"),
+            ["label"],
+        ),
+        ("datalist.json", set_item("training", "0", "fold", value=None), ["must have a fold"]),
+        ("datalist.json", set_item("training", "0", "patient", value="A B"), ["patient"]),
+        ("datalist.json", set_item("training", value=[]), ["at least one case"]),
+        (CYCLE, set_item("administered_activity_mbq", value=7.4), [CYCLE, "administered", "7.4"]),
+        (CYCLE, set_item("height_cm", value=1.8), ["height_cm", "1.8"]),
+        (CYCLE, set_item("tracer", value="FDG"), ["tracer", "'FDG'"]),
+        (CYCLE, set_item("weight_kg", value=float("nan")), ["weight_kg"]),
+        (CYCLE, set_item("patient", value="P002"), ["must be 'P001' as in datalist.json"]),
+        (CYCLE, set_item("spect_times_h", value=[]), ["spect_times_h"]),
+    ],
+)
+def test_faults_of_json_are_named(
+    copy: Path, file: str, change: Callable[[dict[str, Any]], None], words: list[str]
+) -> None:
+    edit_json(copy / file, change)
+    faults = find_faults(copy)
+    assert faults
+    assert any(all(word in fault for word in words) for fault in faults), faults
+
+
+def nan_at_centre(data: np.ndarray) -> np.ndarray:
+    data[64, 64, 12] = np.nan
+    return data
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        (PET, nan_at_centre, [PET, "finite", "1 voxels"]),
+        (PET, lambda d: d - 1, [PET, "not be negative"]),
+        (PET, lambda d: d.astype(np.float64), [PET, "float32", "float64"]),
+        (PET, lambda d: d[:, :, :-1], [PET, "cohort's shape"]),
+        (PET, lambda d: d * 0, [PET, "0 everywhere"]),
+        (DOSE, lambda d: d[:, :-1], ["P001/C1/dose.nii.gz must be on the grid of pet.nii.gz"]),
+        (DOSE, lambda d: d[..., None], [DOSE, "3D"]),
+        ("P001/C1/fov.nii.gz", lambda d: d * 0, ["known"]),
+        ("P001/C1/fov.nii.gz", lambda d: d * 3, ["0 or 1"]),
+        ("P001/C1/organs.nii.gz", lambda d: d * 0 + 200, ["ids of 0 to 199"]),
+    ],
+)
+def test_faults_of_volumes_are_named(
+    copy: Path, file: str, change: Callable[[np.ndarray], np.ndarray], words: list[str]
+) -> None:
+    rewrite(copy / file, change)
+    faults = find_faults(copy)
+    assert any(all(word in fault for word in words) for fault in faults), faults
+
+
+def test_shifted_affine_is_named_with_its_shift(copy: Path) -> None:
+    affine = nib.Nifti1Image.from_filename(copy / DOSE).affine.copy()
+    affine[0, 3] += 2.5
+    rewrite(copy / DOSE, lambda d: d, affine)
+    assert any("2.5 mm off" in fault for fault in find_faults(copy))
+
+
+def test_left_handed_axes_are_named(copy: Path) -> None:
+    affine = nib.Nifti1Image.from_filename(copy / PET).affine.copy()
+    affine[0] *= -1
+    rewrite(copy / PET, lambda d: d, affine)
+    assert any("must be RAS+, got LAS" in fault for fault in find_faults(copy))
+
+
+def test_truncated_volume_is_named(copy: Path) -> None:
+    content = (copy / PET).read_bytes()
+    (copy / PET).write_bytes(content[: len(content) // 2])
+    assert any(PET in fault and "whole NIfTI" in fault for fault in find_faults(copy))
+
+
+def test_every_fault_is_named_not_only_the_first(copy: Path) -> None:
+    (copy / PET).unlink()
+    rewrite(copy / DOSE, lambda d: -d)
+    edit_json(copy / CYCLE, set_item("weight_kg", value=-1))
+    faults = "\n".join(find_faults(copy))
+    assert PET in faults
+    assert DOSE in faults
+    assert "weight_kg" in faults
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "null", "\udcff"])
+@pytest.mark.parametrize("file", ["cohort.json", "datalist.json", CYCLE])
+def test_broken_json_is_one_fault_that_names_the_file(copy: Path, file: str, content: str) -> None:
+    (copy / file).write_bytes(content.encode(errors="surrogateescape"))
+    assert any(fault.startswith(file) for fault in find_faults(copy))
+
+
+def test_patient_in_two_folds_is_refused(copy: Path) -> None:
+    def leak(content: dict[str, Any]) -> None:
+        twin = {**content["training"][0], "cycle": 2, "fold": content["training"][0]["fold"] + 1}
+        for key, file in {"image": "pet", "label": "dose", "ct": "ct"}.items():
+            twin[key] = f"P001/C2/{file}.nii.gz"
+        content["training"] = [content["training"][0], twin]
+
+    edit_json(copy / "datalist.json", leak)
+    with pytest.raises(BadInput, match="patient P001 must be in one fold"):
+        read_cohort(copy)
+
+
+def test_patient_in_training_and_testing_is_refused(copy: Path) -> None:
+    def leak(content: dict[str, Any]) -> None:
+        case = dict(content["training"][0])
+        del case["fold"]
+        content["testing"] = [{**case, "cycle": 9}]
+
+    edit_json(copy / "datalist.json", leak)
+    with pytest.raises(BadInput, match="in training or in testing"):
+        read_cohort(copy)
+
+
+def test_case_knows_its_name_and_folder(cohort: Path) -> None:
+    content = read_cohort(cohort)
+    case: Case = content.cases[0]
+    assert case.name == "P001/C1"
+    assert read_cycle(content.folder(case)).patient == "P001"
+
+
+def test_table_counts_what_is_there(cohort: Path) -> None:
+    content = read_cohort(cohort)
+    rows = dict(cohort_table(content))
+    activities = [case.administered_activity_mbq / 1000 for case in content.cases]
+    assert rows["Number of patients"] == "4"
+    assert rows["Origin"] == "virtual"
+    assert rows["Total number of cycles"].startswith(f"{len(content.cases)} (4 first")
+    expected = f"{np.mean(activities):.2f} ± {np.std(activities, ddof=1):.2f}"
+    assert rows["Therapeutic activity (GBq)"] == expected
+
+
+def test_prediction_without_its_map_is_refused(tmp_path: Path) -> None:
+    content = {
+        "schema_version": 1,
+        "method": "x",
+        "weights_sha256": {},
+        "fold": {"P001/C1": None},
+        "provenance": {},
+    }
+    (tmp_path / "prediction.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=r"P001/C1/dose.nii.gz must be in the prediction folder"):
+        read_prediction(tmp_path)
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rpt_cohort", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_check_command_ends_with_0_or_2(copy: Path) -> None:
+    assert run("check", copy).returncode == 0
+    (copy / PET).unlink()
+    done = run("check", copy)
+    assert done.returncode == 2
+    assert PET in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_describe_command_prints_the_table(cohort: Path) -> None:
+    done = run("describe", cohort)
+    assert done.returncode == 0
+    assert "177Lu-PSMA-I&T" in done.stdout
+
+
+def test_describe_command_refuses_a_missing_folder(tmp_path: Path) -> None:
+    done = run("describe", tmp_path / "none")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,26 @@
+"""What tests of every room share: where optional test data are, and one small cohort."""
+
+import os
+from pathlib import Path
+
+import pytest
+from rpt_phantom.cohort import write_cohort
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def testdata() -> Path:
+    """The folder of third-party test data, or a skip that says how to get it."""
+    folder = Path(os.environ.get("RPT_TESTDATA", ROOT.parent / "shared" / "testdata"))
+    if not folder.is_dir():
+        pytest.skip("no third-party test data: set RPT_TESTDATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small virtual cohort, for reading only."""
+    folder = tmp_path_factory.mktemp("shared") / "cohort"
+    write_cohort(folder, patients=4, seed=3, slices=24, workers=1)
+    return folder

@@ -1,0 +1,122 @@
+"""``python -m rpt_dosimetry suv``: files, manners and privacy."""
+
+import json
+import re
+
+import nibabel as nib
+import pydicom
+import pytest
+
+
+def test_out_and_json(pet_series, tmp_path, command) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    ended = command("suv", folder, tmp_path / "pet.nii.gz")
+    assert ended.status == 0, ended.err
+    assert ended.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "pet.json", "pet.nii.gz"]
+    told = json.loads((tmp_path / "pet.json").read_text())
+    assert told["tracer"] == "18F-PSMA-1007"
+    assert told["nuclide"] == "F-18"
+    assert told["suv_factor"] == pytest.approx(70e3 / (370e6 * 2 ** (-3600 / 6586.2)))
+    assert told["suv_factor_unit"] == "g/mL per Bq/mL"
+    assert told["weight_kg"] == 70.0
+    assert told["height_cm"] == 175.0
+    assert told["injected_activity_mbq"] == 370.0
+    assert told["activity_at_reference_mbq"] == pytest.approx(370 * 2 ** (-3600 / 6586.2))
+    assert told["injection_to_reference_s"] == 3600.0
+    assert told["pet_time_min"] == 62.5
+    assert told["half_life_s"] == 6586.2
+    used = {entry["tag"]: entry for entry in told["tags_used"]}
+    assert used["(0054,1001)"]["value"] == "BQML"
+    assert used["(0008,0031)"]["seconds_after_injection"] == 3600.0
+    image = nib.load(tmp_path / "pet.nii.gz")
+    assert told["suv_max"] == pytest.approx(image.get_fdata().max())
+    assert told["shape"] == list(image.shape)
+
+
+def test_provenance(pet_series, tmp_path, command) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    command("suv", folder, tmp_path / "pet.nii.gz")
+    block = json.loads((tmp_path / "pet.json").read_text())["provenance"]
+    assert block["package"] == "rpt-dosimetry"
+    assert block["command"] == "suv"
+    assert list(block["inputs"]) == [f"slice {number}" for number in range(1, 5)]
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in block["inputs"].values())
+    assert block["libraries"]["pydicom"] == pydicom.__version__
+
+
+def test_same_input_same_bytes(pet_series, tmp_path, command) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    for name in "ab":
+        command("suv", folder, tmp_path / f"{name}.nii.gz")
+    for suffix in (".nii.gz", ".json"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("out", ["pet.nii", "pet", ".nii.gz", "absent/pet.nii.gz", None])
+def test_out_that_cannot_be(out, pet_series, tmp_path, command) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    ended = command("suv", folder, *([tmp_path / out] if out else []))
+    assert ended.status == 2
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+
+
+def test_help_tells_units(command) -> None:
+    ended = command("suv", "--help")
+    assert ended.status == 0
+    for word in ("g/mL", "Bq/mL", "--list", "--series", "OUT.json"):
+        assert word in ended.out
+
+
+def test_several_subcommands_are_possible(command) -> None:
+    assert "suv" in command("--help").out
+
+
+NAMES_EVERYWHERE = {
+    "PatientWeight": ("70 Jane", r"Patient's Weight \(0010,1030\)"),
+    "Units": ("Jane Doe", r"Units \(0054,1001\)"),
+    "SeriesTime": ("Jane Doe", r"Series Time \(0008,0031\)"),
+    "DecayCorrection": ("JANE DOE", r"Decay Correction \(0054,1102\)"),
+    "PixelSpacing": ("Jane\\Doe", r"Pixel Spacing \(0028,0030\)"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("keyword", NAMES_EVERYWHERE)
+def test_a_name_in_the_wrong_place(
+    keyword, pet_series, tmp_path, command, patient_words, recwarn
+) -> None:
+    value, message = NAMES_EVERYWHERE[keyword]
+
+    def change(dataset, index) -> None:
+        # Raw bytes: what a scanner writes is not checked by pydicom's setters.
+        tag = pydicom.datadict.tag_for_keyword(keyword)
+        vr = pydicom.datadict.dictionary_VR(tag)
+        raw = pydicom.dataelem.RawDataElement
+        dataset[tag] = raw(pydicom.tag.Tag(tag), vr, len(value), value.encode(), 0, False, True)
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index, dataset in enumerate(pet_series().slices()):
+        change(dataset, index)
+        dataset.save_as(folder / f"{index}.dcm", enforce_file_format=True)
+    recwarn.clear()
+    ended = command("suv", folder, tmp_path / "pet.nii.gz")
+    assert ended.status == 2
+    assert re.search(message, ended.err)
+    words = [*patient_words, "JANE"]
+    assert not any(word in ended.err + ended.out for word in words)
+    assert not any(word in str(warning.message) for warning in recwarn for word in words)
+
+
+def test_no_name_in_any_output(pet_series, tmp_path, command, patient_words) -> None:
+    changes = {"PatientComments": "Jane Quarantine", "InstitutionName": "Quarantine Hospital"}
+    inject = {"Radiopharmaceutical": "PSMA-1007 for Jane Doe"}
+    folder = pet_series(set=changes, inject=inject).write(tmp_path / "in")
+    ended = command("suv", folder, tmp_path / "pet.nii.gz")
+    assert ended.status == 0, ended.err
+    texts = [ended.out, ended.err, (tmp_path / "pet.json").read_text()]
+    texts.append(str(nib.load(tmp_path / "pet.nii.gz").header))
+    assert not any(word in text for word in patient_words for text in texts)
+    assert str(tmp_path) not in texts[2]

@@ -1,0 +1,129 @@
+"""Clocks, nuclides and tracers as text."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rpt_dosimetry.clock import parse_date, parse_datetime, parse_offset, parse_time
+from rpt_dosimetry.nuclides import HALF_LIFE_S, check_half_life, nuclide_in_text, nuclide_of_code
+from rpt_dosimetry.tracers import name_tracer
+
+
+@given(moment=st.datetimes(min_value=datetime(1900, 1, 1)))
+def test_a_moment_survives_writing_and_reading(moment: datetime) -> None:
+    text = f"{moment:%Y%m%d%H%M%S.%f}".rjust(21, "0")
+    read, offset = parse_datetime(text)
+    assert abs(read - moment) < timedelta(microseconds=2)
+    assert offset is None
+
+
+def test_legacy_forms() -> None:
+    assert parse_date("2024.02.29") == datetime(2024, 2, 29)
+    assert parse_time("10:20:30.5") == timedelta(hours=10, minutes=20, seconds=30.5)
+    assert parse_time("235960") == timedelta(days=1)
+    assert parse_offset("-0330") == -timedelta(hours=3, minutes=30)
+
+
+@pytest.mark.parametrize("text", ["", "2024", "20240230", "29.02.2024", "٢٠٢٤٠٢٢٩"])
+def test_no_date(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_date(text)
+
+
+@pytest.mark.parametrize("text", ["", "1", "24", "1060", "100061", "10.5", "-10", "10:0"])
+def test_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["2024", "20240229", "20240229100000+2500", "20240229+0100"])
+def test_no_datetime(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_datetime(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "nuclide"),
+    [
+        ("^18^Fluorine", "F-18"),
+        ("Fluorine-18", "F-18"),
+        ("18F", "F-18"),
+        ("Fluorodeoxyglucose F^18^", "F-18"),
+        ("18F-PSMA-11", "F-18"),
+        ("^68^Gallium", "Ga-68"),
+        ("Ga68-PSMA", "Ga-68"),
+        ("[68Ga]Ga-PSMA-11", "Ga-68"),
+        ("177 Lutetium", "Lu-177"),
+        ("PSMA-1007", None),
+        ("FDG -- fluorodeoxyglucose", None),
+        ("68Ga or 18F", None),
+        ("", None),
+    ],
+)
+def test_nuclide_in_text(text, nuclide) -> None:
+    assert nuclide_in_text(text) == nuclide
+
+
+def test_meaning_goes_before_a_mistaken_code() -> None:
+    assert nuclide_of_code(value="C-131A1", meaning="^68^Gallium") == "Ga-68"
+    assert nuclide_of_code(value="C-111A1", meaning="") == "F-18"
+    assert nuclide_of_code(value="C-XXXX", meaning="") is None
+
+
+@pytest.mark.parametrize("half_life_s", [6582.0, 6586.2, 6588.0, 6600.0])
+def test_half_lives_in_use_for_fluorine(half_life_s: float) -> None:
+    # ICRP 107: 109.77 min; NIST, older scanners and IAEA differ by up to 0.2 %.
+    assert check_half_life(half_life_s=half_life_s, coded="F-18").fault == ""
+    assert check_half_life(half_life_s=half_life_s, coded=None).nuclide == "F-18"
+
+
+@pytest.mark.parametrize("nuclide", HALF_LIFE_S)
+def test_half_life_in_another_unit(nuclide: str) -> None:
+    fault = check_half_life(half_life_s=HALF_LIFE_S[nuclide] / 60, coded=nuclide).fault
+    assert "looks like minutes" in fault
+
+
+def test_half_life_of_nothing_known() -> None:
+    check = check_half_life(half_life_s=12_345.0, coded=None)
+    assert (check.nuclide, check.fault) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "nuclide", "tracer"),
+    [
+        ("68Ga-PSMA-11", "Ga-68", "68Ga-PSMA-11"),
+        ("PSMA HBED-CC", "Ga-68", "68Ga-PSMA-11"),
+        ("gallium Ga 68 gozetotide", "Ga-68", "68Ga-PSMA-11"),
+        ("[18F]PSMA-1007", "F-18", "18F-PSMA-1007"),
+        ("F-18 PSMA 11", "F-18", "18F-PSMA-11"),
+        ("Piflufolastat (18F)", "F-18", "18F-DCFPyL"),
+        ("DCFPyL", "F-18", "18F-DCFPyL"),
+        ("FDG -- fluorodeoxyglucose", "F-18", "18F-FDG"),
+        ("Fluorodeoxyglucose F^18^", "F-18", "18F-FDG"),
+        ("Ga68-PSMA", "Ga-68", "unknown"),
+        ("PSMA-617", "Ga-68", "unknown"),
+        ("PSMA-1007", "Ga-68", "unknown"),
+        ("PSMA-11 or DCFPyL", "F-18", "unknown"),
+        ("FDG", None, "unknown"),
+        ("FDG", "Ga-68", "unknown"),
+        ("Solution", "F-18", "unknown"),
+        ("", "F-18", "unknown"),
+    ],
+)
+def test_tracer(text, nuclide, tracer) -> None:
+    assert name_tracer(texts=[text], codes=[], nuclide=nuclide) == tracer
+
+
+def test_tracer_by_code() -> None:
+    assert name_tracer(texts=[""], codes=["C-B1031"], nuclide="F-18") == "18F-FDG"
+
+
+def test_tracer_of_a_series(pet_series, convert_series) -> None:
+    assert convert_series(pet_series()).radiopharmaceutical.tracer == "18F-PSMA-1007"
+
+
+def test_text_that_contradicts_the_nuclide(pet_series, convert_series) -> None:
+    suv = convert_series(pet_series(inject={"Radiopharmaceutical": "68Ga-PSMA-1007"}))
+    assert suv.radiopharmaceutical.tracer == "unknown"
+    assert any("names Ga-68, the series is of F-18" in sentence for sentence in suv.warnings)

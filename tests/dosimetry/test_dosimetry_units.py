@@ -1,0 +1,180 @@
+"""The branches by Units, each against the formula of its publication."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rpt_cohort import BadInput
+from rpt_dosimetry.body_size import (
+    body_surface_area_m2,
+    ideal_body_weight_kg,
+    lean_body_mass_james_kg,
+    lean_body_mass_janmahasatian_kg,
+)
+
+# Computed by hand for 70 kg and 175 cm from the formulas in DICOM PS3.16, codes 126402–126406.
+NORMS_KG = {
+    ("LBM", "M"): 57.80,  # 1.10·70 − 120·0.16
+    ("LBM", "F"): 51.22,  # 1.07·70 − 148·0.16
+    ("LBMJAMES128", "M"): 56.52,  # 1.10·70 − 128·0.16
+    ("LBMJAMES128", "F"): 51.22,
+    ("LBMJAMES128", "O"): 53.87,
+    ("LBMJANMA", "M"): 55.857,  # 9270·70 / (6680 + 216·22.857)
+    ("LBMJANMA", "F"): 45.197,  # 9270·70 / (8780 + 244·22.857)
+    ("IBW", "M"): 72.38,  # 48 + 1.06·23
+    ("IBW", "F"): 66.43,  # 45.5 + 0.91·23
+    ("IBW", "O"): 69.405,
+}
+
+
+@pytest.mark.parametrize(("suv_type", "sex"), NORMS_KG)
+def test_gml_of_other_body_sizes(suv_type, sex, pet_series, convert_series) -> None:
+    changes = {"Units": "GML", "SUVType": suv_type, "PatientSex": sex}
+    suv = convert_series(pet_series(set=changes))
+    assert suv.factor.factor[0] == pytest.approx(70.0 / NORMS_KG[suv_type, sex], rel=1e-4)
+    assert suv.factor.units_branch == f"GML: {suv_type}"
+    assert suv.volume.data.max() == pytest.approx(119 * 2 * suv.factor.factor[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("suv_type", ["BW", "", None])
+def test_gml_of_body_weight_stays(suv_type, pet_series, convert_series) -> None:
+    suv = convert_series(pet_series(set={"Units": "GML", "SUVType": suv_type}))
+    assert suv.factor.factor == [1.0] * 4
+
+
+def test_cm2ml(pet_series, convert_series) -> None:
+    # Du Bois: 0.007184 · 70^0.425 · 175^0.725 = 1.8481 m²
+    suv = convert_series(pet_series(set={"Units": "CM2ML"}))
+    assert suv.factor.factor[0] == pytest.approx(70e3 / 1.8481e4, rel=1e-4)
+
+
+@pytest.mark.parametrize("creator", ["Philips PET Private Group", None])
+def test_philips_suv_factor(creator, pet_series, convert_series) -> None:
+    def change(dataset, index) -> None:
+        if creator:
+            dataset.add_new((0x7053, 0x0010), "LO", creator)
+        dataset.add_new((0x7053, 0x1000), "DS", f"0.00{index + 1}")
+        dataset.add_new((0x7053, 0x1009), "DS", "7")
+
+    suv = convert_series(pet_series(set={"Units": "CNTS"}, change=change))
+    np.testing.assert_allclose(suv.factor.factor, [0.001, 0.002, 0.003, 0.004])
+    assert suv.factor.units_branch == "CNTS: Philips SUV factor"
+
+
+def test_philips_factor_stored_without_type(pet_series, convert_series) -> None:
+    def change(dataset, index) -> None:
+        dataset.add_new((0x7053, 0x1000), "UN", b"0.0005 ")
+
+    suv = convert_series(pet_series(set={"Units": "CNTS"}, change=change))
+    assert suv.factor.factor == [0.0005] * 4
+
+
+@pytest.mark.parametrize("suv_factor", [None, "0"])
+def test_philips_activity_factor_goes_on_as_bqml(suv_factor, pet_series, convert_series) -> None:
+    def change(dataset, index) -> None:
+        block = dataset.private_block(0x7053, "Philips PET Private Group", create=True)
+        if suv_factor is not None:
+            block.add_new(0x00, "DS", suv_factor)
+        block.add_new(0x09, "DS", "3")
+
+    counts = convert_series(pet_series(set={"Units": "CNTS"}, change=change))
+    becquerels = convert_series(pet_series())
+    np.testing.assert_allclose(counts.volume.data, 3 * becquerels.volume.data, rtol=1e-6)
+    assert counts.factor.units_branch == "CNTS: Philips activity factor, then BQML"
+
+
+def test_a_foreign_private_block_is_not_philips(pet_series, convert_series) -> None:
+    def change(dataset, index) -> None:
+        block = dataset.private_block(0x7053, "SOMEBODY ELSE", create=True)
+        block.add_new(0x00, "DS", "0.5")
+
+    with pytest.raises(BadInput, match="CNTS need Philips SUV Scale Factor"):
+        convert_series(pet_series(set={"Units": "CNTS"}, change=change))
+
+
+def test_philips_block_that_was_moved(pet_series, convert_series) -> None:
+    def change(dataset, index) -> None:
+        dataset.private_block(0x7053, "SOMEBODY ELSE", create=True).add_new(0x00, "DS", "9")
+        block = dataset.private_block(0x7053, "Philips PET Private Group", create=True)
+        block.add_new(0x00, "DS", "0.5")
+
+    suv = convert_series(pet_series(set={"Units": "CNTS"}, change=change))
+    assert suv.factor.factor == [0.5] * 4
+
+
+def test_weight_in_grams_and_height_in_centimetres(pet_series, convert_series) -> None:
+    changes = {"Units": "GML", "SUVType": "LBMJAMES128"}
+    usual = convert_series(pet_series(set=changes))
+    odd = convert_series(
+        pet_series(set={**changes, "PatientWeight": "70000", "PatientSize": "175"})
+    )
+    assert odd.factor.factor == pytest.approx(usual.factor.factor)
+    assert odd.patient.weight_kg == 70.0
+    assert any("taken as g" in sentence for sentence in odd.warnings)
+    assert any("taken as cm" in sentence for sentence in odd.warnings)
+
+
+REFUSED = {
+    "PROPCPS": ({"Units": "PROPCPS"}, r"Units \(0054,1001\) must be BQML.*got PROPCPS"),
+    "PROPCNTS": ({"Units": "PROPCNTS"}, "got PROPCNTS"),
+    "1CM": ({"Units": "1CM"}, "got 1CM"),
+    "no units": ({"Units": None}, r"Units \(0054,1001\) must be there"),
+    "free text": ({"Units": "JANE DOE\\X"}, "got no code of DICOM"),
+    "counts": ({"Units": "CNTS"}, r"\(7053,1000\).*\(7053,1009\)"),
+    "BSA in g/mL": ({"Units": "GML", "SUVType": "BSA"}, r"SUV Type \(0054,1006\).*got BSA"),
+    "BW in cm2/mL": ({"Units": "CM2ML", "SUVType": "BW"}, r"SUV Type \(0054,1006\) must be BSA"),
+    "no height": (
+        {"Units": "CM2ML", "PatientSize": None},
+        r"Patient's Size \(0010,1020\) must be above 0 m",
+    ),
+    "no sex": (
+        {"Units": "GML", "SUVType": "IBW", "PatientSex": ""},
+        r"Patient's Sex \(0010,0040\) must be M, F or O",
+    ),
+    "impossible body": (
+        {"Units": "GML", "SUVType": "LBM", "PatientSize": "0.5"},
+        r"body size of SUV Type \(0054,1006\) LBM must be above 0 kg",
+    ),
+    "no weight": ({"PatientWeight": None}, r"Patient's Weight \(0010,1030\) must be there"),
+    "weight 0": ({"PatientWeight": "0"}, r"Patient's Weight \(0010,1030\) must be above 0 kg"),
+    "no attenuation": ({"CorrectedImage": ["NORM", "DECY"]}, r"\(0028,0051\) must contain ATTN"),
+    "no normalisation": ({"CorrectedImage": "ATTN"}, r"\(0028,0051\) must contain NORM"),
+    "no corrections": ({"CorrectedImage": None}, r"\(0028,0051\) must contain ATTN"),
+    "slope 0": ({"RescaleSlope": "0"}, r"Rescale Slope \(0028,1053\) must be above 0"),
+    "no slope": ({"RescaleSlope": None}, r"Rescale Slope \(0028,1053\) must be there"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case, pet_series, convert_series) -> None:
+    changes, message = REFUSED[case]
+    with pytest.raises(BadInput, match=message):
+        convert_series(pet_series(set=changes))
+
+
+sizes = {
+    "weight_kg": st.floats(40, 150),
+    "height_cm": st.floats(140, 210),
+}
+
+
+@given(**sizes)
+def test_other_sex_lies_in_the_middle(weight_kg: float, height_cm: float) -> None:
+    def each(sex):
+        both = {"weight_kg": weight_kg, "height_cm": height_cm, "sex": sex}
+        return np.array(
+            [
+                lean_body_mass_james_kg(**both, male_term=128.0),
+                lean_body_mass_janmahasatian_kg(**both),
+                ideal_body_weight_kg(height_cm=height_cm, sex=sex),
+            ]
+        )
+
+    np.testing.assert_allclose(each("O"), (each("M") + each("F")) / 2)
+
+
+@given(**sizes)
+def test_surface_grows_with_both_sizes(weight_kg: float, height_cm: float) -> None:
+    surface_m2 = body_surface_area_m2(weight_kg=weight_kg, height_cm=height_cm)
+    assert surface_m2 < body_surface_area_m2(weight_kg=weight_kg * 1.01, height_cm=height_cm)
+    assert surface_m2 < body_surface_area_m2(weight_kg=weight_kg, height_cm=height_cm * 1.01)
