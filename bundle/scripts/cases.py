@@ -1,5 +1,8 @@
 """From a cohort folder to the lists of cases that the workflows read.
 
+Without a cohort folder the lists are empty, because the zoo parses the workflows where
+there are no data; ``require_cases`` is what refuses to run on nothing.
+
 The cohort folder's contract stands in ``rpt_cohort`` too; a parity test holds the two
 together, because the bundle must work without that package.
 """
@@ -24,29 +27,13 @@ def training_cases(dataset_dir: str, fold: int) -> CaseList:
 
 
 def validation_cases(dataset_dir: str, fold: int) -> CaseList:
-    """Return the training cases of ``fold``.
-
-    Raises:
-        BadInput: No case is in that fold.
-    """
-    cases = [case for case in _read_cases(dataset_dir, "training") if case["fold"] == fold]
-    if not cases:
-        raise BadInput(
-            f"fold must be one of the folds in datalist.json, got {fold}. Fold 0 is always there."
-        )
-    return cases
+    """Return the training cases of ``fold``."""
+    return [case for case in _read_cases(dataset_dir, "training") if case["fold"] == fold]
 
 
-def testing_cases(dataset_dir: str) -> CaseList:
-    """Return the testing cases.
-
-    Raises:
-        BadInput: There is none.
-    """
-    cases = _read_cases(dataset_dir, "testing")
-    if not cases:
-        raise BadInput("datalist.json must list testing cases to evaluate on, and lists none.")
-    return cases
+def held_out_cases(dataset_dir: str) -> CaseList:
+    """Return the testing cases."""
+    return _read_cases(dataset_dir, "testing")
 
 
 def inference_cases(dataset_dir: str, image: str | None, fold: int | None) -> CaseList:
@@ -64,6 +51,30 @@ def inference_cases(dataset_dir: str, image: str | None, fold: int | None) -> Ca
     else:
         cases = _read_cases(dataset_dir, "training") + _read_cases(dataset_dir, "testing")
     return [{"image": c["image"], "name": f"{c['patient']}/C{c['cycle']}"} for c in cases]
+
+
+def require_cases(cases: Sequence[dict[str, Any]], dataset_dir: str, purpose: str) -> None:
+    """See that there is something to run on.
+
+    Args:
+        cases: What was found.
+        dataset_dir: Where it was looked for.
+        purpose: What the cases are for, such as ``training``.
+
+    Raises:
+        BadInput: ``cases`` is empty.
+    """
+    if cases:
+        return
+    if not (Path(dataset_dir) / "datalist.json").is_file():
+        raise BadInput(
+            "dataset_dir must be a cohort folder with a datalist.json, and that file is missing. "
+            "Give --dataset_dir COHORT."
+        )
+    raise BadInput(
+        f"datalist.json must list at least one case for {purpose}, and lists none. Check --fold, "
+        "and the lists with `python -m rpt_cohort check`."
+    )
 
 
 class TrainingDataset(CacheDataset):
@@ -106,12 +117,10 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
     root = Path(dataset_dir)
     path = root / "datalist.json"
     if not path.is_file():
-        raise BadInput(
-            "dataset_dir must be a cohort folder with a datalist.json, and that file is missing. "
-            "Give --dataset_dir COHORT."
-        )
+        return []
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))[part]
+        datalist = json.loads(path.read_text(encoding="utf-8"))
+        _refuse_leaks(datalist)
         return [
             {
                 **{key: str(root / case[key]) for key in FILES if key in case},
@@ -119,10 +128,25 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
                 "cycle": case["cycle"],
                 "fold": case.get("fold"),
             }
-            for case in listed
+            for case in datalist[part]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise BadInput(
             f"datalist.json must list cases under '{part}' as the cohort folder's schema has it "
             f"({type(error).__name__}: {error}). `python -m rpt_cohort check` names every fault."
         ) from error
+
+
+def _refuse_leaks(datalist: dict[str, Any]) -> None:
+    """See that no patient is on two sides of a split."""
+    sides: dict[str, set[Any]] = {}
+    for part in ("training", "testing"):
+        for case in datalist[part]:
+            side = case["fold"] if part == "training" else "testing"
+            sides.setdefault(case["patient"], set()).add(side)
+    for patient, found in sides.items():
+        if len(found) > 1:
+            raise BadInput(
+                f"datalist.json: patient {patient} must be in one fold, or in testing alone, got "
+                f"{sorted(map(str, found))}. Deal folds by patient."
+            )

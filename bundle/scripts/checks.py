@@ -23,11 +23,9 @@ def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> None:
     """See that every case has a sound PET and dose on one grid.
 
     Raises:
-        BadInput: No case, a file that is missing or broken, SUV or dose that is not
+        BadInput: A file that is missing or broken, SUV or dose that is not
             finite or is negative, or grids that differ.
     """
-    if not cases:
-        raise BadInput("There must be at least one training case, and there is none.")
     for case in cases:
         for key in ("image", "label"):
             if key not in case:
@@ -48,11 +46,9 @@ def check_inference_cases(
     """See that every PET is sound and of a tracer that the weights know.
 
     Raises:
-        BadInput: No case, a broken PET, or another tracer (or none named) without
+        BadInput: A broken PET, or another tracer (or none named) without
             ``allow_other_tracer``.
     """
-    if not cases:
-        raise BadInput("There must be at least one PET to predict from, and there is none.")
     for case in cases:
         read_suv(case["image"])
         _check_tracer(case["image"], trained_tracers, allow_other_tracer)

@@ -31,6 +31,7 @@ class DoseGANTrainer(SupervisedTrainer):
         adversarial_loss: MONAI's ``PatchAdversarialLoss``.
         adversarial_weight: Weight of the adversarial term; 0 trains the plain U-Net.
         adversarial_start_epoch: Epochs of content loss alone before it, the warm-up.
+        max_gradient_norm: Longer gradients are cut to this length.
         **supervised: Arguments of ``SupervisedTrainer``; ``loss_function`` takes
             (prediction, label, mask).
     """
@@ -42,6 +43,7 @@ class DoseGANTrainer(SupervisedTrainer):
         adversarial_loss: nn.Module,
         adversarial_weight: float,
         adversarial_start_epoch: int,
+        max_gradient_norm: float,
         **supervised: Any,
     ) -> None:
         super().__init__(**supervised)
@@ -50,6 +52,7 @@ class DoseGANTrainer(SupervisedTrainer):
         self.adversarial_loss = adversarial_loss
         self.adversarial_weight = adversarial_weight
         self.adversarial_start_epoch = adversarial_start_epoch
+        self.max_gradient_norm = max_gradient_norm
 
     def _iteration(self, engine: "DoseGANTrainer", batchdata: dict[str, Tensor]) -> dict[str, Any]:
         suv, label = engine.prepare_batch(
@@ -111,12 +114,16 @@ class DoseGANTrainer(SupervisedTrainer):
         return mean
 
     def _step(self, loss: Tensor, optimizer: Optimizer) -> None:
-        if self.amp and self.scaler is not None:
-            self.scaler.scale(loss).backward()
-            self.scaler.step(optimizer)
-        else:
-            torch.autograd.backward(loss)
+        scaler = self.scaler if self.amp else None
+        torch.autograd.backward(loss if scaler is None else scaler.scale(loss))
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        for group in optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], self.max_gradient_norm)
+        if scaler is None:
             optimizer.step()
+        else:
+            scaler.step(optimizer)
 
 
 def losses_of(output: Sequence[dict[str, Any]] | dict[str, Any]) -> dict[str, float]:

@@ -34,8 +34,8 @@ def run_app(app: Callable[[], None]) -> None:
     except BadInput as error:
         fail(str(error))
     except OSError as error:
-        name = error.filename if error.filename is not None else "a file"
-        fail(f"'{name}' could not be read or written: {error.strerror or error}.")
+        # Not its name: files from a clinic often carry the patient's.
+        fail(f"a file or folder could not be read or written: {error.strerror or error}.")
 
 
 def fail(sentence: str) -> None:

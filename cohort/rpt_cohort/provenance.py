@@ -27,8 +27,7 @@ def provenance(
     package: str,
     command: str,
     parameters: Mapping[str, Any],
-    inputs: Iterable[Path] = (),
-    root: Path | None = None,
+    inputs: Mapping[str, str] | None = None,
     seed: int | None = None,
     libraries: Iterable[str] = (),
 ) -> dict[str, Any]:
@@ -38,8 +37,7 @@ def provenance(
         package: The distribution that made the result, such as ``rpt-dosimetry``.
         command: Its command, such as ``suv``.
         parameters: What the result depends on; no absolute path, host or clock.
-        inputs: Files read, hashed and named relative to ``root``.
-        root: The input folder; without it files go by their bare name.
+        inputs: What was read: name relative to the input folder → SHA-256.
         seed: The seed, where chance was used.
         libraries: Distributions whose version matters.
 
@@ -47,7 +45,6 @@ def provenance(
         A JSON-ready mapping.
 
     Raises:
-        BadInput: An input cannot be read.
         PackageNotFoundError: ``package`` is not installed.
     """
     return {
@@ -56,10 +53,7 @@ def provenance(
         "command": command,
         "parameters": dict(parameters),
         "seed": seed,
-        "inputs": {
-            path.relative_to(root).as_posix() if root else path.name: file_sha256(path)
-            for path in inputs
-        },
+        "inputs": dict(inputs or {}),
         "libraries": {name: _version_or_absent(name) for name in libraries},
     }
 

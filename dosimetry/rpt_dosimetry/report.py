@@ -70,17 +70,14 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
 
 
 def _provenance(suv: Suv, series_uid: str, command: str) -> Mapping[str, Any]:
-    block = provenance(
+    return provenance(
         package="rpt-dosimetry",
         command=command,
         parameters={"series_uid_sha256": sha256(series_uid.encode()).hexdigest()},
+        # File names of an export often hold the patient's name; a slice's number does not.
+        inputs={f"slice {index + 1}": digest for index, digest in enumerate(suv.slice_sha256)},
         libraries=_LIBRARIES,
     )
-    # File names of an export often hold the patient's name; a slice's number does not.
-    block["inputs"] = {
-        f"slice {index + 1}": digest for index, digest in enumerate(suv.slice_sha256)
-    }
-    return block
 
 
 def _one_or_list(values: list[float]) -> float | list[float]:

@@ -1,0 +1,333 @@
+"""Inference: grids, windows, outputs, tracers, and input that cannot be used."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from rpt_cohort import file_sha256, read_prediction
+from rpt_cohort.schema import Tracer
+from scripts.checks import tracer_of
+from scripts.errors import bad_input_behind
+
+Run = Callable[..., ConfigWorkflow]
+
+
+def dose_of(run: Run, image: Path, out: Path, **options: Any) -> nib.Nifti1Image:
+    run("inference", image=image, output_dir=out, **options)
+    return nib.Nifti1Image.from_filename(out / "dose.nii.gz")
+
+
+def values(image: nib.Nifti1Image) -> np.ndarray:
+    return np.asanyarray(image.dataobj)
+
+
+@pytest.fixture(scope="session")
+def prediction(run: Run, cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped weights' prediction of the small cohort."""
+    out = tmp_path_factory.mktemp("prediction") / "out"
+    run("inference", dataset_dir=cohort, output_dir=out)
+    return out
+
+
+def test_cohort_prediction_is_what_the_contract_says(
+    prediction: Path, cohort: Path, bundle: Path
+) -> None:
+    info = read_prediction(prediction)
+    assert info.method == "rpt_dosegan"
+    assert info.weights_sha256 == {"model.pt": file_sha256(bundle / "models" / "model.pt")}
+    assert set(info.fold) == {
+        path.parent.relative_to(cohort).as_posix() for path in cohort.glob("*/*/pet.nii.gz")
+    }
+    assert str(cohort) not in (prediction / "prediction.json").read_text()
+    pet = nib.Nifti1Image.from_filename(cohort / "P001/C1/pet.nii.gz")
+    dose = nib.Nifti1Image.from_filename(prediction / "P001/C1/dose.nii.gz")
+    assert dose.get_data_dtype() == np.float32
+    assert dose.shape == pet.shape
+    np.testing.assert_array_equal(dose.affine, pet.affine)
+    assert values(dose).min() >= 0
+
+
+def test_single_file_gives_the_cohort_s_map_and_says_what_it_is(
+    run: Run, pet: Path, prediction: Path, tmp_path: Path
+) -> None:
+    dose = dose_of(run, pet, tmp_path / "out")
+    expected = nib.Nifti1Image.from_filename(prediction / "P001/C1/dose.nii.gz")
+    np.testing.assert_allclose(values(dose), values(expected), rtol=1e-5, atol=1e-7)
+    content = json.loads((tmp_path / "out" / "dose.json").read_text())
+    assert content["unit"] == "Gy/GBq"
+    assert content["tracer"] == "68Ga-PSMA-11"
+    assert "virtual" in content["notice"]
+    assert content["provenance"]["inputs"] == {"suv.nii.gz": file_sha256(pet)}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "dose.json",
+        "dose.nii.gz",
+    ]
+
+
+def test_a_fold_s_weights_predict_that_fold_only(run: Run, cohort: Path, tmp_path: Path) -> None:
+    run("inference", dataset_dir=cohort, output_dir=tmp_path / "out", fold=0)
+    listed = json.loads((cohort / "datalist.json").read_text())["training"]
+    expected = {f"{c['patient']}/C{c['cycle']}": 0 for c in listed if c["fold"] == 0}
+    assert read_prediction(tmp_path / "out").fold == expected
+
+
+@pytest.mark.parametrize("axes", ["LPS", "SAR", "PIR"])
+def test_orientation_of_the_file_does_not_matter(
+    run: Run, pet: Path, prediction: Path, tmp_path: Path, axes: str
+) -> None:
+    ras = nib.Nifti1Image.from_filename(pet)
+    change = nib.orientations.ornt_transform(
+        nib.orientations.io_orientation(ras.affine), nib.orientations.axcodes2ornt(axes)
+    )
+    turned = ras.as_reoriented(change)
+    nib.save(turned, pet)
+    dose = dose_of(run, pet, tmp_path / "out")
+    assert dose.shape == turned.shape
+    np.testing.assert_allclose(dose.affine, turned.affine)
+    expected = nib.Nifti1Image.from_filename(prediction / "P001/C1/dose.nii.gz")
+    back = nib.as_closest_canonical(dose)
+    np.testing.assert_allclose(values(back), values(expected), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("voxel_mm", [(2.0, 2.0, 3.0), (5.47, 5.47, 3.27), (7.0, 6.0, 5.0)])
+def test_map_is_on_the_pet_s_own_grid_whatever_its_voxels(
+    run: Run, tmp_path: Path, voxel_mm: tuple[float, ...]
+) -> None:
+    """A warm ball: its total dose times volume must not depend on the grid."""
+    totals = []
+    for number, spacing in enumerate([(4.8, 4.8, 4.8), voxel_mm]):
+        shape = [int(240 / mm) | 1 for mm in spacing]  # odd: not divisible by the strides
+        axes = [(np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(shape, spacing, strict=True)]
+        x, y, z = np.meshgrid(*axes, indexing="ij")
+        suv = (1.0 + 9.0 / (1.0 + np.exp((np.sqrt(x**2 + y**2 + z**2) - 40.0) / 6.0))).astype("f4")
+        affine = np.diag([*spacing, 1.0])
+        affine[:3, 3] = [axis[0] for axis in axes]
+        path = tmp_path / f"suv{number}.nii.gz"
+        nib.save(nib.Nifti1Image(suv, affine), path)
+        dose = dose_of(run, path, tmp_path / f"out{number}", allow_other_tracer=True)
+        assert list(dose.shape) == shape
+        np.testing.assert_allclose(dose.affine, affine)
+        ball = np.sqrt(x**2 + y**2 + z**2) < 50
+        totals.append(values(dose)[ball].sum() * np.prod(spacing))
+    assert totals[1] == pytest.approx(totals[0], rel=0.05)
+
+
+def test_oblique_affine_is_kept(run: Run, pet: Path, tmp_path: Path) -> None:
+    image = nib.Nifti1Image.from_filename(pet)
+    angle = np.deg2rad(10)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    nib.save(nib.Nifti1Image(values(image), turn @ image.affine), pet)
+    dose = dose_of(run, pet, tmp_path / "out")
+    assert dose.shape == image.shape
+    np.testing.assert_allclose(dose.affine, turn @ image.affine, atol=1e-4)
+
+
+def test_windows_agree_with_the_whole_volume_as_far_as_their_context(
+    run: Run, pet: Path, tmp_path: Path
+) -> None:
+    """Trap 3: small windows see less context; the difference is real and bounded."""
+    whole = values(dose_of(run, pet, tmp_path / "whole"))
+    wide = values(dose_of(run, pet, tmp_path / "wide", roi_size=[96, 96, 24]))
+    small = values(dose_of(run, pet, tmp_path / "small", roi_size=[32, 32, 24]))
+
+    def difference(windowed: np.ndarray) -> float:
+        return float(np.linalg.norm(windowed - whole) / np.linalg.norm(whole))
+
+    assert difference(wide) < 0.05
+    assert difference(wide) <= difference(small) < 0.25
+
+
+def test_size_63_gives_63(run: Run, pet: Path, tmp_path: Path) -> None:
+    image = nib.Nifti1Image.from_filename(pet)
+    nib.save(nib.Nifti1Image(values(image)[32:95, :63, :23], image.affine), pet)
+    assert dose_of(run, pet, tmp_path / "out").shape == (63, 63, 23)
+
+
+def refused(run: Run, **options: Any) -> str:
+    """Run inference that must fail, and return the sentence behind."""
+    with pytest.raises(RuntimeError) as caught:
+        run("inference", **options)
+    cause = bad_input_behind(caught.value)
+    assert cause is not None, caught.value
+    return str(cause)
+
+
+def change_image(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    image = nib.Nifti1Image.from_filename(path)
+    nib.save(nib.Nifti1Image(change(values(image).copy()), image.affine), path)
+
+
+def with_nan(data: np.ndarray) -> np.ndarray:
+    data[3, 4, 5] = np.nan
+    return data
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda p: p.unlink(), "and there is none. Check the path"),
+        (lambda p: p.write_bytes(p.read_bytes()[:5000]), "whole NIfTI file"),
+        (lambda p: p.write_bytes(b"no image"), "whole NIfTI file"),
+        (lambda p: change_image(p, with_nan), "NaN or infinity in 1 voxels"),
+        (lambda p: change_image(p, lambda d: d - 5), "0 g/mL or more"),
+        (lambda p: change_image(p, lambda d: d * 0), "0 everywhere"),
+        (lambda p: change_image(p, lambda d: np.stack([d, d], axis=3)), "one 3D volume"),
+    ],
+)
+def test_pet_that_cannot_be_used_is_refused_and_nothing_is_written(
+    run: Run, pet: Path, tmp_path: Path, spoil: Callable[[Path], Any], words: str
+) -> None:
+    spoil(pet)
+    sentence = refused(run, image=pet, output_dir=tmp_path / "out")
+    assert sentence.startswith("suv.nii.gz must")
+    assert words in sentence
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "words"),
+    [
+        ('{"tracer": "18F-FDG"}', "its sidecar names 18F-FDG"),
+        ('{"tracer": "unknown"}', "no sidecar names its tracer"),
+        ("{}", "no sidecar names its tracer"),
+        (None, "no sidecar names its tracer"),
+        ("[]", "must be a JSON object"),
+        ("{", "must be JSON"),
+    ],
+)
+def test_another_tracer_is_refused(
+    run: Run, pet: Path, tmp_path: Path, sidecar: str | None, words: str
+) -> None:
+    beside = pet.with_name("suv.json")
+    beside.unlink()
+    if sidecar is not None:
+        beside.write_text(sidecar)
+    sentence = refused(run, image=pet, output_dir=tmp_path / "out")
+    assert words in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_tracer_goes_on_loudly_when_told(
+    run: Run, pet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pet.with_name("suv.json").write_text('{"tracer": "18F-FDG"}')
+    with caplog.at_level(logging.WARNING):
+        dose_of(run, pet, tmp_path / "out", allow_other_tracer=True)
+    assert "DO NOT TRUST THIS DOSE MAP" in caplog.text
+    content = json.loads((tmp_path / "out" / "dose.json").read_text())
+    assert content["tracer"] == "18F-FDG"
+    assert content["provenance"]["parameters"]["allow_other_tracer"] is True
+
+
+def test_tracer_of_a_cohort_s_pet_is_its_cycle_s(cohort: Path) -> None:
+    assert tracer_of(str(cohort / "P001/C1/pet.nii.gz")) == "68Ga-PSMA-11"
+
+
+def test_trained_tracer_is_one_of_the_contract(workflow: Run) -> None:
+    trained = workflow("inference").parser.get("trained_tracers")
+    assert set(trained) <= set(Tracer.__args__)  # type: ignore[attr-defined]
+
+
+def test_weights_that_do_not_fit_are_refused(
+    run: Run, pet: Path, bundle: Path, tmp_path: Path
+) -> None:
+    good = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    key = next(iter(good))
+    spoilt = {
+        "missing.pt": None,
+        "text.pt": "not weights",
+        "gan.pt": {"G": good, "D": good},
+        "lacking.pt": {k: v for k, v in good.items() if k != key},
+        "shape.pt": {**good, key: torch.zeros(1)},
+    }
+    for name, content in spoilt.items():
+        path = tmp_path / name
+        if isinstance(content, str):
+            path.write_text(content)
+        elif content is not None:
+            torch.save(content, path)
+        options = {"image": pet, "output_dir": tmp_path / "out", "weights_path": path}
+        assert refused(run, **options).startswith(f"{name} must")
+        assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+class Bomb:
+    """Unpickling this would run code."""
+
+    def __reduce__(self) -> Any:
+        return (Path("/nonexistent").touch, ())
+
+
+def test_weights_never_run_code(run: Run, pet: Path, tmp_path: Path) -> None:
+    torch.save({"head.weight": Bomb()}, tmp_path / "bomb.pt")
+    options = {"image": pet, "output_dir": tmp_path / "out", "weights_path": tmp_path / "bomb.pt"}
+    assert "weights_only=True" in refused(run, **options)
+
+
+def test_output_folder_in_use_is_refused(run: Run, pet: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").write_text("1")
+    assert "new or empty" in refused(run, image=pet, output_dir=tmp_path / "out")
+    assert (tmp_path / "out" / "precious").read_text() == "1"
+
+
+def spoil_cohort(cohort: Path, target: Path) -> Path:
+    shutil.copytree(cohort, target)
+    return target / "P001" / "C1"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda c: (c / "dose.nii.gz").unlink(), "P001/C1/dose.nii.gz must be a NIfTI file"),
+        (
+            lambda c: change_image(c / "dose.nii.gz", lambda d: d[:, :, :-1]),
+            "P001/C1/dose.nii.gz must be on the grid of its PET",
+        ),
+        (lambda c: change_image(c / "dose.nii.gz", lambda d: d - 1), "0 Gy/GBq or more"),
+        (lambda c: change_image(c / "pet.nii.gz", with_nan), "P001/C1/pet.nii.gz must hold finite"),
+        (lambda c: change_image(c / "fov.nii.gz", lambda d: d * 0), "must be 1 where the dose"),
+    ],
+)
+def test_training_refuses_a_spoilt_cohort_before_it_starts(
+    run: Run, cohort: Path, tmp_path: Path, spoil: Callable[[Path], Any], words: str
+) -> None:
+    spoil(spoil_cohort(cohort, tmp_path / "cohort"))
+    options = {"dataset_dir": tmp_path / "cohort", "ckpt_dir": tmp_path / "training"}
+    with pytest.raises(RuntimeError) as caught:
+        run("train", **options)
+    assert words in str(bad_input_behind(caught.value))
+    assert not (tmp_path / "training" / "model.pt").exists()
+
+
+def test_case_without_label_is_refused(
+    run: Run, small_case: dict[str, str], tmp_path: Path
+) -> None:
+    del small_case["label"]
+    data = {"train__dataset__data": [small_case], "validate__dataset__data": [small_case]}
+    with pytest.raises(RuntimeError) as caught:
+        run("train", **data, ckpt_dir=tmp_path / "training")
+    assert "pet.nii.gz has none" in str(bad_input_behind(caught.value))
+
+
+@pytest.mark.parametrize("name", ["train", "train+evaluate", "inference"])
+def test_running_without_a_cohort_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        run(name, dataset_dir=tmp_path)
+    assert "Give --dataset_dir COHORT" in str(bad_input_behind(caught.value))
+
+
+def test_fold_without_cases_is_refused(run: Run, cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        run("train", dataset_dir=cohort, fold=99, ckpt_dir=tmp_path / "training")
+    assert "at least one case for validation" in str(bad_input_behind(caught.value))

@@ -1,0 +1,101 @@
+"""Losses and metrics against closed forms and an independent implementation."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.handlers import IgniteMetricHandler
+from scripts.losses import DoseContentLoss
+from scripts.metrics import CaseMetric, lower_is_better, nrmse_euclid, nrmse_range, rmse, ssim
+from skimage.metrics import structural_similarity
+
+
+def maps(seed: int = 0, side: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+    """A reference of rough values and a prediction near it, Gy/GBq, (1, x, y, z)."""
+    torch.manual_seed(seed)
+    label = torch.rand(1, side, side, side)
+    return (label + 0.1 * torch.randn_like(label)).clamp(min=0), label
+
+
+def test_loss_of_known_values() -> None:
+    loss = DoseContentLoss(dose_scale=0.02, linear_weight=2.0)
+    prediction, label = torch.full((1, 1, 1, 1, 2), 0.5), torch.tensor([[[[[0.1, 9.0]]]]])
+    mask = torch.tensor([[[[[1.0, 0.0]]]]])
+    expected = 2.0 * 0.4**2 + (math.asinh(25.0) - math.asinh(5.0)) ** 2
+    assert loss(prediction, label, mask).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_loss_of_a_patch_without_known_dose_is_zero_and_has_a_gradient() -> None:
+    prediction = torch.ones(1, 1, 2, 2, 2, requires_grad=True)
+    zeros = torch.zeros(1, 1, 2, 2, 2)
+    loss = DoseContentLoss(dose_scale=0.02, linear_weight=1.0)(prediction, zeros, zeros)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert prediction.grad is not None
+    assert prediction.grad.abs().sum() == 0
+
+
+def test_metrics_of_known_values() -> None:
+    label = torch.tensor([[[[3.0, 0.0, math.nan]]]])
+    prediction = torch.tensor([[[[0.0, 4.0, 100.0]]]])
+    assert rmse(prediction, label).item() == pytest.approx(math.sqrt(12.5))
+    assert nrmse_range(prediction, label).item() == pytest.approx(math.sqrt(12.5) / 3)
+    assert nrmse_euclid(prediction, label).item() == pytest.approx(5 / 3)
+
+
+@given(st.integers(0, 10_000), st.floats(0.0, 3.0))
+@settings(max_examples=25, deadline=None)
+def test_rmse_is_never_below_the_mean_error(seed: int, factor: float) -> None:
+    prediction, label = maps(seed, side=6)
+    prediction = prediction * factor
+    assert rmse(prediction, label) >= (prediction - label).mean().abs() - 1e-6
+
+
+@given(st.floats(0.01, 100.0))
+@settings(max_examples=10, deadline=None)
+def test_relative_metrics_do_not_know_the_unit(unit: float) -> None:
+    prediction, label = maps(side=12)
+    for metric in (nrmse_range, nrmse_euclid, ssim):
+        torch.testing.assert_close(
+            metric(prediction * unit, label * unit), metric(prediction, label), rtol=1e-3, atol=1e-4
+        )
+
+
+def test_ssim_agrees_with_scikit_image() -> None:
+    # Zeros around the maps: beyond the volume ours counts as 0, scikit-image reflects.
+    prediction, label = (torch.nn.functional.pad(volume, [6] * 6) for volume in maps())
+    expected = structural_similarity(
+        prediction[0].numpy(),
+        label[0].numpy(),
+        data_range=float(label.max()),
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )[1].mean()
+    assert ssim(prediction, label).item() == pytest.approx(float(expected), abs=2e-4)
+
+
+def test_ssim_of_identical_maps_is_one() -> None:
+    _, label = maps()
+    label[0, :4] = torch.nan
+    assert ssim(label.nan_to_num(nan=7.0), label).item() == pytest.approx(1.0)
+
+
+def test_metric_is_averaged_over_cases_not_voxels() -> None:
+    metric = CaseMetric(nrmse_euclid)
+    handler = IgniteMetricHandler(metric_fn=metric, output_transform=lambda x: x)
+    one, two = torch.ones(1, 2, 2, 2), torch.ones(1, 4, 4, 4)
+    handler.save_details = False
+    handler.update(([one * 1.1], [one]))
+    handler.update(([two * 1.4], [two]))
+    assert handler.compute() == pytest.approx(0.25, rel=1e-5)
+
+
+def test_lower_error_is_better_and_none_yet_is_beaten_by_all() -> None:
+    assert lower_is_better(0.3, 0.4)
+    assert not lower_is_better(0.4, 0.3)
+    assert not lower_is_better(0.4, 0.4)
+    assert lower_is_better(0.9, -1)

@@ -1,0 +1,247 @@
+"""The trainer: who sees what, what is kept, what a resume brings back (traps 4, 9)."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.bundle import ConfigWorkflow
+from monai.engines import SupervisedTrainer
+from scripts.cases import held_out_cases, training_cases, validation_cases
+from scripts.errors import BadInput, bad_input_behind
+from scripts.weights import Checkpoint, KeepBest, StopEarly
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor, nn
+
+Run = Callable[..., ConfigWorkflow]
+SMALL: dict[str, Any] = {
+    "network_def__channels": [4, 8],
+    "discriminator_def__channels": 4,
+    "max_epochs": 2,
+    "val_interval": 1,
+    "adversarial_start_epoch": 0,
+    "patches_per_case": 2,
+    "train__dataset__progress": False,
+    "validate__dataset__progress": False,
+}
+
+
+@pytest.fixture
+def small(small_case: dict[str, str], tmp_path: Path) -> dict[str, Any]:
+    """Overrides for a training on plain {image, label} lists that takes a second."""
+    return {
+        **SMALL,
+        "train__dataset__data": [small_case] * 2,
+        "validate__dataset__data": [small_case],
+        "ckpt_dir": str(tmp_path / "training"),
+    }
+
+
+class Spy(nn.Module):
+    """A discriminator that writes down what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.shown: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, suv: Tensor, dose: Tensor) -> Tensor:
+        self.shown.append((suv.detach().clone(), dose.detach().clone()))
+        return self.weight * dose
+
+
+def test_discriminator_is_shown_prediction_then_truth_with_their_pet(
+    workflow: Run, small: dict[str, Any]
+) -> None:
+    built = workflow("train", **{**small, "max_epochs": 1})
+    built.initialize()
+    built.parser["discriminator"] = spy = Spy()
+    built.run()
+    as_generator, fake, real = spy.shown[:3]
+    torch.testing.assert_close(real[1], 0.02 * real[0])  # the measured dose of these cases
+    assert not torch.allclose(fake[1], real[1])
+    torch.testing.assert_close(as_generator[1], fake[1])
+    assert torch.equal(fake[0], real[0])
+
+
+def test_unknown_dose_reaches_neither_loss_nor_discriminator(
+    workflow: Run, small: dict[str, Any], small_case: dict[str, str], tmp_path: Path
+) -> None:
+    grid = nib.Nifti1Image.from_filename(small_case["label"])
+    dose = np.asanyarray(grid.dataobj).copy()
+    dose[:, :, 20:] = 1000.0
+    known = np.ones(dose.shape, dtype=np.uint8)
+    known[:, :, 20:] = 0
+    nib.save(nib.Nifti1Image(dose, grid.affine), tmp_path / "dose.nii.gz")
+    nib.save(nib.Nifti1Image(known, grid.affine), tmp_path / "fov.nii.gz")
+    case = {**small_case, "fov": str(tmp_path / "fov.nii.gz")}
+    built = workflow("train", **{**small, "max_epochs": 1, "train__dataset__data": [case]})
+    built.initialize()
+    built.parser["discriminator"] = spy = Spy()
+    built.run()
+    trainer = built.trainer
+    assert trainer.state.output["loss"] < 2.0
+    assert max(dose.max() for _, dose in spy.shown) < 100.0
+
+
+def test_trainer_is_what_the_federated_client_accepts(
+    run: Run, small: dict[str, Any], tmp_path: Path
+) -> None:
+    built = run("train", **small)
+    assert isinstance(built.trainer, SupervisedTrainer)
+    losses = {"loss", "content", "adversarial", "discriminator"}
+    assert losses <= set(built.trainer.state.output)
+    assert set(built.evaluator.state.metrics) >= {"nrmse_euclid", "nrmse_range", "ssim"}
+
+
+def test_weight_0_trains_the_plain_network(run: Run, small: dict[str, Any]) -> None:
+    built = run("train", **small, adversarial_weight=0)
+    before = built.parser.get_parsed_content("discriminator_optimizer").state_dict()["state"]
+    assert before == {}
+    assert "adversarial" not in built.trainer.state.output
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(
+    run: Run, small: dict[str, Any], tmp_path: Path
+) -> None:
+    states = []
+    for number, seed in enumerate((0, 0, 1)):
+        folder = tmp_path / str(number)
+        run("train", **{**small, "ckpt_dir": folder, "seed": seed})
+        states.append(torch.load(folder / "checkpoint.pt", weights_only=True)["generator"])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
+
+
+def test_outputs_go_to_ckpt_dir_and_never_to_models(
+    run: Run, small: dict[str, Any], bundle: Path, tmp_path: Path
+) -> None:
+    before = (bundle / "models" / "model.pt").read_bytes()
+    listing = sorted(path.name for path in bundle.iterdir())
+    built = run("train", **small)
+    assert (bundle / "models" / "model.pt").read_bytes() == before
+    assert sorted(path.name for path in bundle.iterdir()) == listing
+    best = torch.load(tmp_path / "training" / "model.pt", weights_only=True)
+    assert best.keys() == built.network_def.state_dict().keys()
+
+
+def test_tensorboard_has_scalars_and_an_image_strip(
+    run: Run, small: dict[str, Any], tmp_path: Path
+) -> None:
+    run("train", **small)
+    tags: dict[str, set[str]] = {"scalars": set(), "images": set()}
+    for path in (tmp_path / "training").glob("events*"):
+        events = EventAccumulator(str(path)).Reload().Tags()
+        for kind in tags:
+            tags[kind] |= set(events[kind])
+    assert {"nrmse_euclid", "nrmse_range", "ssim"} <= tags["scalars"]
+    assert any("content" in tag for tag in tags["scalars"])
+    assert any("PET" in tag and "Gy per GBq" in tag for tag in tags["images"])
+
+
+def validate(best: KeepBest, *errors: float) -> None:
+    for error in errors:
+        engine = Engine(lambda *_: None)
+        engine.state.metrics = {"error": error}
+        best(engine)
+
+
+def test_lowest_error_is_kept_not_the_last_or_the_highest(tmp_path: Path) -> None:
+    network = nn.Linear(1, 1)
+    best = KeepBest(network, str(tmp_path / "model.pt"), "error")
+    for error, weight in ((0.5, 1.0), (0.2, 2.0), (0.9, 3.0), (0.3, 4.0), (math.nan, 5.0)):
+        nn.init.constant_(network.weight, weight)
+        validate(best, error)
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["weight"].item() == 2.0
+    assert best.validations_since == 3
+
+
+def test_training_stops_after_validations_without_improvement(tmp_path: Path) -> None:
+    best = KeepBest(nn.Linear(1, 1), str(tmp_path / "model.pt"), "error")
+    errors = iter([0.5, 0.4, 0.6, 0.7, 0.8, 0.1])
+    trainer = Engine(lambda *_: None)
+
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: validate(best, next(errors)))
+    StopEarly(best, patience=2).attach(trainer)
+    trainer.run([0], max_epochs=6)
+    assert trainer.state.epoch == 4
+
+
+def test_after_a_resume_a_worse_model_does_not_replace_a_better_one(tmp_path: Path) -> None:
+    network = nn.Linear(1, 1)
+    path = str(tmp_path / "model.pt")
+    first = KeepBest(network, path, "error")
+    nn.init.constant_(network.weight, 1.0)
+    validate(first, 0.2)
+    engine = Engine(lambda *_: None)
+    engine.state.epoch = 7
+    file = tmp_path / "checkpoint.pt"
+    Checkpoint({"best": first}, str(file), 1, None).save(engine)
+
+    second = KeepBest(network, path, "error")
+    engine = Engine(lambda *_: None)
+    engine.state.epoch_length = 3
+    Checkpoint({"best": second}, str(file), 1, str(file)).resume(engine)
+    assert (engine.state.epoch, engine.state.iteration) == (7, 21)
+    nn.init.constant_(network.weight, 2.0)
+    validate(second, 0.4)
+    assert torch.load(path, weights_only=True)["weight"].item() == 1.0
+    validate(second, 0.1)
+    assert torch.load(path, weights_only=True)["weight"].item() == 2.0
+
+
+def test_resumed_training_goes_on_where_it_stopped(
+    run: Run, small: dict[str, Any], tmp_path: Path
+) -> None:
+    run("train", **small)
+    checkpoint = tmp_path / "training" / "checkpoint.pt"
+    before = torch.load(checkpoint, weights_only=True)
+    built = run("train", **{**small, "max_epochs": 3, "resume_from": checkpoint})
+    assert before["epoch"] == 2
+    assert built.trainer.state.epoch == 3
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 3
+    assert built.trainer.state.iteration == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"not a file of tensors", None])
+def test_resume_from_another_file_is_refused(
+    run: Run, small: dict[str, Any], tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "other.pt"
+    if content is None:
+        torch.save({"x": torch.ones(1)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(RuntimeError) as caught:
+        run("train", **small, resume_from=path)
+    cause = bad_input_behind(caught.value)
+    assert "other.pt" in str(cause)
+    assert "checkpoint.pt" in str(cause)
+
+
+def test_cohort_splits_by_patient(cohort: Path) -> None:
+    listed = json.loads((cohort / "datalist.json").read_text())
+    folds = {case["fold"] for case in listed["training"]}
+    for fold in folds:
+        train = {case["patient"] for case in training_cases(str(cohort), fold)}
+        validate_ = {case["patient"] for case in validation_cases(str(cohort), fold)}
+        test = {case["patient"] for case in held_out_cases(str(cohort))}
+        assert train
+        assert validate_
+        assert not train & validate_
+        assert not (train | validate_) & test
+
+
+def test_leaking_folds_are_refused(cohort: Path, tmp_path: Path) -> None:
+    listed = json.loads((cohort / "datalist.json").read_text())
+    case = listed["training"][0]
+    listed["training"] = [case, {**case, "cycle": 2, "fold": case["fold"] + 1}]
+    (tmp_path / "datalist.json").write_text(json.dumps(listed))
+    with pytest.raises(BadInput, match=f"patient {case['patient']} must be in one fold"):
+        training_cases(str(tmp_path), 0)
