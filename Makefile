@@ -40,7 +40,7 @@ test-slow: .venv/ready
 lint: .venv/ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy $(PACKAGES)
+	$(PY) -m mypy $(PACKAGES) benchmarks
 	$(PY) -m mypy bundle/scripts
 
 bench: .venv/ready

@@ -1,0 +1,221 @@
+"""From a clinic's DICOM to a dose map; the contract's parity; better than the simple rows."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from monai.bundle import ConfigWorkflow
+from rpt_cohort import read_cohort
+from rpt_phantom.cohort import write_cohort
+from scipy.ndimage import gaussian_filter
+from scripts.cases import held_out_cases, training_cases
+
+Run = Callable[..., ConfigWorkflow]
+ROOT = Path(__file__).parents[2]
+
+
+def array(path: str | Path) -> np.ndarray:
+    return np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj).astype(np.float64)
+
+
+def test_raw_clinical_pet_becomes_a_dose_map_on_its_own_grid(
+    testdata: Path, run: Run, tmp_path: Path
+) -> None:
+    series = testdata / "pet_fdg_sts001"
+    suv, out = tmp_path / "suv.nii.gz", tmp_path / "out"
+    command = [sys.executable, "-m", "rpt_dosimetry", "suv", str(series), str(suv)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert json.loads((tmp_path / "suv.json").read_text())["tracer"] == "18F-FDG"
+    assert array(suv).max() == pytest.approx(66.52, abs=0.01)
+    with pytest.raises(RuntimeError):  # FDG is not PSMA
+        run("inference", image=suv, output_dir=out)
+    assert not out.exists()
+    run("inference", image=suv, output_dir=out, allow_other_tracer=True)
+    pet = nib.Nifti1Image.from_filename(suv)
+    dose = nib.Nifti1Image.from_filename(out / "dose.nii.gz")
+    assert dose.shape == pet.shape == (128, 128, 267)
+    np.testing.assert_allclose(dose.affine, pet.affine)
+    values = np.asanyarray(dose.dataobj)
+    assert np.isfinite(values).all()
+    assert 0 <= values.min() < values.max() < 50
+
+
+def test_bundle_reads_the_cohort_as_the_contract_does(cohort: Path) -> None:
+    """Parity: the bundle has no rpt_cohort, and must see the same cases."""
+    content = read_cohort(cohort)
+
+    def expected(cases: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                **{
+                    key: str(cohort / getattr(c, key))
+                    for key in ("image", "label", "organs", "fov")
+                },
+                "patient": c.patient,
+                "cycle": c.cycle,
+                "fold": c.fold,
+            }
+            for c in cases
+        ]
+
+    assert training_cases(str(cohort), -1) == expected(content.training)
+    assert held_out_cases(str(cohort)) == expected(content.testing)
+
+
+def error(prediction: np.ndarray, dose: np.ndarray, counts: np.ndarray) -> float:
+    return float(np.linalg.norm((prediction - dose)[counts]) / np.linalg.norm(dose[counts]))
+
+
+def simple_rows(train: list[dict[str, str]], test: list[dict[str, str]]) -> dict[str, float]:
+    """nrmse_euclid on ``test`` of predictors that need no network, fitted on ``train``."""
+
+    def load(case: dict[str, str]) -> tuple[np.ndarray, ...]:
+        suv, dose = array(case["image"]), array(case["label"])
+        counts = (array(case["organs"]) > 0) & (array(case["fov"]) > 0)
+        return suv, gaussian_filter(suv, 10.4 / 2.3548 / 4.8), dose, counts
+
+    loaded = [load(case) for case in train]
+    mean = np.mean([dose[counts].mean() for _, _, dose, counts in loaded])
+    factors = [
+        sum((case[i] * case[2])[case[3]].sum() for case in loaded)
+        / sum((case[i] ** 2)[case[3]].sum() for case in loaded)
+        for i in (0, 1)
+    ]
+    rows: dict[str, list[float]] = {name: [] for name in ("all_zero", "mean", "pet", "blurred")}
+    for suv, blurred, dose, counts in map(load, test):
+        rows["all_zero"].append(error(0 * suv, dose, counts))
+        rows["mean"].append(error(0 * suv + mean, dose, counts))
+        rows["pet"].append(error(factors[0] * suv, dose, counts))
+        rows["blurred"].append(error(factors[1] * blurred, dose, counts))
+    return {name: float(np.mean(values)) for name, values in rows.items()}
+
+
+def of_predictions(folder: Path, cases: list[dict[str, str]]) -> float:
+    errors = []
+    for case in cases:
+        name = "/".join(Path(case["image"]).parts[-3:-1])
+        counts = (array(case["organs"]) > 0) & (array(case["fov"]) > 0)
+        predicted = array(folder / name / "dose.nii.gz")
+        errors.append(error(predicted, array(case["label"]), counts))
+    return float(np.mean(errors))
+
+
+def test_shipped_weights_beat_the_simple_rows_on_patients_they_never_saw(
+    run: Run, tmp_path: Path
+) -> None:
+    """Trap 2: a good-looking number means nothing beside a trivial predictor's."""
+    cohort = tmp_path / "cohort"
+    write_cohort(cohort, patients=8, seed=99, workers=1)
+    run("inference", dataset_dir=cohort, output_dir=tmp_path / "out")
+    train, test = training_cases(str(cohort), -1), held_out_cases(str(cohort))
+    rows = simple_rows(train, train + test)
+    # 0 predicted everywhere has an error of exactly 1 by this metric.
+    assert rows["all_zero"] == pytest.approx(1.0)
+    assert of_predictions(tmp_path / "out", train + test) < 0.85 * min(rows.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adversarial_weight", [0.01, 0.0])
+def test_minutes_of_training_beat_the_simple_rows_on_held_out_patients(
+    run: Run, tmp_path: Path, adversarial_weight: float
+) -> None:
+    cohort = tmp_path / "cohort"
+    write_cohort(cohort, patients=12, seed=5, workers=2)
+    options = {"max_epochs": 30, "val_interval": 10, "adversarial_start_epoch": 20}
+    run(
+        "train",
+        dataset_dir=cohort,
+        ckpt_dir=tmp_path / "training",
+        adversarial_weight=adversarial_weight,
+        patches_per_case=8,
+        **options,
+    )
+    weights = tmp_path / "training" / "model.pt"
+    run("inference", dataset_dir=cohort, output_dir=tmp_path / "out", weights_path=weights)
+    train, test = training_cases(str(cohort), 0), held_out_cases(str(cohort))
+    assert of_predictions(tmp_path / "out", test) < min(simple_rows(train, test).values())
+
+
+def shell(*words: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [*map(str, words)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def test_commands_of_the_runner_say_the_sentence_last(tmp_path: Path, bundle: Path) -> None:
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file"]
+    command += [str(bundle / "configs" / "inference.yaml"), "--bundle_root", str(bundle)]
+    command += ["--image", str(tmp_path / "none.nii.gz"), "--output_dir", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("none.nii.gz must be a NIfTI file of SUV, and there is none.")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(cohort: Path, bundle: Path, tmp_path: Path) -> None:
+    shell(
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
+        *("-m", "monai.bundle", "run", "training", "--config_file"),
+        "['configs/train.yaml','configs/multi_gpu_train.yaml']",
+        *("--bundle_root", ".", "--dataset_dir", cohort, "--ckpt_dir", tmp_path / "training"),
+        *("--backend", "gloo", "--max_epochs", "2", "--val_interval", "1"),
+        *("--adversarial_start_epoch", "0"),
+        cwd=bundle,
+        env={"OMP_NUM_THREADS": "1"},
+    )
+    assert {"model.pt", "checkpoint.pt"} <= {p.name for p in (tmp_path / "training").iterdir()}
+
+
+@pytest.mark.slow
+def test_bundle_works_copied_out_with_what_its_metadata_names(
+    cohort: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """A fresh environment with the named versions, and none of our packages."""
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    named = metadata["required_packages_version"]
+    versions = {**named, "monai": metadata["monai_version"], "numpy": metadata["numpy_version"]}
+    versions["torch"] = metadata["pytorch_version"]
+    copied, python = tmp_path / "copied", tmp_path / "env" / "bin" / "python"
+    ignored = shutil.ignore_patterns("__pycache__", "checkpoints")
+    shutil.copytree(bundle, copied, ignore=ignored)
+    shell(sys.executable, "-m", "venv", tmp_path / "env", cwd=tmp_path)
+    # torch first: what else asks for torch must find the one that is named.
+    shell(python, "-m", "pip", "install", "-q", f"torch=={versions.pop('torch')}", cwd=tmp_path)
+    pins = [f"{name}=={version}" for name, version in versions.items()]
+    shell(python, "-m", "pip", "install", "-q", *pins, cwd=tmp_path)
+    run = (python, "-m", "monai.bundle", "run")
+    shell(
+        *(*run, "training", "--config_file", "configs/train.yaml", "--bundle_root", "."),
+        *("--dataset_dir", cohort, "--max_epochs", "1", "--val_interval", "1"),
+        cwd=copied,
+    )
+    assert (copied / "checkpoints" / "model.pt").is_file()
+    shell(
+        *(*run, "--config_file", "configs/inference.yaml", "--bundle_root", "."),
+        *("--dataset_dir", cohort, "--output_dir", tmp_path / "out"),
+        cwd=copied,
+    )
+    assert (tmp_path / "out" / "prediction.json").is_file()
+    shell(
+        *(*run, "--config_file", "['configs/train.yaml','configs/evaluate.yaml']"),
+        *("--bundle_root", ".", "--dataset_dir", cohort),
+        cwd=copied,
+    )
+    assert (copied / "evaluation" / "metrics.csv").is_file()
