@@ -25,8 +25,9 @@ TEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q
 demo: .venv/ready
 	rm -rf $(BUILD)/demo && mkdir -p $(BUILD)/demo
 	$(PY) -m rpt_phantom cohort --patients 1 --seed 7 --out $(BUILD)/demo/cohort
-	$(PY) -m monai.bundle run --config_file bundle/configs/inference.yaml --bundle_root bundle \
-	  --dataset_dir $(BUILD)/demo/cohort --output_dir $(BUILD)/demo/prediction
+	$(PY) -W ignore::UserWarning -m monai.bundle run --bundle_root bundle \
+	  --config_file bundle/configs/inference.yaml --dataset_dir $(BUILD)/demo/cohort \
+	  --output_dir $(BUILD)/demo/prediction
 	$(PY) -m rpt_eval picture --cohort $(BUILD)/demo/cohort --pred $(BUILD)/demo/prediction \
 	  --out $(BUILD)/demo/demo.png
 	@echo "The picture: $(BUILD)/demo/demo.png (a virtual patient)"

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from matplotlib.figure import Figure
 from rpt_cohort import BadInput, Case, Cohort, Volume, read_cohort, read_prediction, read_volume
@@ -65,9 +66,11 @@ def _choose(cohort: Cohort, name: str | None) -> Case:
 
 
 def _png(case: Case, volumes: dict[str, Volume], origin: str) -> bytes:
-    figure = Figure(figsize=(18, 4.6), layout="constrained")
+    width_mm, _, height_mm = np.multiply(volumes["pet"].data.shape, volumes["pet"].spacing_mm)
+    panel_inches = 5.5 * height_mm / width_mm
+    figure = Figure(figsize=(14.0, 2 * panel_inches + 2.0), layout="constrained")
     side_by_side(
-        list(figure.subplots(1, 4)),
+        list(figure.subplots(2, 2).flat),
         pet=volumes["pet"],
         truth=volumes["truth"],
         prediction=volumes["prediction"],

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
 from rpt_cohort import Volume
 
 DOSE_LABEL = "Absorbed dose (Gy/GBq)"
@@ -56,9 +55,9 @@ def draw_map(
     ax.set_title(title)
     ax.set_xlabel("right to left (mm)")
     ax.set_ylabel("head to foot (mm)")
-    figure = ax.figure
-    assert isinstance(figure, Figure)
-    figure.colorbar(image, ax=ax, label=label, fraction=0.046, extend="max")
+    bar = ax.inset_axes((1.02, 0.0, 0.03, 1.0))
+    ends = "both" if diverging else "max"
+    ax.figure.colorbar(image, cax=bar, label=label, extend=ends, extendrect=True)
     return ax
 
 

@@ -11,7 +11,7 @@ rounded; kidneys and vertebrae are our own ellipsoids, of the published masses.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8, UInt16
+from jaxtyping import Bool, Float, UInt8, UInt16
 from rpt_cohort.labels import KIDNEY_LEFT, KIDNEY_RIGHT, LIVER, REMAINING_BODY, SPLEEN
 from scipy.spatial.transform import Rotation
 
@@ -162,9 +162,9 @@ def _in_trunk(
 
 
 def _local(
-    x: Float32[np.ndarray, "x 1 1"],
-    y: Float32[np.ndarray, "1 y 1"],
-    z: Float32[np.ndarray, "1 1 z"],
+    x: Float[np.ndarray, "x 1 1"],
+    y: Float[np.ndarray, "1 y 1"],
+    z: Float[np.ndarray, "1 1 z"],
     pose: Pose,
 ) -> Points:
     """Return the grid's points in the frame of the standard solid, mm."""

@@ -40,7 +40,9 @@ class Grid:
         """Volume of a voxel, mL."""
         return self.spacing_mm**3 / 1000
 
-    def axes_mm(self) -> tuple[Float[np.ndarray, "x 1 1"], ...]:
+    def axes_mm(
+        self,
+    ) -> tuple[Float[np.ndarray, "x 1 1"], Float[np.ndarray, "1 y 1"], Float[np.ndarray, "1 1 z"]]:
         """Return the positions along x, y and z, mm, shaped to broadcast to the grid."""
         axes = [(np.arange(n) - (n - 1) / 2) * self.spacing_mm for n in self.shape]
         return axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]

@@ -26,9 +26,9 @@ def vertebra_levels_mm() -> dict[int, tuple[float, float]]:
     return levels
 
 
-def is_vertebra(organs: UInt8[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+def is_vertebra(organs: UInt8[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
     """Return where ``organs`` is the sacrum or a vertebra."""
-    bone: Bool[np.ndarray, "x y z"] = (organs >= SACRUM) & (organs <= T1)
+    bone: Bool[np.ndarray, "*shape"] = (organs >= SACRUM) & (organs <= T1)
     return bone
 
 
