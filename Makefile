@@ -47,7 +47,7 @@ lint: .venv/ready
 bench: .venv/ready
 	$(PY) benchmarks/inference.py
 
-# How bundle/models/model.pt was made: 80 virtual patients, about an hour on 2 cores.
+# How bundle/models/model.pt was made: 80 virtual patients, about half an hour on 2 cores.
 weights: .venv/ready
 	rm -rf $(BUILD)/weights && mkdir -p $(BUILD)/weights
 	$(PY) -m rpt_phantom cohort --patients 80 --seed 2024 --folds 10 --test-patients 12 \
