@@ -1,5 +1,6 @@
 """See that every file can be used before anything is computed or written."""
 
+import gzip
 import json
 import logging
 import zlib
@@ -11,12 +12,19 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from scripts.errors import BadInput
 
 logger = logging.getLogger(__name__)
 
 AFFINE_TOLERANCE_MM = 1e-2
+GZIP_MAGIC = b"\x1f\x8b"
+NIFTI_ERRORS = (
+    *(ImageFileError, HeaderDataError, WrapStructError),
+    *(OSError, EOFError, MemoryError, OverflowError, ValueError, zlib.error),
+)
+"""What a damaged NIfTI file raises; they have no common base."""
 
 
 def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> None:
@@ -170,9 +178,12 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
     if not Path(path).is_file():
         raise BadInput(f"{name} must be a NIfTI file of {what}, and there is none. Check the path.")
     try:
-        image = nib.Nifti1Image.from_filename(path)
+        content = Path(path).read_bytes()
+        # Unpacked here and not by nibabel, which leaves the checksum unread.
+        content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
+        image = nib.Nifti1Image.from_bytes(content)
         data = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except NIFTI_ERRORS as error:
         raise BadInput(
             f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
         ) from error

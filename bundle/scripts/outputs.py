@@ -44,7 +44,7 @@ class WritePredictions:
         notice: str,
         parameters: Mapping[str, Any],
     ) -> None:
-        self.output_dir = Path(output_dir).absolute()
+        self.output_dir = Path(output_dir).resolve()
         self.weights_path = weights_path
         self.method = method
         self.fold = fold

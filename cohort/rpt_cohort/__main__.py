@@ -16,7 +16,7 @@ app = new_app("The cohort folder of rpt-dosegan: check it, describe it.")
 Folder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort folder.")]
 
 
-@app.command()
+@app.command(short_help="Name every fault of a cohort folder.")
 def check(cohort: Folder) -> None:
     """Name every fault of COHORT; exit status 0 means there is none, 2 that there are."""
     with stderr.status("checking"):
@@ -29,7 +29,7 @@ def check(cohort: Folder) -> None:
     say(f"sound: {len(cases)} cycles of {len({case.patient for case in cases})} patients")
 
 
-@app.command()
+@app.command(short_help="Print the cohort table.")
 def describe(cohort: Folder) -> None:
     """Print the cohort table (Table 1 of Xue et al. 2024) of COHORT, units in its rows."""
     content = read_cohort(cohort)

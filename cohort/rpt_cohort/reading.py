@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from rpt_cohort.errors import BadInput
 from rpt_cohort.schema import Case, Cohort, CohortInfo, CycleInfo, Datalist, PredictionInfo
+from rpt_cohort.volumes import read_volume
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,15 +48,18 @@ def read_cycle(folder: Path) -> CycleInfo:
 
 
 def read_prediction(root: Path) -> PredictionInfo:
-    """Read ``prediction.json`` of a prediction folder and see that every map is there.
+    """Read ``prediction.json`` of a prediction folder and see that every map is sound.
 
     Raises:
-        BadInput: Missing, it breaks the schema, or a case's ``dose.nii.gz`` is missing.
+        BadInput: Missing, it breaks the schema, or a case's ``dose.nii.gz`` is missing,
+            broken, not finite or negative.
     """
     info = read_json(root / "prediction.json", PredictionInfo)
     for case in info.fold:
-        if not (root / case / "dose.nii.gz").is_file():
-            raise BadInput(f"{case}/dose.nii.gz must be in the prediction folder, it is missing.")
+        name = f"{case}/dose.nii.gz"
+        dose_gy_per_gbq = read_volume(root / name, name=name).data
+        if not np.isfinite(dose_gy_per_gbq).all() or dose_gy_per_gbq.min() < 0:
+            raise BadInput(f"{name} must be finite and 0 Gy/GBq or more. Predict it again.")
     return info
 
 
@@ -131,8 +136,10 @@ def _validated(path: Path, model: type[Model], name: str) -> Model:
     try:
         # JSON has one kind of number: 7400 for 7400.0 is right, "7400" is not.
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise BadInput(f"{name} must be JSON in UTF-8: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{name} must be JSON in UTF-8, and cannot be read as that.") from error
+    except OSError as error:
+        raise BadInput(f"{name} must be readable: {error.strerror}.") from error
     try:
         return model.model_validate(content)
     except ValidationError as error:

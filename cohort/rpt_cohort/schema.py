@@ -28,6 +28,9 @@ def _inside_folder(path: str) -> str:
 PatientName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 RelativePath = Annotated[str, AfterValidator(_inside_folder)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Not Literal[1], which takes JSON's true for 1.
+SchemaVersion = Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
+CaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}/C[1-9][0-9]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -38,7 +41,7 @@ class _Strict(BaseModel):
 class CohortInfo(_Strict):
     """``cohort.json``."""
 
-    schema_version: Literal[1]
+    schema_version: SchemaVersion
     name: Annotated[str, Field(min_length=1)]
     origin: Literal["virtual", "clinical"]
     shape: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=3, max_length=3)]
@@ -111,10 +114,10 @@ class PredictionInfo(_Strict):
     where the weights do not belong to a fold of this cohort.
     """
 
-    schema_version: Literal[1]
+    schema_version: SchemaVersion
     method: Annotated[str, Field(min_length=1)]
     weights_sha256: dict[str, Sha256]
-    fold: dict[str, Annotated[int, Field(ge=0)] | None]
+    fold: Annotated[dict[CaseName, Annotated[int, Field(ge=0)] | None], Field(min_length=1)]
     provenance: dict[str, Any]
 
 

@@ -10,8 +10,16 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from rpt_cohort.errors import BadInput
+
+GZIP_MAGIC = b"\x1f\x8b"
+NIFTI_ERRORS = (
+    *(ImageFileError, HeaderDataError, WrapStructError),
+    *(OSError, EOFError, MemoryError, OverflowError, ValueError, zlib.error),
+)
+"""What a damaged NIfTI file raises; they have no common base."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,12 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
     if not path.is_file():
         raise BadInput(f"{name} must be a NIfTI file, and there is none. Check the path.")
     try:
-        image = nib.Nifti1Image.from_filename(path)
+        content = path.read_bytes()
+        # Unpacked here and not by nibabel, which leaves the checksum unread.
+        content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
+        image = nib.Nifti1Image.from_bytes(content)
         data = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except NIFTI_ERRORS as error:
         raise BadInput(
             f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
         ) from error
@@ -86,10 +97,12 @@ def nifti_bytes(
         The file's content.
 
     Raises:
-        BadInput: A value is lost by an integer ``dtype``.
+        BadInput: ``dtype`` cannot hold a value.
     """
-    stored = data.astype(dtype)
-    if np.issubdtype(dtype, np.integer) and not np.array_equal(stored, data):
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = data.astype(dtype)
+    whole = np.issubdtype(dtype, np.integer)
+    if not (np.array_equal(stored, data) if whole else np.isfinite(stored).all()):
         raise BadInput(f"Values must fit {np.dtype(dtype).name}, got {data.min()} to {data.max()}.")
     image = nib.Nifti1Image(stored, affine)
     image.header.set_xyzt_units("mm", "sec")

@@ -62,11 +62,16 @@ def new_folder(path: Path) -> Iterator[Path]:
         BadInput: ``path`` is there already and is not an empty folder, or its
             parent is missing.
     """
+    path = path.resolve()  # of a link to an empty folder, the folder is what is replaced
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BadInput(f"'{path}' must be new or empty, and it is not. Remove it or name another.")
-    if not path.absolute().parent.is_dir():
-        raise BadInput(f"The folder above '{path}' must exist, and it does not. Create it first.")
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.absolute().parent))
+        raise BadInput(
+            f"'{path.name}' must be new or empty, and it is not. Remove it or name another."
+        )
+    if not path.parent.is_dir():
+        raise BadInput(
+            f"The folder above '{path.name}' must exist, and it does not. Create it first."
+        )
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     partial.chmod(0o777 & ~_umask())
     try:
         yield partial

@@ -1,6 +1,7 @@
 """Write a cohort folder of virtual patients."""
 
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from rpt_cohort import (
     provenance,
 )
 from rpt_cohort.command import progress
+from rpt_cohort.schema import SCHEMA_VERSION
 
 from rpt_phantom.grid import SPACING_MM, torso_grid
 from rpt_phantom.imaging import (
@@ -182,7 +184,7 @@ def _plan(
 
 def _info(plan: Plan) -> CohortInfo:
     return CohortInfo(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         name=f"virtual PSMA patients, seed {plan.seed}",
         origin="virtual",
         shape=list(torso_grid(plan.slices).shape),
@@ -230,7 +232,9 @@ def _number(patient: str) -> int:
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool; on an error the cycles that have not begun are dropped."""
-    pool = ProcessPoolExecutor(workers)
+    # An interrupt is the parent's to handle: it drops what waits and clears the folder.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(workers, initializer=signal.signal, initargs=ignore)
     try:
         yield pool
     finally:

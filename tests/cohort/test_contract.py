@@ -1,5 +1,6 @@
 """The cohort folder's schema, reading, checking and describing."""
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -82,6 +83,7 @@ def set_item(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
     [
         ("cohort.json", set_item("origin", value="real"), ["cohort.json", "origin", "'clinical'"]),
         ("cohort.json", set_item("schema_version", value=2), ["schema_version"]),
+        ("cohort.json", set_item("schema_version", value=True), ["schema_version"]),
         ("cohort.json", set_item("shape", value=[128, 128]), ["shape"]),
         ("cohort.json", set_item("colour", value="red"), ["colour"]),
         ("cohort.json", set_item("shape", value=[128, 128, 7]), ["cohort's shape [128, 128, 7]"]),
@@ -161,6 +163,21 @@ def test_truncated_volume_is_named(copy: Path) -> None:
     assert any(PET in fault and "whole NIfTI" in fault for fault in find_faults(copy))
 
 
+@pytest.mark.parametrize(
+    "spoil", [lambda content: b"", lambda content: content + b"x", lambda content: content[:-4]]
+)
+def test_file_that_is_not_whole_is_named(copy: Path, spoil: Callable[[bytes], bytes]) -> None:
+    (copy / PET).write_bytes(spoil((copy / PET).read_bytes()))
+    assert any(PET in fault and "whole NIfTI" in fault for fault in find_faults(copy))
+
+
+def test_header_of_an_impossible_size_is_named(copy: Path) -> None:
+    header = bytearray(gzip.decompress((copy / PET).read_bytes()))
+    header[42:48] = np.array([32767] * 3, "<i2").tobytes()
+    (copy / PET).write_bytes(gzip.compress(bytes(header)))
+    assert any(PET in fault and "whole NIfTI" in fault for fault in find_faults(copy))
+
+
 def test_every_fault_is_named_not_only_the_first(copy: Path) -> None:
     (copy / PET).unlink()
     rewrite(copy / DOSE, lambda d: -d)
@@ -171,7 +188,7 @@ def test_every_fault_is_named_not_only_the_first(copy: Path) -> None:
     assert "weight_kg" in faults
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", "null", "\udcff"])
+@pytest.mark.parametrize("content", ["", "[1]", "{", "null", "\udcff", "9" * 5000])
 @pytest.mark.parametrize("file", ["cohort.json", "datalist.json", CYCLE])
 def test_broken_json_is_one_fault_that_names_the_file(copy: Path, file: str, content: str) -> None:
     (copy / file).write_bytes(content.encode(errors="surrogateescape"))
@@ -219,7 +236,7 @@ def test_table_counts_what_is_there(cohort: Path) -> None:
     assert rows["Therapeutic activity (GBq)"] == expected
 
 
-def test_prediction_without_its_map_is_refused(tmp_path: Path) -> None:
+def prediction_json(**changes: Any) -> str:
     content = {
         "schema_version": 1,
         "method": "x",
@@ -227,9 +244,28 @@ def test_prediction_without_its_map_is_refused(tmp_path: Path) -> None:
         "fold": {"P001/C1": None},
         "provenance": {},
     }
-    (tmp_path / "prediction.json").write_text(json.dumps(content))
-    with pytest.raises(BadInput, match=r"P001/C1/dose.nii.gz must be in the prediction folder"):
+    return json.dumps({**content, **changes})
+
+
+def test_prediction_without_its_map_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prediction.json").write_text(prediction_json())
+    with pytest.raises(BadInput, match=r"P001/C1/dose.nii.gz must be a NIfTI file"):
         read_prediction(tmp_path)
+
+
+@pytest.mark.parametrize("fold", [{}, {"/etc/P001/C1": 0}, {"../P001/C1": 0}, {"P001": 0}])
+def test_prediction_of_no_case_is_refused(tmp_path: Path, fold: dict[str, int]) -> None:
+    (tmp_path / "prediction.json").write_text(prediction_json(fold=fold))
+    with pytest.raises(BadInput, match=r"prediction\.json: fold"):
+        read_prediction(tmp_path)
+
+
+def test_prediction_with_a_negative_dose_is_refused(copy: Path) -> None:
+    (copy / "prediction.json").write_text(prediction_json())
+    assert read_prediction(copy).method == "x"
+    rewrite(copy / DOSE, lambda d: d - 1)
+    with pytest.raises(BadInput, match="0 Gy/GBq or more"):
+        read_prediction(copy)
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -90,6 +90,19 @@ def test_integer_type_must_hold_every_value() -> None:
         nifti_bytes(np.full((1, 1, 1), 300), np.eye(4), dtype=np.uint8)
 
 
+def test_float_type_must_hold_every_value() -> None:
+    with pytest.raises(BadInput, match="float32"):
+        nifti_bytes(np.full((1, 1, 1), 1e39), np.eye(4), dtype=np.float32)
+
+
+def test_link_to_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with new_folder(tmp_path / "link") as partial:
+        (partial / "a").write_text("1")
+    assert (tmp_path / "real" / "a").read_text() == "1"
+
+
 cycles = st.dictionaries(st.text("PQ0123", min_size=1, max_size=4), st.integers(1, 6), min_size=2)
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from rpt_cohort.labels import KIDNEY_LEFT, KIDNEY_RIGHT, LIVER, SPLEEN
+from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
 from rpt_phantom import VirtualCycle, virtual_cycle
 
-ORGANS = {"kidney": (KIDNEY_RIGHT, KIDNEY_LEFT), "liver": (LIVER,), "spleen": (SPLEEN,)}
+ORGANS = {name: CONTRACT_ORGANS[name] for name in ("kidney", "liver", "spleen")}
 
 
 @dataclass(frozen=True)
