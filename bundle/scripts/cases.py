@@ -8,6 +8,7 @@ together, because the bundle must work without that package.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from scripts.checks import check_inference_cases, check_training_cases, shown
 from scripts.errors import BadInput
 
 FILES = ("image", "label", "organs", "fov")
+CASE_NAME = r"[A-Za-z0-9_-]{1,32}/C[1-9][0-9]*"
 CaseList = list[dict[str, Any]]
 
 
@@ -50,7 +52,7 @@ def inference_cases(dataset_dir: str, image: str | None, fold: int | None) -> Ca
         cases = validation_cases(dataset_dir, fold)
     else:
         cases = _read_cases(dataset_dir, "training") + _read_cases(dataset_dir, "testing")
-    return [{"image": c["image"], "name": f"{c['patient']}/C{c['cycle']}"} for c in cases]
+    return [{key: case[key] for key in ("image", "name") if key in case} for case in cases]
 
 
 def require_cases(cases: Sequence[dict[str, Any]], dataset_dir: str, purpose: str) -> None:
@@ -121,29 +123,38 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
     try:
         datalist = json.loads(path.read_text(encoding="utf-8"))
         _refuse_leaks(datalist)
-        return [
-            {
-                **{key: str(root / case[key]) for key in FILES if key in case},
-                "patient": case["patient"],
-                "cycle": case["cycle"],
-                "fold": case.get("fold"),
-            }
-            for case in datalist[part]
-        ]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        return [_case(root, listed) for listed in datalist[part]]
+    except BadInput:
+        raise
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise BadInput(
             f"datalist.json must list cases under '{part}' as the cohort folder's schema has it "
             f"({type(error).__name__}: {error}). `python -m rpt_cohort check` names every fault."
         ) from error
 
 
+def _case(root: Path, listed: dict[str, Any]) -> dict[str, Any]:
+    """Return a case with whole paths; ``image`` and ``label`` are all that training needs."""
+    case: dict[str, Any] = {key: str(root / listed[key]) for key in FILES if key in listed}
+    case["fold"] = listed.get("fold")
+    if "patient" in listed:
+        case["name"] = f"{listed['patient']}/C{int(listed.get('cycle', 1))}"
+        if not re.fullmatch(CASE_NAME, case["name"]):  # it becomes a folder's name
+            raise BadInput(
+                "datalist.json: a patient must be letters, digits, '_' and '-', at most 32, got "
+                f"{listed['patient']!r}."
+            )
+    return case
+
+
 def _refuse_leaks(datalist: dict[str, Any]) -> None:
     """See that no patient is on two sides of a split."""
     sides: dict[str, set[Any]] = {}
     for part in ("training", "testing"):
-        for case in datalist[part]:
-            side = case["fold"] if part == "training" else "testing"
-            sides.setdefault(case["patient"], set()).add(side)
+        for case in datalist.get(part, []):
+            if "patient" in case:
+                side = case.get("fold") if part == "training" else "testing"
+                sides.setdefault(case["patient"], set()).add(side)
     for patient, found in sides.items():
         if len(found) > 1:
             raise BadInput(

@@ -59,8 +59,7 @@ def test_bundle_reads_the_cohort_as_the_contract_does(cohort: Path) -> None:
                     key: str(cohort / getattr(c, key))
                     for key in ("image", "label", "organs", "fov")
                 },
-                "patient": c.patient,
-                "cycle": c.cycle,
+                "name": c.name,
                 "fold": c.fold,
             }
             for c in cases

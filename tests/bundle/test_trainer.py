@@ -225,13 +225,17 @@ def test_resume_from_another_file_is_refused(
     assert "checkpoint.pt" in str(cause)
 
 
+def patients(cases: list[dict[str, Any]]) -> set[str]:
+    return {case["name"].split("/")[0] for case in cases}
+
+
 def test_cohort_splits_by_patient(cohort: Path) -> None:
     listed = json.loads((cohort / "datalist.json").read_text())
     folds = {case["fold"] for case in listed["training"]}
     for fold in folds:
-        train = {case["patient"] for case in training_cases(str(cohort), fold)}
-        validate_ = {case["patient"] for case in validation_cases(str(cohort), fold)}
-        test = {case["patient"] for case in held_out_cases(str(cohort))}
+        train = patients(training_cases(str(cohort), fold))
+        validate_ = patients(validation_cases(str(cohort), fold))
+        test = patients(held_out_cases(str(cohort)))
         assert train
         assert validate_
         assert not train & validate_
@@ -245,3 +249,20 @@ def test_leaking_folds_are_refused(cohort: Path, tmp_path: Path) -> None:
     (tmp_path / "datalist.json").write_text(json.dumps(listed))
     with pytest.raises(BadInput, match=f"patient {case['patient']} must be in one fold"):
         training_cases(str(tmp_path), 0)
+
+
+def test_image_and_label_are_all_that_a_datalist_needs(
+    run: Run, small_case: dict[str, str], tmp_path: Path
+) -> None:
+    listed = {"image": "pet.nii.gz", "label": "dose.nii.gz"}
+    content = {"training": [{**listed, "fold": 1}, {**listed, "fold": 0}]}
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    run("train", **SMALL, dataset_dir=tmp_path, ckpt_dir=tmp_path / "training")
+    assert (tmp_path / "training" / "model.pt").is_file()
+
+
+def test_patient_s_name_cannot_leave_the_output_folder(tmp_path: Path) -> None:
+    case = {"image": "x", "label": "y", "patient": "../../x", "cycle": 1, "fold": 0}
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [case], "testing": []}))
+    with pytest.raises(BadInput, match="letters, digits"):
+        training_cases(str(tmp_path), 1)
