@@ -1,5 +1,6 @@
 """``python -m rpt_dosimetry``: DICOM in."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -26,11 +27,17 @@ def commands() -> None:
 @app.command()
 def suv(
     series_dir: Annotated[
-        Path, typer.Argument(help="Folder with the DICOM files of a PET; subfolders are searched.")
+        Path,
+        typer.Argument(
+            metavar="SERIES_DIR",
+            help="Folder with the DICOM files of a PET; subfolders are searched.",
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Argument(help="SUV volume to write, g/mL, OUT.nii.gz; OUT.json comes beside it."),
+        typer.Argument(
+            metavar="OUT.nii.gz", help="SUV volume to write, g/mL; OUT.json comes beside it."
+        ),
     ] = None,
     list_series: Annotated[
         bool, typer.Option("--list", help="List the series of the folder and write nothing.")
@@ -50,13 +57,15 @@ def suv(
     cannot become SUV. Weight in kg, height in m, dose in Bq and half-life in s are read from
     the series; the residual in the syringe is not known to DICOM and not subtracted.
     """
+    found: list[str] = []
     if list_series:
-        for one in find_series(series_dir, progress=_progress):
+        for one in find_series(series_dir, warnings=found, despite_damage=True, progress=_progress):
             typer.echo(str(one))
+        _warn_of_each(found)
         return
     target, beside = _targets(out)
-    chosen = choose_pet(find_series(series_dir, progress=_progress), series)
-    result = convert(chosen, progress=_progress)
+    chosen = choose_pet(find_series(series_dir, warnings=found, progress=_progress), series)
+    result = convert(chosen, warnings=found, progress=_progress)
     told = report(result, series_uid=chosen.uid)
     volume = result.volume
     write_together(
@@ -65,8 +74,7 @@ def suv(
             beside: json_bytes(told),
         }
     )
-    for sentence in result.warnings:
-        warn(sentence)
+    _warn_of_each(result.warnings)
     say(
         f"{target.name}: {told['branch']}; tracer {told['tracer']}; "
         f"SUV {told['suv_min']:.4g} to {told['suv_max']:.4g} g/mL."
@@ -80,7 +88,18 @@ def _targets(out: Path | None) -> tuple[Path, Path]:
         raise BadInput(f"OUT must end in {SUFFIX}, got '{out.name}'.")
     if not out.parent.is_dir():
         raise BadInput(f"The folder of {out.name} must exist, got '{out.parent}'. Create it first.")
-    return out, out.with_name(out.name.removesuffix(SUFFIX) + ".json")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise BadInput(f"The folder of {out.name} must be writable, and '{out.parent}' is not.")
+    beside = out.with_name(out.name.removesuffix(SUFFIX) + ".json")
+    for path in (out, beside):
+        if path.is_dir():
+            raise BadInput(f"{path.name} must be a file name, got a folder. Name a file inside it.")
+    return out, beside
+
+
+def _warn_of_each(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        warn(sentence)
 
 
 def _progress(paths: Sequence[Path], description: str) -> Iterable[Path]:

@@ -1,7 +1,7 @@
 """From a concentration in Bq/mL to body-weight SUV: the injected activity and its decay."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rpt_cohort import BadInput
 
@@ -14,8 +14,9 @@ from rpt_dosimetry.attributes import (
     START_TIME,
 )
 from rpt_dosimetry.decay import decayed_activity_bq
+from rpt_dosimetry.decimals import Bounds, check_bounds
 from rpt_dosimetry.nuclides import check_half_life
-from rpt_dosimetry.scan_times import reference_of_none, reference_of_start
+from rpt_dosimetry.scan_times import Reference, reference_of_none, reference_of_start
 from rpt_dosimetry.tags import Tags, missing
 
 LARGEST_HALF_LIVES = 10.0
@@ -24,6 +25,9 @@ LARGEST_HALF_LIVES = 10.0
 _LARGEST_SPREAD_S = 60.0
 _LONG_HALF_LIFE_S = 12 * 3600.0
 _SMALLEST_DOSE_BQ = 1e5  # below it the value is taken as MBq
+_DOSE_BOUNDS = Bounds(1e3, 1e12, "Bq")  # ours: from less than a phantom holds to 1 TBq
+EARLIEST_REFERENCE_S = -60.0
+"""Of the reference time after the injection, for clocks that are not quite together; ours."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
         Injected activity, Bq.
 
     Raises:
-        BadInput: Missing, or not above 0.
+        BadInput: Missing, not above 0, or not plausible.
     """
     dose = tags.number(DOSE)
     if dose is None:
@@ -79,7 +83,8 @@ def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
         raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
     if dose < _SMALLEST_DOSE_BQ:
         warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
-        return dose * 1e6
+        dose *= 1e6
+    check_bounds(dose, DOSE, _DOSE_BOUNDS)
     return dose
 
 
@@ -87,12 +92,9 @@ def half_life_s(tags: Tags) -> float | None:
     """Read the half-life, s.
 
     Raises:
-        BadInput: It is there and not above 0 s.
+        BadInput: It is there and not plausible.
     """
-    value_s = tags.number(HALF_LIFE)
-    if value_s is not None and value_s <= 0:
-        raise BadInput(f"{HALF_LIFE} must be above 0 s, got {value_s:g} s. Correct the header.")
-    return value_s
+    return tags.number(HALF_LIFE)
 
 
 def activity_at_reference(
@@ -132,10 +134,13 @@ def _decayed(
         raise BadInput(injection.fault)
     if injection.moment is None:
         raise missing(START_DATETIME, f"(or {START_TIME}) with {DECAY_CORRECTION} {correction}")
-    find = reference_of_start if correction == "START" else reference_of_none
-    reference = find(tags, life_s)
+    if correction == "START":
+        earliest = injection.moment + timedelta(seconds=EARLIEST_REFERENCE_S)
+        reference = reference_of_start(tags, life_s, earliest, warnings)
+    else:
+        reference = reference_of_none(tags, life_s)
     elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
-    _check_elapsed(elapsed_s, life_s)
+    _check_elapsed(elapsed_s, life_s, reference)
     _warn_of_times(tags, elapsed_s, life_s, correction, warnings)
     injected_bq = injection.activity_bq
     left_bq = [
@@ -155,7 +160,13 @@ def _need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
     return life_s
 
 
-def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
+def _check_elapsed(elapsed_s: list[float], life_s: float, reference: Reference) -> None:
+    if min(elapsed_s) < EARLIEST_REFERENCE_S:
+        raise BadInput(
+            f"{reference.tag} must not be before the injection, and by the rule "
+            f"'{reference.branch}' the values refer to {-min(elapsed_s):.0f} s before it. Check "
+            f"{START_DATETIME}, {START_TIME} and the clocks."
+        )
     worst_s = max(elapsed_s, key=abs)
     if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
         raise BadInput(

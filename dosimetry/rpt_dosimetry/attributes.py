@@ -79,7 +79,6 @@ PHILIPS_ACTIVITY_FACTOR = Tag(
 
 # Geometry and pixels; these are read as pydicom gives them.
 SOP_CLASS = Tag("SOP Class UID", 0x0008, 0x0016)
-SOP_INSTANCE = Tag("SOP Instance UID", 0x0008, 0x0018)
 MODALITY = Tag("Modality", 0x0008, 0x0060)
 SERIES_UID = Tag("Series Instance UID", 0x0020, 0x000E)
 FRAME_OF_REFERENCE = Tag("Frame of Reference UID", 0x0020, 0x0052)

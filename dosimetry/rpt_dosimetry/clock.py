@@ -8,6 +8,9 @@ Source: DICOM PS3.5, 6.2, value representations DA, TM and DT.
 import re
 from datetime import datetime, timedelta
 
+_YEARS = range(2, 9999)
+"""One year short of what ``datetime`` holds, so that sums of a few days cannot leave it."""
+
 _DATE = re.compile(r"(\d{4})[.]?(\d{2})[.]?(\d{2})", re.ASCII)
 _TIME = re.compile(
     r"(?P<hour>\d{2})(?::?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?)?",
@@ -20,12 +23,14 @@ def parse_date(text: str) -> datetime:
     """Read a DA value, ``YYYYMMDD``, as that day's midnight.
 
     Raises:
-        ValueError: Not a date.
+        ValueError: Not a date, or not of the years 2 to 9998.
     """
     match = _DATE.fullmatch(text)
     if match is None:
         raise ValueError("a date is written YYYYMMDD")
     year, month, day = map(int, match.groups())
+    if year not in _YEARS:
+        raise ValueError("a date lies in the years 2 to 9998")
     return datetime(year, month, day)
 
 
@@ -76,3 +81,21 @@ def parse_datetime(text: str) -> tuple[datetime, timedelta | None]:
     if len(text) < 10:
         raise ValueError("a date-time is written YYYYMMDDHHMMSS.ffffff, at least to the hour")
     return parse_date(text[:8]) + parse_time(text[8:]), offset
+
+
+def as_local(
+    moment: datetime, offset: timedelta | None, series_offset: timedelta | None
+) -> datetime:
+    """Express a date-time in the time zone of the series' dates and times.
+
+    Args:
+        moment: As written.
+        offset: The offset from UTC written with it, if any.
+        series_offset: Timezone Offset From UTC of the series, if any.
+
+    Returns:
+        The moment on the series' clock; as written where one of the offsets is not known.
+    """
+    if offset is None or series_offset is None:
+        return moment
+    return moment - offset + series_offset

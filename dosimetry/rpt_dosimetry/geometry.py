@@ -22,7 +22,8 @@ from rpt_dosimetry.attributes import (
     ROWS,
     Tag,
 )
-from rpt_dosimetry.tags import components
+from rpt_dosimetry.decimals import BOUNDS, check_bounds, parse_decimal
+from rpt_dosimetry.elements import components
 
 _COSINE_TOLERANCE = 1e-3
 """On length and angle of the direction cosines: some scanners write four digits."""
@@ -76,7 +77,8 @@ def find_grid(headers: Sequence[Any]) -> Grid:
     Raises:
         BadInput: The slices are fewer than two, differ in matrix, spacing, orientation or
             frame of reference, are several frames, stand at uneven distances (a slice is
-            missing), or are sheared (gantry tilt).
+            missing), are sheared (gantry tilt), or have a position or spacing that is not
+            plausible.
     """
     if len(headers) < 2:
         raise BadInput(
@@ -90,12 +92,13 @@ def find_grid(headers: Sequence[Any]) -> Grid:
     order = np.argsort(distance_mm, kind="stable")
     _check_steps(distance_mm[order])
     _check_shear(positions_mm[order], cosines)
+    step_mm = float(distance_mm[order[-1]] - distance_mm[order[0]]) / (len(headers) - 1)
+    _check_step(step_mm)
     affine = np.eye(4)
     # Pixel Spacing is the distance of rows, then of columns; i runs along a row.
     affine[:3, 0] = cosines[0] * spacing_mm[1]
     affine[:3, 1] = cosines[1] * spacing_mm[0]
-    affine[:3, 2] = np.cross(*cosines) * (distance_mm[order[-1]] - distance_mm[order[0]])
-    affine[:3, 2] /= len(headers) - 1
+    affine[:3, 2] = np.cross(*cosines) * step_mm
     affine[:3, 3] = positions_mm[order[0]]
     return Grid(order, (columns, rows, len(headers)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
 
@@ -187,6 +190,15 @@ def _check_steps(distance_mm: Float[np.ndarray, " n"]) -> None:
         )
 
 
+def _check_step(step_mm: float) -> None:
+    bounds = BOUNDS[PIXEL_SPACING]
+    if not bounds.low <= step_mm <= bounds.high:
+        raise BadInput(
+            f"Slices must stand {bounds.low:g} to {bounds.high:g} mm apart, got {step_mm:g} mm. "
+            f"Check {POSITION}."
+        )
+
+
 def _check_shear(positions_mm: Float[np.ndarray, "n 3"], cosines: Float[np.ndarray, "2 3"]) -> None:
     drift_mm = (positions_mm - positions_mm[0]) @ cosines.T
     extent_mm = float(np.linalg.norm(positions_mm[-1] - positions_mm[0]))
@@ -201,25 +213,27 @@ def _check_shear(positions_mm: Float[np.ndarray, "n 3"], cosines: Float[np.ndarr
 def _numbers(headers: Sequence[Any], tag: Tag, count: int) -> Float[np.ndarray, "n count"]:
     try:
         values = np.array(
-            [[float(text) for text in components(header, tag)] for header in headers],
+            [[parse_decimal(text) for text in components(header, tag)] for header in headers],
             dtype=np.float64,
         )
     except ValueError:
         values = np.empty((0, 0))
-    if values.shape != (len(headers), count) or not np.isfinite(values).all():
+    if values.shape != (len(headers), count):
         raise BadInput(
             f"{tag} must be {count} finite {'numbers' if count > 1 else 'number'} in every "
             f"slice, and in {_bad_count(headers, tag, count)} of {len(headers)} it is not."
         )
+    if tag in BOUNDS:
+        for value in (values.min(), values.max()):
+            check_bounds(float(value), tag, BOUNDS[tag])
     return values
 
 
 def _bad_count(headers: Sequence[Any], tag: Tag, count: int) -> int:
     def good(header: Any) -> bool:
         try:
-            values = [float(text) for text in components(header, tag)]
+            return len([parse_decimal(text) for text in components(header, tag)]) == count
         except ValueError:
             return False
-        return len(values) == count and bool(np.isfinite(values).all())
 
     return sum(not good(header) for header in headers)

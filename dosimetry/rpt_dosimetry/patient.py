@@ -6,11 +6,15 @@ from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import HEIGHT, SEX, WEIGHT
 from rpt_dosimetry.body_size import Sex
-from rpt_dosimetry.tags import Tags, missing
+from rpt_dosimetry.decimals import Bounds, check_bounds
+from rpt_dosimetry.tags import Tags, if_readable, missing
 
 _LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
 _LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json
 _LARGEST_HEIGHT_M = 3.0  # above it the value is taken as centimetres
+# Ours. A small phantom weighs 1 kg; no scanner's table bears 500 kg.
+_WEIGHT_BOUNDS = Bounds(1.0, 500.0, "kg")
+_HEIGHT_BOUNDS = Bounds(0.3, 2.5, "m")
 _SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
 
 
@@ -40,26 +44,14 @@ def read_patient(tags: Tags, warnings: list[str]) -> Patient:
         The measures.
 
     Raises:
-        BadInput: The weight is missing or not above 0, or a value is no number.
+        BadInput: The weight is missing or not plausible. A height or sex that cannot be
+            read counts as not told: most branches do without.
     """
-    weight = tags.number(WEIGHT)
-    if weight is None:
-        raise missing(WEIGHT, "to normalise to body weight")
-    if weight <= 0:
-        raise BadInput(f"{WEIGHT} must be above 0 kg, got {weight:g}. Correct the header.")
-    if weight > _LARGEST_WEIGHT_KG:
-        warnings.append(f"{WEIGHT} is {weight:g}, too large for kg; it was taken as g.")
-        weight /= 1000.0
-    if not _LEAST_KG <= weight <= _MOST_KG:
-        warnings.append(f"{WEIGHT} is {weight:g} kg, which is not plausible for an adult.")
-    height = tags.number(HEIGHT) or 0.0
-    if height > _LARGEST_HEIGHT_M:
-        warnings.append(f"{HEIGHT} is {height:g}, too large for m; it was taken as cm.")
-        height /= 100.0
+    height_m = if_readable(lambda: _height_m(tags, warnings), warnings)
     return Patient(
-        weight_kg=weight,
-        height_cm=round(height * 100.0, 6) if height > 0 else None,
-        sex=_SEXES.get(tags.text(SEX).upper()),
+        weight_kg=_weight_kg(tags, warnings),
+        height_cm=None if height_m is None else round(height_m * 100.0, 6),
+        sex=_SEXES.get((if_readable(lambda: tags.text(SEX), warnings) or "").upper()),
     )
 
 
@@ -70,7 +62,10 @@ def need_height_cm(patient: Patient) -> float:
         BadInput: It is not told.
     """
     if patient.height_cm is None:
-        raise BadInput(f"{HEIGHT} must be above 0 m for this SUV type, and it is missing or 0.")
+        raise BadInput(
+            f"{HEIGHT} must be {_HEIGHT_BOUNDS.low:g} to {_HEIGHT_BOUNDS.high:g} m for this SUV "
+            "type, and it is missing, 0 or out of these bounds."
+        )
     return patient.height_cm
 
 
@@ -83,3 +78,29 @@ def need_sex(patient: Patient) -> Sex:
     if patient.sex is None:
         raise BadInput(f"{SEX} must be M, F or O for this SUV type, and it is none of them.")
     return patient.sex
+
+
+def _weight_kg(tags: Tags, warnings: list[str]) -> float:
+    weight = tags.number(WEIGHT)
+    if weight is None:
+        raise missing(WEIGHT, "to normalise to body weight")
+    if weight <= 0:
+        raise BadInput(f"{WEIGHT} must be above 0 kg, got {weight:g}. Correct the header.")
+    if weight > _LARGEST_WEIGHT_KG:
+        warnings.append(f"{WEIGHT} is {weight:g}, too large for kg; it was taken as g.")
+        weight /= 1000.0
+    check_bounds(weight, WEIGHT, _WEIGHT_BOUNDS)
+    if not _LEAST_KG <= weight <= _MOST_KG:
+        warnings.append(f"{WEIGHT} is {weight:g} kg, which is not plausible for an adult.")
+    return weight
+
+
+def _height_m(tags: Tags, warnings: list[str]) -> float | None:
+    height = tags.number(HEIGHT)
+    if not height:
+        return None
+    if height > _LARGEST_HEIGHT_M:
+        warnings.append(f"{HEIGHT} is {height:g}, too large for m; it was taken as cm.")
+        height /= 100.0
+    check_bounds(height, HEIGHT, _HEIGHT_BOUNDS)
+    return height

@@ -9,8 +9,8 @@ from pydicom.uid import UID
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import BITS_STORED, PADDING, PADDING_LIMIT, SAMPLES_PER_PIXEL, Tag
+from rpt_dosimetry.elements import components
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
-from rpt_dosimetry.tags import components
 
 
 def stored_values(dataset: Any, *, name: str) -> Shaped[np.ndarray, "row column"]:

@@ -18,7 +18,7 @@ from rpt_dosimetry.attributes import (
 )
 from rpt_dosimetry.nuclides import check_half_life, nuclide_in_text, nuclide_of_code
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
-from rpt_dosimetry.tags import Tags
+from rpt_dosimetry.tags import Tags, if_readable
 from rpt_dosimetry.tracers import name_tracer
 
 
@@ -68,10 +68,10 @@ def read_radiopharmaceutical(tags: Tags, warnings: list[str]) -> Radiopharmaceut
         half-life fits.
 
     Raises:
-        BadInput: A value is malformed, or differs between slices.
+        BadInput: The codes are malformed, or differ between slices.
     """
     nuclide = coded_nuclide(tags)
-    life_s = half_life_s(tags)
+    life_s = if_readable(lambda: half_life_s(tags), warnings)
     if life_s is not None:
         check = check_half_life(half_life_s=life_s, coded=nuclide)
         nuclide = check.nuclide
@@ -83,7 +83,7 @@ def read_radiopharmaceutical(tags: Tags, warnings: list[str]) -> Radiopharmaceut
 
 
 def _tracer(tags: Tags, nuclide: str | None, warnings: list[str]) -> Tracer:
-    text = tags.text(RADIOPHARMACEUTICAL)
+    text = if_readable(lambda: tags.text(RADIOPHARMACEUTICAL), warnings) or ""
     codes = _codes(tags.headers[0], PHARMACEUTICAL_CODE)
     values = [value for value, _ in codes]
     tags.remember_texts(PHARMACEUTICAL_CODE, values)

@@ -1,4 +1,4 @@
-"""When was injected, scanned, and to when are the voxel values decay-corrected?
+"""When was scanned, and to when are the voxel values decay-corrected?
 
 Moments stay inside: results tell differences only, since a date names a patient.
 
@@ -19,17 +19,12 @@ from rpt_dosimetry.attributes import (
     GE_SCAN_DATETIME,
     SERIES_DATE,
     SERIES_TIME,
-    START_DATETIME,
-    START_TIME,
     TIMEZONE,
     Tag,
 )
-from rpt_dosimetry.clock import parse_date, parse_datetime, parse_offset, parse_time
+from rpt_dosimetry.clock import as_local, parse_datetime, parse_offset
 from rpt_dosimetry.decay import average_activity_time_s
-from rpt_dosimetry.tags import Tags, as_local, missing, read_clock
-
-DAY = timedelta(days=1)
-_LATE_STARTS = 60.0  # s by which the two forms of the injection's time may differ unremarked
+from rpt_dosimetry.tags import Tags, if_readable, missing, read_clock
 
 
 @dataclass(frozen=True)
@@ -38,52 +33,13 @@ class Reference:
 
     Attributes:
         branch: Which rule gave it.
+        tag: The tag that the rule rests on.
         moments: One a slice.
     """
 
     branch: str
+    tag: Tag
     moments: list[datetime]
-
-
-def injection_time(tags: Tags, warnings: list[str]) -> datetime | None:
-    """Find when the radiopharmaceutical was administered.
-
-    Radiopharmaceutical Start DateTime, else Start Time on the series' date; one day
-    earlier where that would be after the scan began (an injection before midnight).
-
-    Args:
-        tags: The series.
-        warnings: Takes what the user should know.
-
-    Returns:
-        The moment; ``None`` where no tag tells it.
-
-    Raises:
-        BadInput: It is malformed, or more than a day after the scan's begin.
-    """
-    start = tags.text(START_DATETIME)
-    moment = None
-    if start:
-        try:
-            written, offset = parse_datetime(start)
-            moment = _on_series_clock(written, offset, tags, warnings)
-        except (ValueError, OverflowError):
-            if not tags.text(START_TIME):
-                read_clock(parse_datetime, start, START_DATETIME)
-            warnings.append(f"{START_DATETIME} is malformed; {START_TIME} was used instead.")
-    clock = tags.text(START_TIME)
-    tag = START_DATETIME
-    if moment is None:
-        if not clock:
-            return None
-        moment, tag = _on_series_date(tags, clock), START_TIME
-        if moment is None:
-            return None
-    elif clock:
-        _compare_forms(moment, clock, warnings)
-    moment = _before_scan(moment, tag, tags, warnings)
-    tags.remember_moments((START_DATETIME, START_TIME), [moment])
-    return moment
 
 
 def acquisition_times(tags: Tags) -> list[datetime | None]:
@@ -91,12 +47,16 @@ def acquisition_times(tags: Tags) -> list[datetime | None]:
     return tags.moments(ACQUISITION_DATE, ACQUISITION_TIME)
 
 
-def reference_of_start(tags: Tags, half_life_s: float) -> Reference:
+def reference_of_start(
+    tags: Tags, half_life_s: float, earliest: datetime, warnings: list[str]
+) -> Reference:
     """Find the reference time of a series decay-corrected to its START.
 
     Args:
         tags: The series.
         half_life_s: Physical half-life, s.
+        earliest: The injection; GE's private tag is not used where it lies before.
+        warnings: Takes why GE's private tag was not used.
 
     Returns:
         In this order: GE's private scan date and time; the series' date and time where it
@@ -107,25 +67,25 @@ def reference_of_start(tags: Tags, half_life_s: float) -> Reference:
     Raises:
         BadInput: A time that the rule needs is missing or malformed.
     """
-    private = tags.texts(GE_SCAN_DATETIME)
-    if all(private):
-        zone = _series_offset(tags)
-        read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in private]
-        moments = [as_local(written, offset, zone) for written, offset in read]
-        tags.remember_moments((GE_SCAN_DATETIME,), moments)
-        return Reference("GE private scan date and time", moments)
+    private = if_readable(lambda: _ge_scan_times(tags), warnings)
+    if private and min(private) >= earliest:
+        tags.remember_moments((GE_SCAN_DATETIME,), private)
+        return Reference("GE private scan date and time", GE_SCAN_DATETIME, private)
+    if private:
+        warnings.append(f"{GE_SCAN_DATETIME} is before the injection; it was not used.")
     series = _need_all(tags, SERIES_DATE, SERIES_TIME)
     acquired = _need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
     # Below a second: some scanners cut the fraction off one of the two.
     if max(series) - min(acquired) < timedelta(seconds=1):
         if len(set(series)) > 1:
             raise BadInput(f"{SERIES_TIME} must be the same in all slices, and it differs.")
-        return Reference("series date and time", series)
+        return Reference("series date and time", SERIES_TIME, series)
     why = f"where {SERIES_TIME} is after an acquisition"
     frame_reference_ms = tags.need_numbers(FRAME_REFERENCE_TIME, why)
     average_s = _average_times_s(tags, half_life_s, why)
     return Reference(
         "acquisition time + T_average - frame reference time",
+        FRAME_REFERENCE_TIME,
         [
             moment + timedelta(seconds=late_s - reference_ms / 1000.0)
             for moment, late_s, reference_ms in zip(
@@ -152,11 +112,23 @@ def reference_of_none(tags: Tags, half_life_s: float) -> Reference:
     average_s = _average_times_s(tags, half_life_s, "without decay correction")
     return Reference(
         "acquisition time + T_average",
+        ACQUISITION_TIME,
         [
             moment + timedelta(seconds=late_s)
             for moment, late_s in zip(acquired, average_s, strict=True)
         ],
     )
+
+
+def series_offset(tags: Tags) -> timedelta | None:
+    """Return the series' Timezone Offset From UTC, ``None`` where it is not told.
+
+    Raises:
+        BadInput: It is malformed.
+    """
+    text = tags.text(TIMEZONE)
+    offset: timedelta | None = read_clock(parse_offset, text, TIMEZONE) if text else None
+    return offset
 
 
 def mid_scan(tags: Tags) -> datetime | None:
@@ -180,6 +152,17 @@ def mid_scan(tags: Tags) -> datetime | None:
     return min(acquired) + (max(ends) - min(acquired)) / 2
 
 
+def _ge_scan_times(tags: Tags) -> list[datetime]:
+    """Return GE's private scan times; none where a slice lacks it."""
+    texts = tags.texts(GE_SCAN_DATETIME)
+    if not all(texts):
+        return []
+    read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in texts]
+    offsets = [offset for _, offset in read if offset is not None]
+    zone = series_offset(tags) if offsets else None
+    return [as_local(written, offset, zone) for written, offset in read]
+
+
 def _average_times_s(tags: Tags, half_life_s: float, why: str) -> list[float]:
     durations_ms = tags.need_numbers(FRAME_DURATION, why)
     if min(durations_ms) <= 0:
@@ -195,61 +178,3 @@ def _need_all(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
         if not all(tags.texts(tag)):
             raise missing(tag, "in every slice to correct for decay")
     return [moment for moment in tags.moments(date, time) if moment is not None]
-
-
-def _series_offset(tags: Tags) -> timedelta | None:
-    text = tags.text(TIMEZONE)
-    offset: timedelta | None = read_clock(parse_offset, text, TIMEZONE) if text else None
-    return offset
-
-
-def _on_series_clock(
-    written: datetime, offset: timedelta | None, tags: Tags, warnings: list[str]
-) -> datetime:
-    """Express the injection's date-time on the clock of the series' dates and times."""
-    zone = _series_offset(tags)
-    if offset is None or zone is not None:
-        return as_local(written, offset, zone)
-    clock = tags.text(START_TIME)
-    if not clock:
-        warnings.append(f"{TIMEZONE} is missing; {START_DATETIME} was taken as local time.")
-        return written
-    # Start Time is on the local clock: it tells what the offset alone cannot.
-    midnight = written.replace(hour=0, minute=0, second=0, microsecond=0)
-    time_of_day: timedelta = read_clock(parse_time, clock, START_TIME)
-    near = [midnight + time_of_day + days * DAY for days in (-1, 0, 1)]
-    return min(near, key=lambda moment: abs(moment - written))
-
-
-def _on_series_date(tags: Tags, clock: str) -> datetime | None:
-    time_of_day: timedelta = read_clock(parse_time, clock, START_TIME)
-    date = tags.text(SERIES_DATE)
-    if not date:
-        raise missing(SERIES_DATE, f"to give {START_TIME} its day")
-    midnight: datetime = read_clock(parse_date, date, SERIES_DATE)
-    return midnight + time_of_day
-
-
-def _compare_forms(moment: datetime, clock: str, warnings: list[str]) -> None:
-    time_of_day: timedelta = read_clock(parse_time, clock, START_TIME)
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    apart_s = abs((moment - midnight - time_of_day).total_seconds())
-    if min(apart_s, DAY.total_seconds() - apart_s) > _LATE_STARTS:
-        warnings.append(
-            f"{START_DATETIME} and {START_TIME} differ by {apart_s:.0f} s; the former was used."
-        )
-
-
-def _before_scan(moment: datetime, tag: Tag, tags: Tags, warnings: list[str]) -> datetime:
-    """Move an injection that would follow the scan's begin to the day before."""
-    told = [one for one in acquisition_times(tags) if one is not None]
-    told = told or [one for one in tags.moments(SERIES_DATE, SERIES_TIME) if one is not None]
-    if not told or moment <= min(told):
-        return moment
-    if moment - DAY > min(told):
-        raise BadInput(
-            f"{tag} must be before the scan, and it is {(moment - min(told)).days} days after. "
-            "Dates were changed unevenly; export the series anew."
-        )
-    warnings.append(f"{tag} is after the scan began; the injection was put one day earlier.")
-    return moment - DAY

@@ -1,35 +1,18 @@
 """Find the series in a folder and choose the PET."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import MODALITY, SERIES_UID, SOP_CLASS, UNITS
-from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, quiet, read_header
-from rpt_dosimetry.tags import components
+from rpt_dosimetry.attributes import MODALITY, SOP_CLASS, UNITS
+from rpt_dosimetry.elements import components
+from rpt_dosimetry.folder import DicomFile, Progress, no_progress, read_folder
 
-Progress = Callable[[Sequence[Path], str], Iterable[Path]]
-
-DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
 PET_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
 ENHANCED_PET_STORAGE = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
-
-
-def no_progress(paths: Sequence[Path], description: str) -> Iterable[Path]:
-    """Yield ``paths`` without telling anybody."""
-    return paths
-
-
-@dataclass(frozen=True)
-class DicomFile:
-    """One file and its header; the header holds no attribute that names the patient."""
-
-    path: Path
-    header: Any
 
 
 @dataclass(frozen=True)
@@ -62,42 +45,49 @@ class Series:
         return f"{self.uid}: {self.modality or 'no modality'}, {len(self.files)} files{units}"
 
 
-def find_series(folder: Path, *, progress: Progress = no_progress) -> list[Series]:
+def find_series(
+    folder: Path,
+    *,
+    warnings: list[str] | None = None,
+    despite_damage: bool = False,
+    progress: Progress = no_progress,
+) -> list[Series]:
     """Read the header of every DICOM file below a folder and sort them into series.
 
     Files of other kinds are passed over, and so is a DICOMDIR.
 
     Args:
-        folder: The folder; its subfolders are searched too.
+        folder: The folder; its subfolders are searched too, links to folders are not.
+        warnings: Takes how many files were passed over.
+        despite_damage: List the series although files are damaged, with a warning. Not
+            for a conversion: nobody knows to which series a damaged file belongs.
         progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
         The series, those of PET first, then by UID.
 
     Raises:
-        BadInput: No such folder, no DICOM file in it, or a damaged DICOM file.
+        BadInput: No such folder, no DICOM file in it, a folder that cannot be searched, or a
+            damaged DICOM file.
     """
-    files_of: dict[str, list[DicomFile]] = {}
-    damaged = 0
-    paths = _files_below(folder)
-    for path in progress(paths, "Reading headers"):
-        try:
-            found = _read(path)
-        except DICOM_ERRORS:
-            damaged += 1
-        else:
-            if found is not None:
-                files_of.setdefault(found[0], []).append(found[1])
-    if damaged:
+    told: list[str] = [] if warnings is None else warnings
+    content = read_folder(folder, progress=progress)
+    if content.damaged and not (despite_damage and content.images):
+        raise BadInput(content.damage)
+    if content.damaged:
+        told.append(f"{content.damage} It may belong to any of these series.")
+    if not content.images:
         raise BadInput(
-            f"Every DICOM file must be whole, and {damaged} of {len(paths)} files cannot be read. "
-            "Copy or export the series anew."
-        )
-    if not files_of:
-        raise BadInput(
-            f"The folder must hold DICOM images, and none of its {len(paths)} files is one. "
+            f"The folder must hold DICOM images, and none of its {content.count} files is one. "
             "Check the path; old files without DICOM's preamble are not read."
         )
+    if content.others:
+        told.append(
+            f"{content.others} of {content.count} files are not DICOM and were passed over."
+        )
+    files_of: dict[str, list[DicomFile]] = {}
+    for file in content.images:
+        files_of.setdefault(file.series_uid, []).append(file)
     series = [_series(uid, files) for uid, files in files_of.items()]
     return sorted(series, key=lambda one: (not one.is_pet, one.uid))
 
@@ -139,29 +129,6 @@ def choose_pet(series: Sequence[Series], wanted: str | None) -> Series:
             "Name the folder of the PET."
         )
     return _single_frame_pet(fitting[0])
-
-
-def _files_below(folder: Path) -> list[Path]:
-    try:
-        if folder.is_dir():
-            return sorted(path for path in folder.rglob("*") if path.is_file())
-    except OSError as error:  # its own message would repeat a file's name
-        raise BadInput("The folder must be readable, and a part of it is not.") from error
-    raise BadInput("The path must be a folder of DICOM files, and there is none. Check it.")
-
-
-def _read(path: Path) -> tuple[str, DicomFile] | None:
-    """Read one file's Series Instance UID and header; ``None`` where it holds no image."""
-    if not is_dicom(path):
-        return None
-    header = read_header(path)
-    uid = "".join(components(header, SERIES_UID))
-    with quiet():
-        if not uid and header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY_STORAGE:
-            return None
-    if not uid:
-        raise BadInput(f"{SERIES_UID} must be there, and it is missing.")
-    return uid, DicomFile(path, header)
 
 
 def _single_frame_pet(series: Series) -> Series:

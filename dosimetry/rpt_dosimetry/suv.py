@@ -1,6 +1,5 @@
 """A PET series becomes a body-weight SUV volume, with the story of its conversion."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from rpt_cohort import BadInput, Volume
+from rpt_cohort import BadInput, Volume, file_sha256
 
 from rpt_dosimetry.activity import Injection, injected_activity_bq
 from rpt_dosimetry.attributes import (
@@ -19,7 +18,9 @@ from rpt_dosimetry.attributes import (
     RESCALE_SLOPE,
     SERIES_TYPE,
 )
+from rpt_dosimetry.folder import DicomFile, Progress, no_progress
 from rpt_dosimetry.geometry import find_grid, repeated_positions, to_ras
+from rpt_dosimetry.injection_time import injection_time
 from rpt_dosimetry.patient import Patient, read_patient
 from rpt_dosimetry.pixels import rescaled, stored_values
 from rpt_dosimetry.radiopharmaceutical import (
@@ -28,10 +29,10 @@ from rpt_dosimetry.radiopharmaceutical import (
     read_radiopharmaceutical,
 )
 from rpt_dosimetry.reading import DICOM_ERRORS, read_whole
-from rpt_dosimetry.scan_times import acquisition_times, injection_time, mid_scan
-from rpt_dosimetry.series import DicomFile, Progress, Series, no_progress
+from rpt_dosimetry.scan_times import acquisition_times, mid_scan
+from rpt_dosimetry.series import Series
 from rpt_dosimetry.suv_factor import SuvFactor, check_corrections, find_suv_factor
-from rpt_dosimetry.tags import Tags
+from rpt_dosimetry.tags import Tags, if_readable
 
 LIKELY_LARGEST_SUV = 1000.0
 """g/mL; a bladder can exceed 100, a unit taken wrongly exceeds this."""
@@ -68,11 +69,14 @@ class Suv:
     warnings: list[str] = field(default_factory=list)
 
 
-def convert(series: Series, *, progress: Progress = no_progress) -> Suv:
+def convert(
+    series: Series, *, warnings: Sequence[str] = (), progress: Progress = no_progress
+) -> Suv:
     """Convert one PET series to body-weight SUV.
 
     Args:
         series: Single-frame PET images.
+        warnings: What was told when the series was found, to be told first.
         progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
@@ -81,34 +85,34 @@ def convert(series: Series, *, progress: Progress = no_progress) -> Suv:
     Raises:
         BadInput: The series cannot become SUV; the sentence names the tag or the slices.
     """
-    warnings: list[str] = []
-    files = _without_copies(series.files, warnings)
+    told = list(warnings)
+    files = _without_copies(series.files, told)
     grid = find_grid([file.header for file in files])
     files = [files[index] for index in grid.order]
     tags = Tags([file.header for file in files])
-    _check_series(tags, warnings)
-    check_corrections(tags)
-    patient = read_patient(tags, warnings)
-    injection = _read_injection(tags, warnings)
-    factor = find_suv_factor(tags, patient=patient, injection=injection, warnings=warnings)
+    _check_series(tags, told)
+    check_corrections(tags, told)
+    patient = read_patient(tags, told)
+    injection = _read_injection(tags, told)
+    factor = find_suv_factor(tags, patient=patient, injection=injection, warnings=told)
     if injection.fault:
-        warnings.append(injection.fault)
+        told.append(injection.fault)
     data, hashes = _read_suv(files, tags, factor.factor, progress)
-    _check_values(data, warnings)
+    _check_values(data, told)
     volume, slice_axis, reverse = to_ras(data, grid)
-    begins = [moment for moment in acquisition_times(tags) if moment is not None]
+    scan_start, scan_middle = _scan_times(tags, told)
     return Suv(
         volume=volume,
         slice_axis=slice_axis,
         factor=_reversed(factor) if reverse else factor,
         patient=patient,
-        radiopharmaceutical=read_radiopharmaceutical(tags, warnings),
+        radiopharmaceutical=read_radiopharmaceutical(tags, told),
         injection=injection,
-        scan_start_s=_after(injection.moment, min(begins, default=None)),
-        mid_scan_s=_after(injection.moment, mid_scan(tags)),
+        scan_start_s=_after(injection.moment, scan_start),
+        mid_scan_s=_after(injection.moment, scan_middle),
         tags_used=tags.record(injection.moment),
         slice_sha256=hashes[::-1] if reverse else hashes,
-        warnings=warnings,
+        warnings=told,
     )
 
 
@@ -131,8 +135,8 @@ def _without_copies(files: Sequence[DicomFile], warnings: list[str]) -> list[Dic
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
+        return file_sha256(path)
+    except BadInput as error:  # its own message would repeat the file's name
         raise BadInput("Every slice must be a readable file, and one is not.") from error
 
 
@@ -176,9 +180,10 @@ def _read_suv(
         except DICOM_ERRORS as error:
             raise BadInput(f"Every slice must be a whole DICOM file, and {name} is not.") from error
         stored = stored_values(dataset, name=name)
-        plane = rescaled(stored, dataset, slope=slopes[index], intercept=intercepts[index])
-        # NumPy's [row, column] is DICOM's [j, i].
-        planes.append((plane * factor[index]).T)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below as not finite
+            plane = rescaled(stored, dataset, slope=slopes[index], intercept=intercepts[index])
+            # NumPy's [row, column] is DICOM's [j, i].
+            planes.append((plane * factor[index]).T)
         hashes.append(sha256)
     return np.stack(planes, axis=2), hashes
 
@@ -204,6 +209,15 @@ def _reversed(factor: SuvFactor) -> SuvFactor:
     if at is not None:
         at = type(at)(at.decay_branch, at.activity_bq[::-1], at.elapsed_s[::-1])
     return SuvFactor(factor.units_branch, factor.factor[::-1], factor.factor_unit, at)
+
+
+def _scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datetime | None]:
+    """Return begin and middle of the scan, for information only."""
+    acquired = if_readable(lambda: acquisition_times(tags), warnings)
+    if acquired is None:
+        return None, None
+    begin = min((moment for moment in acquired if moment is not None), default=None)
+    return begin, if_readable(lambda: mid_scan(tags), warnings)
 
 
 def _after(injection: datetime | None, moment: datetime | None) -> float | None:

@@ -25,7 +25,7 @@ from rpt_dosimetry.body_size import (
     lean_body_mass_janmahasatian_kg,
 )
 from rpt_dosimetry.patient import Patient, need_height_cm, need_sex
-from rpt_dosimetry.tags import Tags, missing
+from rpt_dosimetry.tags import Tags, if_readable, missing
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,28 @@ class SuvFactor:
     at_reference: ActivityAtReference | None = None
 
 
-def check_corrections(tags: Tags) -> None:
+def check_corrections(tags: Tags, warnings: list[str]) -> None:
     """Refuse a series without the corrections that make its values quantitative.
 
+    Args:
+        tags: The series.
+        warnings: Takes that NORM is not told: some vendors, and SPECT in the PET object,
+            leave it out of a normalised series.
+
     Raises:
-        BadInput: Corrected Image lacks ATTN or NORM.
+        BadInput: Corrected Image lacks ATTN.
     """
     corrections = tags.text(CORRECTED_IMAGE).upper().split("\\")
-    for need, title in (("ATTN", "attenuation"), ("NORM", "detector normalisation")):
-        if need not in corrections:
-            raise BadInput(
-                f"{CORRECTED_IMAGE} must contain {need}, and it does not: without correction for "
-                f"{title} a value is no SUV. Give the corrected series."
-            )
+    if "ATTN" not in corrections:
+        raise BadInput(
+            f"{CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
+            "attenuation a value is no SUV. Give the corrected series."
+        )
+    if "NORM" not in corrections:
+        warnings.append(
+            f"{CORRECTED_IMAGE} does not contain NORM: make sure that the series is corrected "
+            "for detector normalisation, for without it a value is no SUV."
+        )
 
 
 def find_suv_factor(
@@ -104,10 +113,10 @@ def _of_bqml(tags: Tags, patient: Patient, injection: Injection, warnings: list[
 def _of_counts(
     tags: Tags, patient: Patient, injection: Injection, warnings: list[str]
 ) -> SuvFactor:
-    suv_factor = _philips(tags, PHILIPS_SUV_FACTOR)
+    suv_factor = _philips(tags, PHILIPS_SUV_FACTOR, warnings)
     if suv_factor is not None:
         return SuvFactor("CNTS: Philips SUV factor", suv_factor, "g/mL per count")
-    activity_factor = _philips(tags, PHILIPS_ACTIVITY_FACTOR)
+    activity_factor = _philips(tags, PHILIPS_ACTIVITY_FACTOR, warnings)
     if activity_factor is None:
         raise BadInput(
             f"{UNITS} CNTS need {PHILIPS_SUV_FACTOR} or {PHILIPS_ACTIVITY_FACTOR}, not 0, and "
@@ -178,8 +187,9 @@ _NORMS_KG: dict[str, Callable[[Patient], float]] = {
 }
 
 
-def _philips(tags: Tags, tag: Tag) -> list[float] | None:
-    factor = tags.numbers(tag)
+def _philips(tags: Tags, tag: Tag, warnings: list[str]) -> list[float] | None:
+    # A private tag need not be what it seems; one that is no number leaves the next rule.
+    factor = if_readable(lambda: tags.numbers(tag), warnings)
     if factor is None or not any(factor):
         return None
     if min(factor) <= 0:

@@ -5,24 +5,20 @@ tags it rests on, and a value that is missing, malformed or at odds between slic
 refused by the name of its tag.
 """
 
-import math
 import re
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TypeVar
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import (
-    CLOCKS,
-    NUMBERS,
-    PRIVATE_BLOCKS,
-    RADIOPHARMACEUTICAL,
-    RADIOPHARMACEUTICAL_INFORMATION,
-    Tag,
-)
+from rpt_dosimetry.attributes import CLOCKS, NUMBERS, RADIOPHARMACEUTICAL, Tag
 from rpt_dosimetry.clock import parse_date, parse_time
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.decimals import read_decimal
+from rpt_dosimetry.elements import components
+
+T = TypeVar("T")
 
 _CODES = re.compile(r"[A-Z0-9_ +.\\-]{1,256}")
 
@@ -62,7 +58,7 @@ class Tags:
         """Return the number in each slice, ``None`` where every slice lacks it.
 
         Raises:
-            BadInput: Some slices lack it, or a value is not one finite number.
+            BadInput: Some slices lack it, or a value is not one plausible number.
         """
         found = self.texts(tag)
         if not any(found):
@@ -72,13 +68,13 @@ class Tags:
                 f"{tag} must be in all {len(self)} slices, and it is missing in "
                 f"{found.count('')} of them."
             )
-        return [_number(text, tag) for text in found]
+        return [read_decimal(text, tag) for text in found]
 
     def number(self, tag: Tag) -> float | None:
         """Return the one number of ``tag``, ``None`` where it is missing.
 
         Raises:
-            BadInput: It differs between slices, or is not one finite number.
+            BadInput: It differs between slices, or is not one plausible number.
         """
         found = set(self.numbers(tag) or [])
         if len(found) > 1:
@@ -89,7 +85,7 @@ class Tags:
         """Return the number in each slice, refusing a series that lacks it.
 
         Raises:
-            BadInput: Missing, or not one finite number.
+            BadInput: Missing, or not one plausible number.
         """
         found = self.numbers(tag)
         if found is None:
@@ -144,43 +140,34 @@ class Tags:
                     seconds = [(moment - injection).total_seconds() for moment in moments]
                     entry["seconds_after_injection"] = _one_or_range(seconds)
             elif tag in NUMBERS:
-                if all(texts):
-                    entry["value"] = _one_or_range([_number(text, tag) for text in texts])
+                with suppress(BadInput):  # one that was not needed may be malformed
+                    entry["value"] = _one_or_range([read_decimal(text, tag) for text in texts])
             elif tag != RADIOPHARMACEUTICAL and _CODES.fullmatch(texts[0]):
                 entry["value"] = texts[0]
             entries.append(entry)
         return entries
 
 
-def components(header: Any, tag: Tag) -> list[str]:
-    """Return the values of one tag in one header as stripped text; none where it is missing.
-
-    Raises:
-        BadInput: Its bytes cannot be read, or two radiopharmaceuticals are told.
-    """
-    try:
-        holder = _radiopharmaceutical(header) if tag.in_radiopharmaceutical else header
-        number = _private_number(holder, tag) if tag.creator else (tag.group, tag.element)
-        if holder is None or number is None or number not in holder:
-            return []
-        with quiet():
-            value = holder[number].value
-        if isinstance(value, bytes):
-            value = value.decode("latin-1")
-        if value is None:
-            return []
-        parts = value.split("\\") if isinstance(value, str) else _as_list(value)
-        stripped = [str(part).strip(" \0\t\r\n") for part in parts]
-    except DICOM_ERRORS as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{tag} must be readable, and it is malformed.") from error
-    return stripped if any(stripped) else []
-
-
 def missing(tag: Tag, why: str) -> BadInput:
     """Make the refusal of a series that lacks ``tag``."""
     return BadInput(f"{tag} must be there {why}, and it is missing. Export the series anew.")
+
+
+def if_readable(read: Callable[[], T], warnings: list[str]) -> T | None:
+    """Read what the conversion can do without: a fault becomes a warning.
+
+    Args:
+        read: Asks for the value.
+        warnings: Takes the fault.
+
+    Returns:
+        The value; ``None`` where it cannot be read.
+    """
+    try:
+        return read()
+    except BadInput as error:
+        warnings.append(f"Not needed and passed over: {error}")
+        return None
 
 
 def _differs(tag: Tag, slices: int, values: int) -> BadInput:
@@ -198,66 +185,11 @@ def read_clock(parse: Any, text: str, tag: Tag) -> Any:
     """
     try:
         return parse(text)
-    except (ValueError, OverflowError) as error:
-        raise BadInput(f"{tag} must be a DICOM date or time, and it is malformed.") from error
-
-
-def as_local(
-    moment: datetime, offset: timedelta | None, series_offset: timedelta | None
-) -> datetime:
-    """Express a date-time in the time zone of the series' dates and times.
-
-    Args:
-        moment: As written.
-        offset: The offset from UTC written with it, if any.
-        series_offset: Timezone Offset From UTC of the series, if any.
-
-    Returns:
-        The moment on the series' clock; as written where one of the offsets is not known.
-    """
-    if offset is None or series_offset is None:
-        return moment
-    return moment - offset + series_offset
-
-
-def _radiopharmaceutical(header: Any) -> Any:
-    tag = RADIOPHARMACEUTICAL_INFORMATION
-    sequence = header.get((tag.group, tag.element))
-    if sequence is None or not sequence.value:
-        return None
-    if len(sequence.value) > 1:
+    except ValueError as error:
         raise BadInput(
-            f"{tag} must hold one item, got {len(sequence.value)}. A scan of several tracers has "
-            "no one SUV."
-        )
-    return sequence.value[0]
-
-
-def _private_number(holder: Any, tag: Tag) -> tuple[int, int] | None:
-    """Find a private element by its creator, or at its usual place where no creator is told."""
-    for block in PRIVATE_BLOCKS:
-        creator = holder.get((tag.group, block))
-        if creator is not None and str(creator.value).strip(" \0") == tag.creator:
-            return tag.group, tag.element_in(block)
-    # Gateways and de-identifiers drop creators and keep the element; 0x10 is where both
-    # vendors put it. A block that another creator has reserved is not ours to read.
-    return None if (tag.group, 0x10) in holder else (tag.group, tag.element)
-
-
-def _as_list(value: Any) -> list[Any]:
-    return (
-        [value] if isinstance(value, int | float) or not hasattr(value, "__iter__") else list(value)
-    )
-
-
-def _number(text: str, tag: Tag) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise BadInput(f"{tag} must be one finite number, and it is not. Correct the header.")
-    return value
+            f"{tag} must be a DICOM date or time, and it is malformed or "
+            "beyond the years 2 to 9998."
+        ) from error
 
 
 def _one_or_range(values: list[float]) -> float | dict[str, float]:

@@ -1,6 +1,7 @@
 """``python -m rpt_dosimetry suv``: files, manners and privacy."""
 
 import json
+import os
 import re
 
 import nibabel as nib
@@ -62,10 +63,30 @@ def test_out_that_cannot_be(out, pet_series, tmp_path, command) -> None:
     assert ended.err.count("\n") == 1
 
 
+def test_out_is_tested_before_the_reading(pet_series, tmp_path, command, monkeypatch) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    (tmp_path / "pet.json").mkdir()
+    ended = command("suv", folder, tmp_path / "pet.nii.gz")
+    assert (ended.status, "Reading" in ended.err) == (2, False)
+    assert "pet.json must be a file name" in ended.err
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)  # root may all
+    ended = command("suv", folder, tmp_path / "suv.nii.gz")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "The folder of suv.nii.gz must be writable" in ended.err
+
+
 def test_help_tells_units(command) -> None:
     ended = command("suv", "--help")
     assert ended.status == 0
-    for word in ("g/mL", "Bq/mL", "--list", "--series", "OUT.json"):
+    for word in (
+        "g/mL",
+        "Bq/mL",
+        "--list",
+        "--series",
+        "OUT.json",
+        "SERIES_DIR",
+        "[OUT.nii.gz]",
+    ):
         assert word in ended.out
 
 

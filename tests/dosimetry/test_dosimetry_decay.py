@@ -207,7 +207,11 @@ REFUSED = {
     "no dose": (INJECT, {"RadionuclideTotalDose": None}, r"\(0018,1074\) must be there"),
     "dose 0": (INJECT, {"RadionuclideTotalDose": "0"}, r"\(0018,1074\) must be above 0 Bq"),
     "no half-life": (INJECT, {"RadionuclideHalfLife": None}, r"\(0018,1075\) must be there"),
-    "half-life 0": (INJECT, {"RadionuclideHalfLife": "0"}, r"\(0018,1075\) must be above 0 s"),
+    "half-life 0": (
+        INJECT,
+        {"RadionuclideHalfLife": "0"},
+        r"\(0018,1075\) must be 1 to 1e\+10 s, got 0 s",
+    ),
     "half-life in minutes": (
         INJECT,
         {"RadionuclideHalfLife": "109.77"},
@@ -266,6 +270,47 @@ REFUSED = {
         {"DecayCorrection": "NONE", "ActualFrameDuration": "0"},
         r"\(0018,1242\) must be above 0 ms",
     ),
+    "series before the injection": (
+        SET,
+        {"SeriesTime": "093000"},
+        r"Series Time \(0008,0031\) must not be before the injection.*refer to 1800 s before",
+    ),
+    "frame reference before the injection": (
+        SET,
+        {"SeriesTime": "120000", "FrameReferenceTime": "7200000"},
+        r"\(0054,1300\) must not be before the injection",
+    ),
+    "frame duration": (
+        SET,
+        {"DecayCorrection": "NONE", "ActualFrameDuration": "1e17"},
+        r"\(0018,1242\) must be 0 to 8.64e\+07 ms, got 1e\+17 ms",
+    ),
+    "frame reference time": (
+        SET,
+        {"SeriesTime": "120000", "FrameReferenceTime": "-1e308"},
+        r"\(0054,1300\) must be -8.64e\+08 to 8.64e\+08 ms",
+    ),
+    "last date": (
+        SET,
+        {"SeriesDate": "99991231", "SeriesTime": "235960"},
+        r"\(0008,0021\) must be a DICOM date or time.*beyond the years 2 to 9998",
+    ),
+    "first date": (
+        INJECT,
+        {"RadiopharmaceuticalStartDateTime": "00010101", "RadiopharmaceuticalStartTime": None},
+        r"\(0018,1078\) must be a DICOM date or time",
+    ),
+    "half-life in Python's form": (
+        INJECT,
+        {"RadionuclideHalfLife": "6_586"},
+        r"\(0018,1075\) must be one finite number",
+    ),
+    "dose of 1e308 Bq": (
+        INJECT,
+        {"RadionuclideTotalDose": "1e308"},
+        r"\(0018,1074\) must be 1000 to 1e\+12 Bq, got 1e\+308 Bq",
+    ),
+    "hardly a dose": (INJECT, {"RadionuclideTotalDose": "1e-300"}, r"\(0018,1074\) must be 1000"),
     "no decay correction": (SET, {"DecayCorrection": None}, r"\(0054,1102\) must be there"),
     "odd decay correction": (SET, {"DecayCorrection": "LATER"}, "must be ADMIN, START or NONE"),
 }

@@ -1,5 +1,6 @@
 """Folders as they come: several series, other files, damage, compression."""
 
+import os
 import random
 
 import numpy as np
@@ -79,7 +80,7 @@ def test_a_screenshot_series_beside_the_pet_is_passed_over(pet_series, tmp_path)
 def test_other_files_are_passed_over(pet_series, tmp_path) -> None:
     pet_series().write(tmp_path)
     (tmp_path / "notes.txt").write_text("x" * 500)
-    (tmp_path / "empty").touch()
+    (tmp_path / "._1.dcm").write_bytes(b"\0\5\x16\7")  # what macOS leaves
     directory = pydicom.Dataset()
     directory.file_meta = pydicom.dataset.FileMetaDataset()
     directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
@@ -87,7 +88,62 @@ def test_other_files_are_passed_over(pet_series, tmp_path) -> None:
     directory.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
     directory.FileSetID = "X"
     directory.save_as(tmp_path / "DICOMDIR", enforce_file_format=True)
-    assert len(convert(choose_pet(find_series(tmp_path), None)).slice_sha256) == 4
+    told: list[str] = []
+    found = find_series(tmp_path, warnings=told)
+    assert told == ["2 of 7 files are not DICOM and were passed over."]
+    suv = convert(choose_pet(found, None), warnings=told)
+    assert len(suv.slice_sha256) == 4
+    assert suv.warnings[0] == told[0]
+
+
+@pytest.mark.parametrize("case", ["empty", "empty of any name", "short", "no mark", "lost link"])
+def test_what_may_have_been_a_slice(case, pet_series, tmp_path, command, patient_words) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    last = next(path for path in folder.iterdir() if path.stem.endswith("_3"))
+    if case == "empty of any name":
+        last = last.rename(last.with_suffix(""))
+    ordinal = sorted(folder.iterdir()).index(last) + 1
+    content = {"short": b"\0" * 130, "no mark": b"x" * 500}.get(case, b"")
+    last.unlink()
+    if case == "lost link":
+        last.symlink_to(tmp_path / "absent")
+    else:
+        last.write_bytes(content)
+    ended = command("suv", folder, tmp_path / "out.nii.gz")
+    assert ended.status == 2
+    assert f"in order of path file {ordinal} of 4" in ended.err
+    assert not any(word in ended.err for word in patient_words)
+    ended = command("suv", folder, "--list")
+    assert ended.status == 0
+    assert "PT, 3 files" in ended.out
+    assert f"file {ordinal} of 4" in ended.err
+    assert "may belong to any" in ended.err
+
+
+def test_all_is_damaged(tmp_path, command) -> None:
+    for index in range(12):
+        (tmp_path / f"{index:02}.dcm").touch()
+    ended = command("suv", tmp_path, "--list")
+    assert ended.status == 2
+    assert "files 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, … of 12" in ended.err
+
+
+def test_a_folder_that_cannot_be_searched(pet_series, tmp_path, command, monkeypatch) -> None:
+    # os.walk passes over such a folder unless told otherwise; root may read everything.
+    pet_series().write(tmp_path / "in")
+    (tmp_path / "in" / "Doe_locked").mkdir()
+    scan = os.scandir
+
+    def locked(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    ended = command("suv", tmp_path / "in", tmp_path / "out.nii.gz")
+    assert ended.status == 2
+    assert "readable with all its subfolders" in ended.err
+    assert "Doe" not in ended.err
 
 
 @pytest.mark.parametrize("what", ["nothing", "text", "no folder"])

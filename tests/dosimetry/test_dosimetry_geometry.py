@@ -138,6 +138,26 @@ def test_directions_that_are_no_directions(pet_series, convert_series) -> None:
         convert_series(pet_series(set={"ImageOrientationPatient": [1, 0, 0, 0, 2, 0]}))
 
 
+IMPLAUSIBLE = {
+    "wide pixels": ({"PixelSpacing": ["1e300", "1e300"]}, r"\(0028,0030\) must be 0.1 to 50 mm"),
+    "narrow pixels": ({"PixelSpacing": ["1e-30", "1e-30"]}, r"\(0028,0030\) must be 0.1 to 50"),
+    "far away": ({"ImagePositionPatient": ["0", "0", "1e308"]}, r"\(0020,0032\) must be -100000"),
+    "directions": ({"ImageOrientationPatient": ["1e308"] * 6}, r"\(0020,0037\) must be -2 to 2"),
+}
+
+
+@pytest.mark.parametrize("case", IMPLAUSIBLE)
+def test_implausible_places(case, pet_series, convert_series) -> None:
+    changes, message = IMPLAUSIBLE[case]
+    with pytest.raises(BadInput, match=message):
+        convert_series(pet_series(set=changes))
+
+
+def test_slices_too_near(pet_series, convert_series) -> None:
+    with pytest.raises(BadInput, match=r"must stand 0\.1 to 50 mm apart, got 0\.01 mm"):
+        convert_series(pet_series(step_mm=0.01))
+
+
 def test_one_slice_alone(pet_series, convert_series) -> None:
     with pytest.raises(BadInput, match="at least 2 slices, got 1"):
         convert_series(pet_series(stored=np.ones((1, 4, 4), np.int16)))

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_dosimetry.clock import parse_date, parse_datetime, parse_offset, parse_time
+from rpt_dosimetry.decimals import parse_decimal
 from rpt_dosimetry.nuclides import HALF_LIFE_S, check_half_life, nuclide_in_text, nuclide_of_code
 from rpt_dosimetry.tracers import name_tracer
 
 
-@given(moment=st.datetimes(min_value=datetime(1900, 1, 1)))
+@given(moment=st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 12, 31)))
 def test_a_moment_survives_writing_and_reading(moment: datetime) -> None:
-    text = f"{moment:%Y%m%d%H%M%S.%f}".rjust(21, "0")
+    text = f"{moment.year:04}{moment:%m%d%H%M%S.%f}"
     read, offset = parse_datetime(text)
     assert abs(read - moment) < timedelta(microseconds=2)
     assert offset is None
@@ -25,10 +26,25 @@ def test_legacy_forms() -> None:
     assert parse_offset("-0330") == -timedelta(hours=3, minutes=30)
 
 
-@pytest.mark.parametrize("text", ["", "2024", "20240230", "29.02.2024", "٢٠٢٤٠٢٢٩"])
+@pytest.mark.parametrize(
+    "text", ["", "2024", "20240230", "29.02.2024", "00010101", "99991231", "٢٠٢٤٠٢٢٩"]
+)
 def test_no_date(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_date(text)
+
+
+@pytest.mark.parametrize("text", ["1", "+1", "-1.5", ".5", "5.", "1E3", "1e-03", "-0.1e+2"])
+def test_decimal(text: str) -> None:
+    assert parse_decimal(text) == float(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "1_0", "1e5_0", "inf", "nan", "1e400", "٣", "1 0", "0x1"]
+)
+def test_no_decimal(text: str) -> None:
+    with pytest.raises(ValueError, match="decimal number"):
+        parse_decimal(text)
 
 
 @pytest.mark.parametrize("text", ["", "1", "24", "1060", "100061", "10.5", "-10", "10:0"])

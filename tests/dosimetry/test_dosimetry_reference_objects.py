@@ -70,14 +70,18 @@ def test_raw_pet_stands_where_its_headers_say(testdata: Path) -> None:
     assert volume.data[i, j, k] == pytest.approx(becquerel_per_ml * 2.42903e-4, rel=1e-5)
 
 
-def test_spect_in_the_pt_object_is_no_suv_without_normalisation(testdata: Path, command) -> None:
-    ended = command("suv", testdata / "spect_lu177" / "SCAN_001", "out.nii.gz")
-    assert ended.status == 2
-    assert "Corrected Image (0028,0051) must contain NORM" in ended.err
+def test_spect_in_the_pt_object_does_not_tell_normalisation(
+    testdata: Path, command, tmp_path: Path
+) -> None:
+    ended = command("suv", testdata / "spect_lu177" / "SCAN_001", tmp_path / "out.nii.gz")
+    assert ended.status == 0, ended.err
+    assert "Corrected Image (0028,0051) does not contain NORM" in ended.err
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert (told["branch"], told["nuclide"]) == ("BQML, ADMIN", "Lu-177")
 
 
-def test_only_a_tomography_of_other_modality(testdata: Path, command) -> None:
-    ended = command("suv", testdata / "rtdose_abdomen", "out.nii.gz")
+def test_only_a_tomography_of_other_modality(testdata: Path, command, tmp_path: Path) -> None:
+    ended = command("suv", testdata / "rtdose_abdomen", tmp_path / "out.nii.gz")
     assert ended.status == 2
     assert "Modality (0008,0060) PT" in ended.err
 

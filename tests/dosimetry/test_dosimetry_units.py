@@ -125,11 +125,15 @@ REFUSED = {
     "BW in cm2/mL": ({"Units": "CM2ML", "SUVType": "BW"}, r"SUV Type \(0054,1006\) must be BSA"),
     "no height": (
         {"Units": "CM2ML", "PatientSize": None},
-        r"Patient's Size \(0010,1020\) must be above 0 m",
+        r"Patient's Size \(0010,1020\) must be 0.3 to 2.5 m",
     ),
     "no sex": (
         {"Units": "GML", "SUVType": "IBW", "PatientSex": ""},
         r"Patient's Sex \(0010,0040\) must be M, F or O",
+    ),
+    "hardly a height": (
+        {"Units": "CM2ML", "PatientSize": "1e-200"},
+        r"Patient's Size \(0010,1020\) must be 0.3 to 2.5 m",
     ),
     "impossible body": (
         {"Units": "GML", "SUVType": "LBM", "PatientSize": "0.5"},
@@ -137,8 +141,9 @@ REFUSED = {
     ),
     "no weight": ({"PatientWeight": None}, r"Patient's Weight \(0010,1030\) must be there"),
     "weight 0": ({"PatientWeight": "0"}, r"Patient's Weight \(0010,1030\) must be above 0 kg"),
+    "hardly a weight": ({"PatientWeight": "1e-300"}, r"\(0010,1030\) must be 1 to 500 kg"),
+    "too heavy": ({"PatientWeight": "1e308"}, r"\(0010,1030\) must be 1 to 500 kg"),
     "no attenuation": ({"CorrectedImage": ["NORM", "DECY"]}, r"\(0028,0051\) must contain ATTN"),
-    "no normalisation": ({"CorrectedImage": "ATTN"}, r"\(0028,0051\) must contain NORM"),
     "no corrections": ({"CorrectedImage": None}, r"\(0028,0051\) must contain ATTN"),
     "slope 0": ({"RescaleSlope": "0"}, r"Rescale Slope \(0028,1053\) must be above 0"),
     "no slope": ({"RescaleSlope": None}, r"Rescale Slope \(0028,1053\) must be there"),
@@ -150,6 +155,27 @@ def test_refused(case, pet_series, convert_series) -> None:
     changes, message = REFUSED[case]
     with pytest.raises(BadInput, match=message):
         convert_series(pet_series(set=changes))
+
+
+def test_normalisation_that_is_not_told(pet_series, convert_series) -> None:
+    suv = convert_series(pet_series(set={"CorrectedImage": ["ATTN", "DECY"]}))
+    expected = convert_series(pet_series())
+    assert suv.factor.factor == expected.factor.factor
+    assert any("(0028,0051) does not contain NORM" in one for one in suv.warnings)
+    assert not any("NORM" in one for one in expected.warnings)
+
+
+@pytest.mark.parametrize("creator", [True, False])
+def test_philips_factor_that_is_no_number(creator, pet_series, convert_series) -> None:
+    def change(dataset, index) -> None:
+        if creator:
+            dataset.add_new((0x7053, 0x0010), "LO", "Philips PET Private Group")
+        dataset.add_new((0x7053, 0x1000), "LO", "Jane Doe")
+        dataset.add_new((0x7053, 0x1009), "DS", "3")
+
+    suv = convert_series(pet_series(set={"Units": "CNTS"}, change=change))
+    assert suv.factor.units_branch == "CNTS: Philips activity factor, then BQML"
+    assert any("(7053,1000) must be one finite number" in one for one in suv.warnings)
 
 
 sizes = {
