@@ -17,6 +17,7 @@ from monai.data import CacheDataset, Dataset
 
 from scripts.checks import check_inference_cases, check_training_cases, shown
 from scripts.errors import BadInput
+from scripts.outputs import SINGLE_FILE
 
 FILES = ("image", "label", "organs", "fov")
 CASE_NAME = r"[A-Za-z0-9_-]{1,32}/C[1-9][0-9]*"
@@ -24,7 +25,7 @@ CaseList = list[dict[str, Any]]
 
 
 def training_cases(dataset_dir: str, fold: int) -> CaseList:
-    """Return the training cases outside ``fold``; -1 leaves none out."""
+    """Return the training cases outside ``fold``."""
     return [case for case in _read_cases(dataset_dir, "training") if case["fold"] != fold]
 
 
@@ -47,7 +48,7 @@ def inference_cases(dataset_dir: str, image: str | None, fold: int | None) -> Ca
         fold: With fold-wise weights, the fold that they have not seen; None for all.
     """
     if image is not None:
-        return [{"image": str(image)}]
+        return [{"image": str(image), "name": SINGLE_FILE}]
     if fold is not None:
         cases = validation_cases(dataset_dir, fold)
     else:
@@ -106,6 +107,11 @@ class InferenceDataset(Dataset):
         trained_tracers: Sequence[str],
         allow_other_tracer: bool,
     ) -> None:
+        if not isinstance(allow_other_tracer, bool):  # the command line gives 'false' as text
+            raise BadInput(
+                f"allow_other_tracer must be True or False, got {allow_other_tracer!r}. Write it "
+                "with a capital letter."
+            )
         check_inference_cases(data, trained_tracers, allow_other_tracer)
         super().__init__(data=data, transform=transform)
 
@@ -137,8 +143,8 @@ def _case(root: Path, listed: dict[str, Any]) -> dict[str, Any]:
     """Return a case with whole paths; ``image`` and ``label`` are all that training needs."""
     case: dict[str, Any] = {key: str(root / listed[key]) for key in FILES if key in listed}
     case["fold"] = listed.get("fold")
-    if "patient" in listed:
-        case["name"] = f"{listed['patient']}/C{int(listed.get('cycle', 1))}"
+    if "patient" in listed and "cycle" in listed:
+        case["name"] = f"{listed['patient']}/C{int(listed['cycle'])}"
         if not re.fullmatch(CASE_NAME, case["name"]):  # it becomes a folder's name
             raise BadInput(
                 "datalist.json: a patient must be letters, digits, '_' and '-', at most 32, got "
@@ -148,13 +154,18 @@ def _case(root: Path, listed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_leaks(datalist: dict[str, Any]) -> None:
-    """See that no patient is on two sides of a split."""
+    """See that no patient is on two sides of a split, and no cycle is listed twice."""
     sides: dict[str, set[Any]] = {}
+    cycles: set[tuple[Any, Any]] = set()
     for part in ("training", "testing"):
         for case in datalist.get(part, []):
             if "patient" in case:
                 side = case.get("fold") if part == "training" else "testing"
                 sides.setdefault(case["patient"], set()).add(side)
+            cycle = (case.get("patient"), case.get("cycle"))
+            if None not in cycle and cycle in cycles:
+                raise BadInput(f"datalist.json must list {cycle[0]}/C{cycle[1]} once, not twice.")
+            cycles.add(cycle)
     for patient, found in sides.items():
         if len(found) > 1:
             raise BadInput(

@@ -19,6 +19,8 @@ from scripts.errors import BadInput
 logger = logging.getLogger(__name__)
 
 AFFINE_TOLERANCE_MM = 1e-2
+LARGEST_SUV = 1000.0  # g/mL; ours: a bladder can exceed 100
+LARGEST_DOSE = 100.0  # Gy/GBq; ours: lesions reach some 20
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI_ERRORS = (
     *(ImageFileError, HeaderDataError, WrapStructError),
@@ -42,10 +44,7 @@ def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> None:
                     "Add it to the datalist or leave the case out."
                 )
         suv = read_suv(case["image"])
-        known = _known(case, suv)
-        _check_dose(case["label"], suv, known)
-        if "organs" in case:
-            _same_grid(case["organs"], _read(case["organs"], "organ labels"), suv, case["image"])
+        _check_dose(case["label"], suv, _counted(case, suv))
 
 
 def check_inference_cases(
@@ -80,6 +79,11 @@ def read_suv(path: str) -> nib.Nifti1Image:
         raise BadInput(
             f"{name} must hold SUVs of 0 g/mL or more, got {suv.min():.6g} g/mL. Set negative "
             "voxels to 0 if the reconstruction made them."
+        )
+    if suv.max() > LARGEST_SUV:
+        raise BadInput(
+            f"{name} must hold SUVs in g/mL, got up to {suv.max():.6g}, which looks like Bq/mL. "
+            "Convert it with `python -m rpt_dosimetry suv`."
         )
     if not suv.any():
         raise BadInput(f"{name} must hold SUVs above 0 g/mL, and is 0 everywhere.")
@@ -144,17 +148,27 @@ def _check_dose(path: str, suv: nib.Nifti1Image, known: np.ndarray) -> None:
             f"{shown(path)} must be 0 Gy/GBq or more and not 0 everywhere, got {dose.min():.6g} "
             f"to {dose.max():.6g} Gy/GBq where the dose is known."
         )
+    if dose.max() > LARGEST_DOSE:
+        raise BadInput(
+            f"{shown(path)} must be in Gy per GBq administered, got up to {dose.max():.6g}, which "
+            "looks like Gy or mGy. Divide by the administered activity in GBq."
+        )
 
 
-def _known(case: Mapping[str, Any], suv: nib.Nifti1Image) -> np.ndarray:
-    if "fov" not in case:
-        return np.ones(suv.shape, dtype=bool)
-    image = _read(case["fov"], "field of view")
-    _same_grid(case["fov"], image, suv, "its PET")
-    known: np.ndarray = np.asanyarray(image.dataobj) > 0
-    if not known.any():
-        raise BadInput(f"{shown(case['fov'])} must be 1 where the dose is known, it is 0 all over.")
-    return known
+def _counted(case: Mapping[str, Any], suv: nib.Nifti1Image) -> np.ndarray:
+    """Return where the reference dose counts: inside the field of view and the body."""
+    counted = np.ones(suv.shape, dtype=bool)
+    for key, what in (("fov", "field of view"), ("organs", "organ labels")):
+        if key in case:
+            image = _read(case[key], what)
+            _same_grid(case[key], image, suv, "its PET")
+            counted &= np.asanyarray(image.dataobj) > 0
+            if not counted.any():
+                raise BadInput(
+                    f"{shown(case[key])} must be above 0 where the dose counts (body inside the "
+                    "field of view), and leaves no such voxel."
+                )
+    return counted
 
 
 def _same_grid(path: str, image: nib.Nifti1Image, suv: nib.Nifti1Image, other: str) -> None:
@@ -185,8 +199,10 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
         data = np.asanyarray(image.dataobj)
     except NIFTI_ERRORS as error:
         raise BadInput(
-            f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
+            f"{name} must be a whole NIfTI-1 file and cannot be read as one. Write it anew."
         ) from error
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
     if data.ndim != 3 or data.dtype.kind not in "biuf":
         raise BadInput(
             f"{name} must be one 3D volume of real numbers, got {data.dtype} of shape "

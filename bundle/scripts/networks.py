@@ -61,6 +61,7 @@ class DoseGenerator(nn.Module):
         self.head = nn.Conv3d(channels[0], 1, kernel_size=1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
+        self.divisor = 2 ** (len(channels) - 1)
         self.dose_per_suv = float(dose_per_suv)
         self.suv_scale = float(suv_scale)
         self.max_log_factor = float(max_log_factor)
@@ -84,11 +85,12 @@ class DoseGenerator(nn.Module):
         return self.dose_per_suv * blurred
 
     def forward(self, suv: Tensor) -> Tensor:
-        """Map SUV, g/mL, to absorbed dose, Gy/GBq; both (batch, 1, x, y, z).
-
-        Each of x, y, z must be a multiple of 2 per level below the first.
-        """
-        features = self.unet(torch.asinh(suv / self.suv_scale))
+        """Map SUV, g/mL, to absorbed dose, Gy/GBq; both (batch, 1, x, y, z), of any size."""
+        x, y, z = suv.shape[2], suv.shape[3], suv.shape[4]
+        # The U-Net halves its input evenly; zeros here would be cold neighbours.
+        margin = [0, -z % self.divisor, 0, -y % self.divisor, 0, -x % self.divisor]
+        padded = F.pad(suv, margin, mode="replicate")
+        features = self.unet(torch.asinh(padded / self.suv_scale))[:, :, :x, :y, :z]
         log_factor = self.max_log_factor * torch.tanh(self.head(features) / self.max_log_factor)
         return self.prior(suv) * torch.exp(log_factor)
 

@@ -16,6 +16,8 @@ from scripts.checks import shown, tracer_of
 from scripts.errors import BadInput
 from scripts.weights import file_sha256
 
+SINGLE_FILE = ""
+"""Name of the case of ``--image``: its map goes straight into the output folder."""
 LIBRARIES = ("monai", "torch", "numpy", "nibabel")
 
 
@@ -75,18 +77,22 @@ class WritePredictions:
                 f"output_dir must be new or empty, and '{self.output_dir.name}' is not. Remove it "
                 "or name another."
             )
-        self.output_dir.parent.mkdir(parents=True, exist_ok=True)
         name = f".{self.output_dir.name}."
-        self.partial = Path(tempfile.mkdtemp(prefix=name, dir=self.output_dir.parent))
-        self.partial.chmod(0o755)
+        try:
+            self.output_dir.parent.mkdir(parents=True, exist_ok=True)
+            self.partial = Path(tempfile.mkdtemp(prefix=name, dir=self.output_dir.parent))
+        except OSError as error:
+            raise BadInput(
+                f"output_dir must be a folder that can be made, and '{self.output_dir.name}' "
+                f"cannot: {error.strerror}. Name another."
+            ) from error
 
     def write_maps(self, engine: Engine) -> None:
         """Write the maps of one iteration, each on its PET's own grid."""
         assert self.partial is not None
         for case, output in zip(engine.state.batch, engine.state.output, strict=True):
             source = str(case["image"].meta["filename_or_obj"])
-            only = engine.state.epoch_length == 1
-            name = case.get("name", "" if only else f"case_{engine.state.iteration:04d}")
+            name = case.get("name", f"CASE{engine.state.iteration:04d}/C1")
             folder = self.partial / name
             folder.mkdir(parents=True, exist_ok=True)
             grid = nib.Nifti1Image.from_filename(source)
@@ -101,7 +107,7 @@ class WritePredictions:
     def finish(self, engine: Engine) -> None:
         """Write the JSON and let the folder appear."""
         assert self.partial is not None
-        single = self.names == [""]
+        single = self.names == [SINGLE_FILE]
         content = self._single_json() if single else self._cohort_json()
         text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
         path = self.partial / ("dose.json" if single else "prediction.json")
@@ -131,7 +137,7 @@ class WritePredictions:
             "unit": "Gy/GBq",
             "notice": self.notice,
             "method": self.method,
-            "tracer": self.tracers[""],
+            "tracer": self.tracers[SINGLE_FILE],
             "weights_sha256": self._weights(),
             "provenance": self._provenance(),
         }
@@ -145,7 +151,7 @@ class WritePredictions:
             "package": "rpt_dosegan",
             "version": json.loads(metadata.read_text(encoding="utf-8"))["version"],
             "command": "inference",
-            "parameters": {**self.parameters, "notice": self.notice},
+            "parameters": self.parameters,
             "seed": None,
             "inputs": self.inputs,
             "libraries": {name: version(name) for name in LIBRARIES},

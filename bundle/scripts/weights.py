@@ -11,7 +11,7 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from torch import nn
+from torch import Tensor, nn
 
 from scripts.checks import shown
 from scripts.distributed import unwrapped
@@ -48,8 +48,10 @@ def file_sha256(path: str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-class LoadWeights:
+class GeneratorCheckpointLoader:
     """Handler: load the generator's weights when the engine starts.
+
+    Its name ends as MONAI's does, by which the federated client finds and disables it.
 
     Args:
         network: The generator.
@@ -87,6 +89,7 @@ class KeepBest:
         self.metric = metric
         self.lowest_error = math.inf
         self.validations_since = 0
+        self.weights: dict[str, Tensor] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to the end of each validation."""
@@ -98,17 +101,48 @@ class KeepBest:
         self.validations_since += 1
         if error < self.lowest_error:
             self.lowest_error, self.validations_since = error, 0
-            save_whole(unwrapped(self.network).state_dict(), self.path)
+            state = unwrapped(self.network).state_dict()
+            self.weights = {key: tensor.detach().cpu().clone() for key, tensor in state.items()}
+            save_whole(self.weights, self.path)
             logger.info("lowest %s so far, %.4f: kept in %s", self.metric, error, self.path.name)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resume needs."""
-        return {"lowest_error": self.lowest_error, "validations_since": self.validations_since}
+        return {
+            "lowest_error": self.lowest_error,
+            "validations_since": self.validations_since,
+            "weights": self.weights,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back."""
+        """Take it back, and write the best generator so far where this training writes."""
         self.lowest_error = state["lowest_error"]
         self.validations_since = state["validations_since"]
+        self.weights = state["weights"]
+        if self.weights:
+            save_whole(self.weights, self.path)
+
+
+class ValidateLast:
+    """Handler of the trainer: validate at the end where the interval has not just done so.
+
+    Args:
+        validator: The evaluator.
+        interval: Epochs between validations.
+    """
+
+    def __init__(self, validator: Engine, interval: int) -> None:
+        self.validator = validator
+        self.interval = interval
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the end of the training."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Validate."""
+        if engine.state.epoch % self.interval:
+            self.validator.run(engine.state.epoch)
 
 
 class StopEarly:
@@ -153,8 +187,9 @@ class Checkpoint:
         self.resume_from = resume_from
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the start and to every ``interval``-th epoch."""
+        """Attach to the start, to every ``interval``-th epoch and to the end."""
         engine.add_event_handler(Events.STARTED, self.resume)
+        engine.add_event_handler(Events.COMPLETED, self.save)
         engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self.save)
 
     def save(self, engine: Engine) -> None:

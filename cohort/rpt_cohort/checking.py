@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rpt_cohort import labels
 from rpt_cohort.errors import BadInput
-from rpt_cohort.labels import LARGEST
 from rpt_cohort.reading import datalist_faults, json_faults, read_cycle, read_json
 from rpt_cohort.schema import FILES_REQUIRED, Case, CohortInfo, CycleInfo, Datalist
 from rpt_cohort.volumes import Volume, read_volume
@@ -23,6 +23,8 @@ STORED_TYPES = {
     "truth/tia.nii.gz": "float32",
 }
 AFFINE_TOLERANCE_MM = 1e-3
+# Ours: a bladder can exceed SUV 100, lesions reach some 20 Gy/GBq.
+LARGEST = {"pet.nii.gz": (1000.0, "g/mL", "Bq/mL"), "dose.nii.gz": (100.0, "Gy/GBq", "Gy or mGy")}
 
 
 def find_faults(root: Path) -> list[str]:
@@ -137,13 +139,16 @@ def _value_faults(name: str, volume: Volume) -> Iterator[str]:
 
 
 def _marking_faults(name: str, data: np.ndarray) -> Iterator[str]:
-    if name == "organs.nii.gz" and data.max() > LARGEST:
-        yield f"must hold ids of 0 to {LARGEST}, got {data.max()}."
+    if name == "organs.nii.gz" and data.max() > labels.LARGEST:
+        yield f"must hold ids of 0 to {labels.LARGEST}, got {data.max()}."
     if name == "organs.nii.gz" and not data.any():
         yield "must mark the body (ids above 0), and is empty."
     if name == "fov.nii.gz" and data.max() > 1:
         yield f"must be 0 or 1, got {data.max()}."
     if name == "fov.nii.gz" and not data.any():
         yield "must be 1 where the dose is known, and is 0 everywhere."
+    if name in LARGEST and data.max() > LARGEST[name][0]:
+        _, unit, other = LARGEST[name]
+        yield f"must be in {unit}, got up to {data.max():.6g}, which looks like {other}."
     if name in ("pet.nii.gz", "dose.nii.gz") and not data.any():
         yield "must not be 0 everywhere."

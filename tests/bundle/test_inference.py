@@ -175,11 +175,13 @@ def with_nan(data: np.ndarray) -> np.ndarray:
     ("spoil", "words"),
     [
         (lambda p: p.unlink(), "and there is none. Check the path"),
-        (lambda p: p.write_bytes(p.read_bytes()[:5000]), "whole NIfTI file"),
-        (lambda p: p.write_bytes(b"no image"), "whole NIfTI file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:5000]), "whole NIfTI-1 file"),
+        (lambda p: p.write_bytes(b"no image"), "whole NIfTI-1 file"),
         (lambda p: change_image(p, with_nan), "NaN or infinity in 1 voxels"),
         (lambda p: change_image(p, lambda d: d - 5), "0 g/mL or more"),
         (lambda p: change_image(p, lambda d: d * 0), "0 everywhere"),
+        (lambda p: change_image(p, lambda d: d * 3000), "looks like Bq/mL"),
+        (lambda p: p.write_bytes(b""), "whole NIfTI-1 file"),
         (lambda p: change_image(p, lambda d: np.stack([d, d], axis=3)), "one 3D volume"),
     ],
 )
@@ -226,6 +228,75 @@ def test_another_tracer_goes_on_loudly_when_told(
     content = json.loads((tmp_path / "out" / "dose.json").read_text())
     assert content["tracer"] == "18F-FDG"
     assert content["provenance"]["parameters"]["allow_other_tracer"] is True
+
+
+@pytest.mark.parametrize("told", ["false", "no", 1])
+def test_gate_opens_for_true_alone(run: Run, pet: Path, tmp_path: Path, told: object) -> None:
+    pet.with_name("suv.json").write_text('{"tracer": "18F-FDG"}')
+    sentence = refused(run, image=pet, output_dir=tmp_path / "out", allow_other_tracer=told)
+    assert "must be True or False" in sentence
+
+
+def test_plain_lists_give_a_folder_of_the_contract(run: Run, pet: Path, tmp_path: Path) -> None:
+    cases = [{"image": str(pet)}] * 2
+    run("inference", dataset__data=cases, output_dir=tmp_path / "out")
+    assert list(read_prediction(tmp_path / "out").fold) == ["CASE0001/C1", "CASE0002/C1"]
+
+
+def test_one_volume_in_four_dimensions_is_one_volume(run: Run, pet: Path, tmp_path: Path) -> None:
+    change_image(pet, lambda d: d[..., None])
+    assert dose_of(run, pet, tmp_path / "out").shape == (128, 128, 24)
+
+
+def test_output_folder_that_cannot_be_made_is_refused(run: Run, pet: Path) -> None:
+    assert "Name another" in refused(run, image=pet, output_dir=pet / "out")
+
+
+@pytest.mark.parametrize("window", [[30, 30, 30], [33, 32, 32], [128, 128, 32]])
+def test_any_window_works_and_keeps_the_edges(
+    run: Run, pet: Path, prediction: Path, tmp_path: Path, window: list[int]
+) -> None:
+    dose = values(dose_of(run, pet, tmp_path / "out", roi_size=window))
+    whole = values(nib.Nifti1Image.from_filename(prediction / "P001/C1/dose.nii.gz"))
+    for edge in (0, -1):
+        assert dose[..., edge].sum() == pytest.approx(whole[..., edge].sum(), rel=0.15)
+
+
+def test_evaluation_is_of_the_weights_that_are_given(
+    run: Run, cohort: Path, bundle: Path, tmp_path: Path
+) -> None:
+    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    state["head.bias"] += 0.5
+    torch.save(state, tmp_path / "other.pt")
+    rows = {}
+    for name, path in {
+        "own": bundle / "models" / "model.pt",
+        "other": tmp_path / "other.pt",
+    }.items():
+        options = {"weights_path": path, "output_dir": tmp_path / name, "dataset_dir": cohort}
+        built = run("train+evaluate", **options)
+        rows[name] = built.evaluator.state.metrics["nrmse_euclid"]
+        assert f"{rows[name]}" in (tmp_path / name / "metrics.csv").read_text()
+    predicted = dose_errors(run, cohort, tmp_path, tmp_path / "other.pt")
+    assert rows["other"] == pytest.approx(predicted, rel=1e-3)
+    assert rows["other"] > 1.2 * rows["own"]
+
+
+def dose_errors(run: Run, cohort: Path, tmp_path: Path, weights: Path) -> float:
+    """nrmse_euclid over the testing cases, from the written maps."""
+    run("inference", dataset_dir=cohort, output_dir=tmp_path / "maps", weights_path=weights)
+    errors = []
+    for case in json.loads((cohort / "datalist.json").read_text())["testing"]:
+        read = {
+            k: values(nib.Nifti1Image.from_filename(cohort / case[k]))
+            for k in ("label", "organs", "fov")
+        }
+        counts = (read["organs"] > 0) & (read["fov"] > 0)
+        path = tmp_path / "maps" / f"{case['patient']}/C{case['cycle']}" / "dose.nii.gz"
+        dose = values(nib.Nifti1Image.from_filename(path))
+        difference = (dose - read["label"])[counts]
+        errors.append(np.linalg.norm(difference) / np.linalg.norm(read["label"][counts]))
+    return float(np.mean(errors))
 
 
 def test_tracer_of_a_cohort_s_pet_is_its_cycle_s(cohort: Path) -> None:
@@ -296,7 +367,9 @@ def spoil_cohort(cohort: Path, target: Path) -> Path:
         ),
         (lambda c: change_image(c / "dose.nii.gz", lambda d: d - 1), "0 Gy/GBq or more"),
         (lambda c: change_image(c / "pet.nii.gz", with_nan), "P001/C1/pet.nii.gz must hold finite"),
-        (lambda c: change_image(c / "fov.nii.gz", lambda d: d * 0), "must be 1 where the dose"),
+        (lambda c: change_image(c / "fov.nii.gz", lambda d: d * 0), "leaves no such voxel"),
+        (lambda c: change_image(c / "organs.nii.gz", lambda d: d * 0), "leaves no such voxel"),
+        (lambda c: change_image(c / "dose.nii.gz", lambda d: d * 7400), "looks like Gy or mGy"),
     ],
 )
 def test_training_refuses_a_spoilt_cohort_before_it_starts(

@@ -105,6 +105,22 @@ def test_dose_is_finite_and_not_negative(seed: int) -> None:
     assert dose.min() >= 0
 
 
+@pytest.mark.parametrize("size", [(1, 2, 3), (5, 6, 7), (30, 31, 33)])
+def test_any_size_goes_in_and_comes_out(size: tuple[int, ...]) -> None:
+    assert predict(trained_like(), torch.rand(1, 1, *size)).shape[2:] == size
+
+
+def test_last_slices_keep_their_dose_whatever_the_number_of_slices(shipped: DoseGenerator) -> None:
+    """A column that goes on beyond the volume must not fade at its end."""
+    column = torch.ones(1, 1, 24, 24, 32)
+    column[:, :, 8:16, 8:16] = 20.0
+    middle = predict(shipped, column)[0, 0, 8:16, 8:16].mean(dim=(0, 1))[12:20].mean()
+    for slices in (20, 21, 22, 23):
+        dose = predict(shipped, column[..., :slices])[0, 0, 8:16, 8:16].mean(dim=(0, 1))
+        ends = torch.stack([dose[0], dose[-1]]) / middle
+        assert 0.8 < ends.min() <= ends.max() < 1.25
+
+
 def test_tile_with_halo_equals_the_whole_volume(shipped: DoseGenerator) -> None:
     """Stride-aligned tiles with a halo of half the receptive field are exact."""
     torch.manual_seed(1)

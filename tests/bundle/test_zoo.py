@@ -13,6 +13,9 @@ import torch
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_net_in_out
 from monai.data import load_net_with_metadata
+from monai.fl.client import MonaiAlgo
+from monai.fl.utils.constants import ExtraItems
+from monai.fl.utils.exchange_object import ExchangeObject
 
 Run = Callable[..., ConfigWorkflow]
 
@@ -191,10 +194,6 @@ def test_scripts_import_only_what_the_metadata_names(
 def test_federated_client_trains_and_gives_weights(
     bundle: Path, small_case: dict[str, str], tmp_path: Path
 ) -> None:
-    from monai.fl.client import MonaiAlgo
-    from monai.fl.utils.constants import ExtraItems
-    from monai.fl.utils.exchange_object import ExchangeObject
-
     algo = MonaiAlgo(
         bundle_root=str(bundle),
         local_epochs=1,
@@ -217,3 +216,25 @@ def test_federated_client_trains_and_gives_weights(
     assert difference.keys() == sent.keys()
     assert any(abs(value).max() > 0 for value in difference.values())
     algo.finalize()
+
+
+def test_federated_client_evaluates_the_weights_that_it_is_sent(
+    bundle: Path, small_case: dict[str, str], tmp_path: Path
+) -> None:
+    algo = MonaiAlgo(
+        bundle_root=str(bundle),
+        eval_kwargs={"validate#dataset#data": [small_case], "output_dir": str(tmp_path)},
+        config_train_filename=None,
+        config_evaluate_filename=["configs/train.yaml", "configs/evaluate.yaml"],
+        config_filters_filename=None,
+    )
+    algo.initialize(extra={ExtraItems.CLIENT_NAME: "site"})
+    sent = {
+        key: tensor.numpy().copy() for key, tensor in algo.evaluator.network.state_dict().items()
+    }
+    errors = []
+    for bias in (0.0, 1.0):
+        weights = ExchangeObject(weights={**sent, "head.bias": sent["head.bias"] * 0 + bias})
+        errors.append(algo.evaluate(data=weights, extra={}).metrics["nrmse_euclid"])
+    algo.finalize()
+    assert errors[0] != pytest.approx(errors[1], rel=0.1)

@@ -128,6 +128,8 @@ def nan_at_centre(data: np.ndarray) -> np.ndarray:
         (PET, lambda d: d.astype(np.float64), [PET, "float32", "float64"]),
         (PET, lambda d: d[:, :, :-1], [PET, "cohort's shape"]),
         (PET, lambda d: d * 0, [PET, "0 everywhere"]),
+        (PET, lambda d: d * 2500, [PET, "looks like Bq/mL"]),
+        (DOSE, lambda d: d * 7400, [DOSE, "looks like Gy"]),
         (DOSE, lambda d: d[:, :-1], ["P001/C1/dose.nii.gz must be on the grid of pet.nii.gz"]),
         (DOSE, lambda d: d[..., None], [DOSE, "3D"]),
         ("P001/C1/fov.nii.gz", lambda d: d * 0, ["known"]),
