@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "bundle"))
 PASSES = 3
 ROWS: dict[str, tuple[list[int], float]] = {
     "whole volume (the default)": ([-1, -1, -1], 0.0),
-    "96³ windows, overlap 0.25": ([96, 96, 96], 0.25),
+    "96 × 96 × 64 windows, overlap 0.25": ([96, 96, 64], 0.25),
     "64³ windows, overlap 0.5": ([64, 64, 64], 0.5),
     "32³ windows, overlap 0.5": ([32, 32, 32], 0.5),
 }
