@@ -14,9 +14,9 @@ from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 from monai.engines import SupervisedTrainer
 from scripts.cases import held_out_cases, training_cases, validation_cases
+from scripts.checkpoints import Checkpoint, KeepBest, StopEarly
 from scripts.errors import BadInput, bad_input_behind
 from scripts.transforms import SamplingWeightd
-from scripts.weights import Checkpoint, KeepBest, StopEarly
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 

@@ -1,0 +1,173 @@
+"""What a training keeps: the best generator, and all that a resume needs."""
+
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+
+from scripts.checks import shown
+from scripts.distributed import unwrapped
+from scripts.errors import BadInput
+from scripts.weights import load_tensors, save_whole
+
+logger = logging.getLogger(__name__)
+
+
+class KeepBest:
+    """Handler of the evaluator: write the generator whenever its error is the lowest so far.
+
+    It rides in the resumable checkpoint, so that after a resume a worse generator does
+    not replace a better one.
+
+    Args:
+        network: The generator.
+        path: Where its plain state dict goes.
+        metric: Name of the evaluator's metric, an error: lower is better.
+    """
+
+    def __init__(self, network: nn.Module, path: str, metric: str) -> None:
+        self.network = network
+        self.path = Path(path)
+        self.metric = metric
+        self.lowest_error = math.inf
+        self.validations_since = 0
+        self.weights: dict[str, Tensor] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the end of each validation."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Compare, and write if better."""
+        error = float(engine.state.metrics[self.metric])
+        self.validations_since += 1
+        if error < self.lowest_error:
+            self.lowest_error, self.validations_since = error, 0
+            state = unwrapped(self.network).state_dict()
+            self.weights = {key: tensor.detach().cpu().clone() for key, tensor in state.items()}
+            save_whole(self.weights, self.path)
+            logger.info("lowest %s so far, %.4f: kept in %s", self.metric, error, self.path.name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resume needs."""
+        return {
+            "lowest_error": self.lowest_error,
+            "validations_since": self.validations_since,
+            "weights": self.weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it back, and write the best generator so far where this training writes."""
+        self.lowest_error = state["lowest_error"]
+        self.validations_since = state["validations_since"]
+        self.weights = state["weights"]
+        if self.weights:
+            save_whole(self.weights, self.path)
+
+
+class ValidateLast:
+    """Handler of the trainer: validate at the end where the interval has not just done so.
+
+    Args:
+        validator: The evaluator.
+        interval: Epochs between validations.
+    """
+
+    def __init__(self, validator: Engine, interval: int) -> None:
+        self.validator = validator
+        self.interval = interval
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the end of the training."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Validate."""
+        if engine.state.epoch % self.interval:
+            self.validator.run(engine.state.epoch)
+
+
+class StopEarly:
+    """Handler of the trainer: stop when validation has not improved for a while.
+
+    Args:
+        best: Knows when validation last improved.
+        patience: Validations without improvement before stopping.
+    """
+
+    def __init__(self, best: KeepBest, patience: int) -> None:
+        self.best = best
+        self.patience = patience
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the end of each epoch."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Stop or go on."""
+        if self.best.validations_since >= self.patience:
+            logger.info("no improvement in %d validations: stopping", self.patience)
+            engine.terminate()
+
+
+class Checkpoint:
+    """Handler of the trainer: write all that a resume needs, and resume from it.
+
+    Args:
+        objects: Name → network, optimiser or handler with a state dict.
+        path: The checkpoint file, replaced whole at each write.
+        interval: Epochs between writes.
+        resume_from: A checkpoint to go on from, or None.
+    """
+
+    def __init__(
+        self, objects: Mapping[str, Any], path: str, interval: int, resume_from: str | None
+    ) -> None:
+        self.objects = dict(objects)
+        self.path = Path(path)
+        self.interval = interval
+        self.resume_from = resume_from
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the start, to every ``interval``-th epoch and to the end."""
+        engine.add_event_handler(Events.STARTED, self.resume)
+        engine.add_event_handler(Events.COMPLETED, self.save)
+        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self.save)
+
+    def save(self, engine: Engine) -> None:
+        """Write the checkpoint."""
+        state = {name: _stateful(thing).state_dict() for name, thing in self.objects.items()}
+        save_whole({**state, "epoch": engine.state.epoch}, self.path)
+
+    def resume(self, engine: Engine) -> None:
+        """Go on from ``resume_from``, if given.
+
+        Raises:
+            BadInput: It is not a checkpoint of this training.
+        """
+        if self.resume_from is None:
+            return
+        name = shown(self.resume_from)
+        state = load_tensors(self.resume_from, "Give the checkpoint.pt that training wrote.")
+        if not isinstance(state, dict) or state.keys() != {*self.objects, "epoch"}:
+            raise BadInput(
+                f"{name} must be a checkpoint of this training and is not. Give the checkpoint.pt "
+                "that training wrote beside its model.pt."
+            )
+        try:
+            for key, thing in self.objects.items():
+                _stateful(thing).load_state_dict(state[key])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise BadInput(
+                f"{name} must be of the same networks as this training, and '{key}' differs."
+            ) from error
+        engine.state.epoch = state["epoch"]
+        engine.state.iteration = state["epoch"] * engine.state.epoch_length
+
+
+def _stateful(thing: Any) -> Any:
+    return unwrapped(thing) if isinstance(thing, nn.Module) else thing
