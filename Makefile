@@ -12,7 +12,7 @@ PACKAGES := cohort dosimetry phantom eval
 # Two processes share the cores; one thread each keeps them out of each other's way.
 TEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q
 
-.PHONY: demo test test-slow lint bench weights clean
+.PHONY: demo test test-slow lint bench weights performance clean
 
 .venv/ready: requirements.txt constraints.txt $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -47,15 +47,22 @@ lint: .venv/ready
 bench: .venv/ready
 	$(PY) benchmarks/inference.py
 
-# How bundle/models/model.pt was made: 80 virtual patients, about half an hour on 2 cores.
-weights: .venv/ready
-	rm -rf $(BUILD)/weights && mkdir -p $(BUILD)/weights
-	$(PY) -m rpt_phantom cohort --patients 80 --seed 2024 --folds 10 --test-patients 12 \
-	  --out $(BUILD)/weights/cohort
+# The cohort of the shipped weights: 80 virtual patients.
+$(BUILD)/weights/cohort: .venv/ready
+	mkdir -p $(BUILD)/weights && rm -rf $@
+	$(PY) -m rpt_phantom cohort --patients 80 --seed 2024 --folds 10 --test-patients 12 --out $@
+
+# How bundle/models/model.pt was made: about half an hour on 2 cores.
+weights: $(BUILD)/weights/cohort
+	rm -rf $(BUILD)/weights/training
 	$(PY) -m monai.bundle run training --config_file bundle/configs/train.yaml \
-	  --bundle_root bundle --dataset_dir $(BUILD)/weights/cohort \
+	  --bundle_root bundle --dataset_dir $< \
 	  --ckpt_dir $(BUILD)/weights/training --max_epochs 60 --val_interval 3
 	cp $(BUILD)/weights/training/model.pt bundle/models/model.pt
+
+# The table of bundle/docs/README.md.
+performance: $(BUILD)/weights/cohort
+	$(PY) benchmarks/performance.py $<
 
 clean:
 	rm -rf $(BUILD) .venv

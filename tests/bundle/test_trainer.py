@@ -57,13 +57,19 @@ class Spy(nn.Module):
         return self.weight * dose
 
 
-def test_discriminator_is_shown_prediction_then_truth_with_their_pet(
-    workflow: Run, small: dict[str, Any]
-) -> None:
-    built = workflow("train", **{**small, "max_epochs": 1})
+def spied_epoch(workflow: Run, options: dict[str, Any]) -> tuple[Any, Spy]:
+    """Train one epoch under a spy; return the trainer and the spy."""
+    built = workflow("train", **{**options, "max_epochs": 1})
     built.initialize()
     built.parser["discriminator"] = spy = Spy()
     built.run()
+    return built.trainer, spy
+
+
+def test_discriminator_is_shown_prediction_then_truth_with_their_pet(
+    workflow: Run, small: dict[str, Any]
+) -> None:
+    _, spy = spied_epoch(workflow, small)
     as_generator, fake, real = spy.shown[:3]
     torch.testing.assert_close(real[1], 0.02 * real[0])  # the measured dose of these cases
     assert not torch.allclose(fake[1], real[1])
@@ -82,11 +88,7 @@ def test_unknown_dose_reaches_neither_loss_nor_discriminator(
     nib.save(nib.Nifti1Image(dose, grid.affine), tmp_path / "dose.nii.gz")
     nib.save(nib.Nifti1Image(known, grid.affine), tmp_path / "fov.nii.gz")
     case = {**small_case, "fov": str(tmp_path / "fov.nii.gz")}
-    built = workflow("train", **{**small, "max_epochs": 1, "train__dataset__data": [case]})
-    built.initialize()
-    built.parser["discriminator"] = spy = Spy()
-    built.run()
-    trainer = built.trainer
+    trainer, spy = spied_epoch(workflow, {**small, "train__dataset__data": [case]})
     assert trainer.state.output["loss"] < 2.0
     assert max(dose.max() for _, dose in spy.shown) < 50.0
 
@@ -318,11 +320,7 @@ def test_discriminator_waits_for_its_epoch_and_moves_the_generator_after_it(
 def test_judging_the_generator_leaves_the_discriminator_s_gradients_alone(
     workflow: Run, small: dict[str, Any]
 ) -> None:
-    built = workflow("train", **{**small, "max_epochs": 1})
-    built.initialize()
-    built.parser["discriminator"] = spy = Spy()
-    built.run()
-    trainer = built.trainer
+    trainer, spy = spied_epoch(workflow, small)
     spy.zero_grad(set_to_none=True)
     patch = torch.rand(1, 1, 8, 8, 8, requires_grad=True)
     losses = trainer._generator_losses(patch, patch.detach(), patch.detach(), torch.ones(1))

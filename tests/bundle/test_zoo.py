@@ -70,25 +70,21 @@ def test_model_is_a_plain_state_dict(bundle: Path) -> None:
     assert all(isinstance(value, torch.Tensor) for value in state.values())
 
 
-def test_network_takes_and_gives_what_the_metadata_says(bundle: Path) -> None:
-    configs = bundle / "configs"
-    for config in ("inference.yaml", "train.yaml"):
-        verify_net_in_out(
-            net_id="network_def",
-            meta_file=str(configs / "metadata.json"),
-            config_file=str(configs / config),
-            n=4,
-        )
-
-
-def test_smallest_multiple_of_the_metadata_s_shape_works(bundle: Path) -> None:
-    configs = bundle / "configs"
-    verify_net_in_out(
-        net_id="network_def",
-        meta_file=str(configs / "metadata.json"),
-        config_file=str(configs / "inference.yaml"),
-        n=2,
-    )
+@pytest.mark.parametrize("config", ["inference", "train"])
+@pytest.mark.parametrize("multiple", [2, 4])
+def test_network_takes_and_gives_what_the_metadata_says(
+    bundle: Path, config: str, multiple: int
+) -> None:
+    arguments = {
+        "net_id": "network_def",
+        "meta_file": str(bundle / "configs" / "metadata.json"),
+        "config_file": str(bundle / "configs" / f"{config}.yaml"),
+        "n": multiple,
+    }
+    verify_net_in_out(**arguments)  # raises where network and metadata differ, as here:
+    other = {"_meta_#network_data_format#outputs#pred#num_channels": 2}
+    with pytest.raises(ValueError, match="output channel number `1`"):
+        verify_net_in_out(**arguments, **other)
 
 
 def test_export_to_torchscript_predicts_the_same(bundle: Path, tmp_path: Path) -> None:
