@@ -5,7 +5,7 @@ from rpt_cohort.folds import assign_folds
 from rpt_cohort.provenance import file_sha256, provenance
 from rpt_cohort.reading import read_cohort, read_cycle, read_prediction
 from rpt_cohort.schema import Case, Cohort, CohortInfo, CycleInfo, Datalist, PredictionInfo
-from rpt_cohort.volumes import Volume, nifti_bytes, read_volume
+from rpt_cohort.volumes import Volume, grid_fault, nifti_bytes, read_volume
 from rpt_cohort.writing import json_bytes, new_folder, write_together
 
 __version__ = "0.1.0"
@@ -21,6 +21,7 @@ __all__ = [
     "Volume",
     "assign_folds",
     "file_sha256",
+    "grid_fault",
     "json_bytes",
     "new_folder",
     "nifti_bytes",

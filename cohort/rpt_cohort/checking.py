@@ -9,7 +9,7 @@ from rpt_cohort import labels
 from rpt_cohort.errors import BadInput
 from rpt_cohort.reading import datalist_faults, json_faults, read_cycle, read_json
 from rpt_cohort.schema import FILES_REQUIRED, Case, CohortInfo, CycleInfo, Datalist
-from rpt_cohort.volumes import Volume, read_volume
+from rpt_cohort.volumes import Volume, grid_fault, read_volume
 
 TRUTH_REQUIRED = ("truth/dose.nii.gz", "truth/tia.nii.gz")
 STORED_TYPES = {
@@ -22,7 +22,6 @@ STORED_TYPES = {
     "truth/dose.nii.gz": "float32",
     "truth/tia.nii.gz": "float32",
 }
-AFFINE_TOLERANCE_MM = 1e-3
 # Ours: a bladder can exceed SUV 100, lesions reach some 20 Gy/GBq.
 LARGEST = {"pet.nii.gz": (1000.0, "g/mL", "Bq/mL"), "dose.nii.gz": (100.0, "Gy/GBq", "Gy or mGy")}
 
@@ -107,23 +106,9 @@ def _grid_faults(volumes: dict[str, Volume], info: CohortInfo | None) -> Iterato
             f"{[round(mm, 4) for mm in first.spacing_mm]} mm."
         )
     for name, volume in volumes.items():
-        if volume.data.shape != first.data.shape:
-            yield (
-                f"{name} must be on the grid of {first_name}, {first.data.shape} voxels, got "
-                f"{volume.data.shape}. Resample it to that grid."
-            )
-        elif _largest_shift_mm(first, volume) > AFFINE_TOLERANCE_MM:
-            yield (
-                f"{name} must have the affine of {first_name}, and its corner voxels lie "
-                f"{_largest_shift_mm(first, volume):.3g} mm off. Resample it to that grid."
-            )
-
-
-def _largest_shift_mm(one: Volume, other: Volume) -> float:
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(one.data.shape) - 1)
-    difference = one.affine - other.affine
-    shifts = corners @ difference[:3, :3].T + difference[:3, 3]
-    return float(np.linalg.norm(shifts, axis=1).max())
+        fault = grid_fault(volume, first, name=name, like_name=first_name)
+        if fault:
+            yield fault
 
 
 def _value_faults(name: str, volume: Volume) -> Iterator[str]:

@@ -20,6 +20,7 @@ NIFTI_ERRORS = (
     *(OSError, EOFError, MemoryError, OverflowError, ValueError, zlib.error),
 )
 """What a damaged NIfTI file raises; they have no common base."""
+GRID_TOLERANCE_MM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,24 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
     return Volume(np.ascontiguousarray(data), affine)
+
+
+def grid_fault(volume: Volume, like: Volume, *, name: str, like_name: str) -> str | None:
+    """Say in a sentence how ``volume`` is not on the grid of ``like``; None where it is."""
+    if volume.data.shape != like.data.shape:
+        return (
+            f"{name} must be on the grid of {like_name}, {like.data.shape} voxels, got "
+            f"{volume.data.shape}. Resample it to that grid."
+        )
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(like.data.shape) - 1)
+    difference = volume.affine - like.affine
+    shifts_mm = np.linalg.norm(corners @ difference[:3, :3].T + difference[:3, 3], axis=1)
+    if shifts_mm.max() > GRID_TOLERANCE_MM:
+        return (
+            f"{name} must have the affine of {like_name}, and its corner voxels lie "
+            f"{shifts_mm.max():.3g} mm off. Resample it to that grid."
+        )
+    return None
 
 
 def nifti_bytes(

@@ -1,11 +1,7 @@
 """Write a cohort folder of virtual patients."""
 
-import os
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,7 @@ from rpt_cohort import (
     nifti_bytes,
     provenance,
 )
-from rpt_cohort.command import progress
+from rpt_cohort.parallel import in_parallel
 from rpt_cohort.schema import SCHEMA_VERSION
 
 from rpt_phantom.grid import SPACING_MM, torso_grid
@@ -94,13 +90,10 @@ def write_cohort(
         BadInput: A number is out of its range, or ``out`` is not new or empty.
     """
     plan = _plan(patients, seed, slices, folds, test_patients)
-    if workers is not None and workers < 1:
-        raise BadInput(f"workers must be 1 or above, got {workers}.")
     names = [(patient, cycle) for patient, n in plan.cycles.items() for cycle in range(1, n + 1)]
     with new_folder(out) as root:
-        with _pool(min(workers or os.cpu_count() or 1, len(names))) as pool:
-            futures = [pool.submit(_write_case, root, plan, *name) for name in names]
-            cases = [future.result() for future in progress(futures, "Virtual cycles")]
+        write = partial(_write_case, root, plan)
+        cases = in_parallel(write, names, description="Virtual cycles", workers=workers)
         datalist = Datalist(
             training=[case for case in cases if case.fold is not None],
             testing=[case for case in cases if case.fold is None],
@@ -114,8 +107,9 @@ def write_cohort(
     return datalist.training + datalist.testing
 
 
-def _write_case(root: Path, plan: Plan, patient: str, cycle: int) -> Case:
+def _write_case(root: Path, plan: Plan, name: tuple[str, int]) -> Case:
     """Make one cycle and write its folder."""
+    patient, cycle = name
     made = virtual_cycle(seed=plan.seed, patient=_number(patient), cycle=cycle, slices=plan.slices)
     folder = root / patient / f"C{cycle}"
     (folder / "truth").mkdir(parents=True)
@@ -227,15 +221,3 @@ def _provenance(plan: Plan, parameters: dict[str, int]) -> dict[str, Any]:
 
 def _number(patient: str) -> int:
     return int(patient.removeprefix("P"))
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool; on an error the cycles that have not begun are dropped."""
-    # An interrupt is the parent's to handle: it drops what waits and clears the folder.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(workers, initializer=signal.signal, initargs=ignore)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,51 @@
+"""Spread a room's cycles over the cores of one machine."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+from rpt_cohort.command import progress
+from rpt_cohort.errors import BadInput
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_parallel(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    description: str,
+    workers: int | None = None,
+) -> list[Result]:
+    """Apply ``function`` to every item in processes of their own, under a progress bar.
+
+    Args:
+        function: Of one item; must be picklable, as items and results must.
+        items: What to work on.
+        description: Of the progress bar.
+        workers: Processes; by default one for each core. With 1, or one item, the work is
+            done here.
+
+    Returns:
+        The results, in the order of the items.
+
+    Raises:
+        BadInput: ``workers`` is below 1. Whatever ``function`` raises goes on to the
+            caller; items that have not begun are dropped.
+    """
+    if workers is not None and workers < 1:
+        raise BadInput(f"workers must be 1 or above, got {workers}.")
+    processes = min(workers or os.cpu_count() or 1, len(items))
+    if processes <= 1:
+        return [function(item) for item in progress(items, description)]
+    # An interrupt is the parent's to handle: it drops what waits.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(processes, initializer=signal.signal, initargs=ignore)
+    try:
+        futures = [pool.submit(function, item) for item in items]
+        return [future.result() for future in progress(futures, description)]
+    finally:
+        pool.shutdown(cancel_futures=True)
