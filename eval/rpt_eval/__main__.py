@@ -1,29 +1,95 @@
-"""``python -m rpt_eval picture``; compare, baseline, correlate, dvh and report come later."""
+"""``python -m rpt_eval compare | baseline | correlate | dvh | picture``."""
 
-import io
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from matplotlib.figure import Figure
-from rpt_cohort import BadInput, Case, Cohort, Volume, read_cohort, read_prediction, read_volume
 from rpt_cohort.command import new_app, run_app, say
-from rpt_cohort.writing import write_together
 
-from rpt_eval.figures import side_by_side
+from rpt_eval.picture import write_picture
 
 app = new_app("Is the predicted dose map any good, and better than what?")
+CohortFolder = Annotated[Path, typer.Option(help="Cohort folder.")]
+NewFolder = Annotated[Path, typer.Option(help="Folder to write; new or empty.")]
+Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one for each core")]
+Seed = Annotated[int, typer.Option(help="Same seed, same results.")]
+SpectFwhm = Annotated[float, typer.Option(help="Resolution of the SPECT, FWHM, mm.")]
 
 
-@app.callback()
-def main() -> None:
-    """Is the predicted dose map any good, and better than what?"""
+class DoseUnit(StrEnum):
+    """What a dose file is in."""
+
+    GY = "gy"
+    GY_PER_GBQ = "gy_per_gbq"
+
+
+@app.command()
+def baseline(
+    cohort: CohortFolder,
+    out: NewFolder,
+    spect_fwhm_mm: SpectFwhm = 12.0,
+    pet_fwhm_mm: Annotated[float, typer.Option(help="Resolution of the PET, FWHM, mm.")] = 6.0,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Predict by organ-dose guided projection (approach 1) and by simpler controls.
+
+    Writes a prediction folder each: organ_guided, organ_optimum (true organ means),
+    organ_guided_blurred, organ_optimum_blurred (from the PET blurred to SPECT resolution),
+    population_mean, pet_factor, all_zero. Training cases are predicted by the other folds,
+    testing cases by all training cases. Doses in Gy/GBq.
+    """
+    from rpt_eval.baseline import write_baselines
+
+    write_baselines(
+        cohort,
+        out,
+        spect_fwhm_mm=spect_fwhm_mm,
+        pet_fwhm_mm=pet_fwhm_mm,
+        seed=seed,
+        workers=workers,
+    )
+    say(f"{out}: prediction folders and organ_doses.csv")
+
+
+@app.command()
+def correlate(
+    cohort: CohortFolder,
+    out: NewFolder,
+    spect_fwhm_mm: SpectFwhm = 12.0,
+    bins: Annotated[
+        int, typer.Option(help="Grey levels of the radiomic features (fixed bin number).")
+    ] = 32,
+    workers: Workers = None,
+) -> None:
+    """Correlate PET (SUV, g/mL) and reference dose (Gy/GBq) voxel by voxel in each organ."""
+    from rpt_eval.correlating import write_correlations
+
+    write_correlations(cohort, out, spect_fwhm_mm=spect_fwhm_mm, bins=bins, workers=workers)
+    say(f"{out}: tables and pictures")
+
+
+@app.command()
+def dvh(
+    dose: Annotated[Path, typer.Option(help="Dose map, NIfTI, in --unit.")],
+    mask: Annotated[Path, typer.Option(help="Mask, NIfTI, on any grid.")],
+    out: Annotated[Path, typer.Option(help="CSV to write; OUT.json beside it.")],
+    label: Annotated[
+        int | None, typer.Option(help="Voxels of this number.", show_default="all above 0")
+    ] = None,
+    unit: Annotated[DoseUnit, typer.Option(help="What the dose is in.")] = DoseUnit.GY_PER_GBQ,
+) -> None:
+    """Write the cumulative dose-volume histogram of one mask, and Dmean, Dx and Vx."""
+    from rpt_eval.dvh_file import write_dvh
+
+    write_dvh(dose, mask, out, label=label, unit=unit.value)
+    say(f"{out}: the histogram; {out.with_suffix('.json').name}: the metrics")
 
 
 @app.command()
 def picture(
-    cohort: Annotated[Path, typer.Option(help="Cohort folder.")],
+    cohort: CohortFolder,
     pred: Annotated[Path, typer.Option(help="Prediction folder.")],
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     case: Annotated[
@@ -31,57 +97,7 @@ def picture(
     ] = None,
 ) -> None:
     """Draw PET (SUV, g/mL), reference dose, predicted dose and difference (Gy/GBq)."""
-    content = read_cohort(cohort)
-    chosen = _choose(content, case)
-    if chosen.name not in read_prediction(pred).fold:
-        raise BadInput(f"prediction.json must name {chosen.name}, and does not. Predict it first.")
-    volumes = {
-        name: read_volume(path, name=f"{chosen.name}/{path.name}")
-        for name, path in {
-            "pet": cohort / chosen.image,
-            "truth": cohort / chosen.label,
-            "known": cohort / chosen.fov,
-            "prediction": pred / chosen.name / "dose.nii.gz",
-        }.items()
-    }
-    for name, volume in volumes.items():
-        if volume.data.shape != volumes["pet"].data.shape:
-            raise BadInput(
-                f"{name} of {chosen.name} must be on the PET's grid, "
-                f"{volumes['pet'].data.shape} voxels, got {volume.data.shape}."
-            )
-    write_together({out: _png(chosen, volumes, content.info.origin)})
-    say(f"{out}: {chosen.name} of '{content.info.name}'")
-
-
-def _choose(cohort: Cohort, name: str | None) -> Case:
-    if name is None:
-        return cohort.cases[0]
-    for case in cohort.cases:
-        if case.name == name:
-            return case
-    raise BadInput(
-        f"--case must be a case of the cohort, such as {cohort.cases[0].name}: {name!r}."
-    )
-
-
-def _png(case: Case, volumes: dict[str, Volume], origin: str) -> bytes:
-    width_mm, _, height_mm = np.multiply(volumes["pet"].data.shape, volumes["pet"].spacing_mm)
-    panel_inches = 5.5 * height_mm / width_mm
-    figure = Figure(figsize=(14.0, 2 * panel_inches + 2.0), layout="constrained")
-    side_by_side(
-        list(figure.subplots(2, 2).flat),
-        pet=volumes["pet"],
-        truth=volumes["truth"],
-        prediction=volumes["prediction"],
-        known=volumes["known"].data,
-        truth_name=f"Reference dose ({origin})",
-    )
-    figure.suptitle(f"{case.name}, {origin} patient, coronal plane; research only")
-    stream = io.BytesIO()
-    # No software version or time in the file: the same maps give the same picture.
-    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
-    return stream.getvalue()
+    say(f"{out}: {write_picture(cohort, pred, out, name=case)}")
 
 
 if __name__ == "__main__":
