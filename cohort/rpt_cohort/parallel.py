@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TypeVar
 
 from rpt_cohort.command import progress
@@ -41,9 +42,14 @@ def in_parallel(
     processes = min(workers or os.cpu_count() or 1, len(items))
     if processes <= 1:
         return [function(item) for item in progress(items, description)]
+    # Not forked: a fork of a process with threads (torch's, say) can wait for ever.
     # An interrupt is the parent's to handle: it drops what waits.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(processes, initializer=signal.signal, initargs=ignore)
+    pool = ProcessPoolExecutor(
+        processes,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
     try:
         futures = [pool.submit(function, item) for item in items]
         return [future.result() for future in progress(futures, description)]

@@ -110,6 +110,7 @@ def write_cohort(
 def _write_case(root: Path, plan: Plan, name: tuple[str, int]) -> Case:
     """Make one cycle and write its folder."""
     patient, cycle = name
+    case = f"{patient}/C{cycle}"
     made = virtual_cycle(seed=plan.seed, patient=_number(patient), cycle=cycle, slices=plan.slices)
     folder = root / patient / f"C{cycle}"
     (folder / "truth").mkdir(parents=True)
@@ -123,11 +124,10 @@ def _write_case(root: Path, plan: Plan, name: tuple[str, int]) -> Case:
         "truth/dose.nii.gz": (made.true_dose_gy_per_gbq, np.float32),
         "truth/tia.nii.gz": (made.true_tia_mbq_h_per_ml, np.float32),
     }
-    for name, (data, dtype) in volumes.items():
-        (folder / name).write_bytes(nifti_bytes(data, made.grid.affine, dtype=dtype))
+    for file, (data, dtype) in volumes.items():
+        (folder / file).write_bytes(nifti_bytes(data, made.grid.affine, dtype=dtype))
     info = _cycle_info(made, plan, patient, cycle)
     (folder / "cycle.json").write_bytes(json_bytes(info.model_dump(mode="json")))
-    case = f"{patient}/C{cycle}"
     return Case(
         image=f"{case}/pet.nii.gz",
         label=f"{case}/dose.nii.gz",
