@@ -1,0 +1,228 @@
+"""The correlation study: PET against reference dose in each organ, by voxel and by texture."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+from matplotlib.figure import Figure
+from rpt_cohort import (
+    BadInput,
+    Case,
+    Cohort,
+    file_sha256,
+    json_bytes,
+    new_folder,
+    provenance,
+    read_cohort,
+)
+from rpt_cohort.labels import ORGANS
+from rpt_cohort.parallel import in_parallel
+
+from rpt_eval.correlation import NAN, pearson_r, why_undefined
+from rpt_eval.correlation_tables import (
+    ERODED,
+    WHOLE,
+    definitions,
+    records,
+    texture_correlation,
+    texture_summary,
+    voxelwise_summary,
+)
+from rpt_eval.cycles import CycleMaps, read_maps
+from rpt_eval.erosion import eroded
+from rpt_eval.radiomics import FAMILY, MERGED, require_mirp, texture_features
+from rpt_eval.regions import RATED_ORGANS, SMALLEST_VOXELS, organ, too_small
+from rpt_eval.scatter import heat_scatter
+
+READ = ("pet.nii.gz", "dose.nii.gz", "organs.nii.gz", "fov.nii.gz")
+LIBRARIES = ("matplotlib", "mirp", "numpy", "pandas", "scipy", "statsmodels")
+Rows = list[dict[str, Any]]
+Mask = Bool[np.ndarray, "x y z"]
+
+
+@dataclass(frozen=True)
+class CycleRows:
+    """What one cycle adds to the tables.
+
+    Attributes:
+        voxelwise: A row for each organ and mask.
+        textures: A row for each organ and feature.
+        inputs: File, relative to the cohort → SHA-256.
+    """
+
+    voxelwise: Rows
+    textures: Rows
+    inputs: dict[str, str]
+
+
+def write_correlations(
+    cohort: Path, out: Path, *, spect_fwhm_mm: float, bins: int, workers: int | None
+) -> None:
+    """Correlate PET and reference dose of every cycle and over the cohort.
+
+    Args:
+        cohort: Cohort folder; training and testing cycles both count.
+        out: Folder to write, new or empty.
+        spect_fwhm_mm: Resolution of the SPECT, by which organs are eroded, FWHM, mm.
+        bins: Grey levels of the radiomic features.
+        workers: Processes; by default one for each core.
+
+    Raises:
+        BadInput: An option is out of range, mirp is not installed, the cohort or a map is
+            broken or holds what it cannot, or there is no case.
+    """
+    if not (np.isfinite(spect_fwhm_mm) and spect_fwhm_mm > 0):
+        raise BadInput(
+            f"spect_fwhm_mm must be a finite number above 0 mm, got {spect_fwhm_mm:g} mm. "
+            "A SPECT of 177Lu has some 12 mm."
+        )
+    if bins < 2:
+        raise BadInput(f"bins must be 2 or above, got {bins}. 32 is usual.")
+    require_mirp()
+    with new_folder(out) as folder:
+        content = read_cohort(cohort)
+        if not content.cases:
+            raise BadInput("datalist.json must list at least one case, and lists none.")
+        measure = partial(measure_cycle, content, spect_fwhm_mm=spect_fwhm_mm, bins=bins)
+        cycles = in_parallel(measure, content.cases, description="Cycles", workers=workers)
+        parameters = {"spect_fwhm_mm": spect_fwhm_mm, "bins": bins}
+        _write_tables(folder, content, cycles, parameters)
+
+
+def measure_cycle(cohort: Cohort, case: Case, *, spect_fwhm_mm: float, bins: int) -> CycleRows:
+    """Correlate one cycle's voxels and compute its texture features, organ by organ.
+
+    Args:
+        cohort: The cohort.
+        case: One of its cases.
+        spect_fwhm_mm: By how much the eroded masks are eroded, mm.
+        bins: Grey levels of the features.
+
+    Raises:
+        BadInput: A map is missing, broken, on another grid or holds what it cannot.
+    """
+    maps = read_maps(cohort, case)
+    key = {"case": case.name, "patient": case.patient}
+    voxelwise: Rows = []
+    textures: Rows = []
+    for name in ORGANS:
+        for mask, region, reason in _masks(maps, name, spect_fwhm_mm=spect_fwhm_mm):
+            reason = reason or why_undefined(maps.suv[region], maps.dose[region])
+            r = NAN if reason else pearson_r(maps.suv[region], maps.dose[region])
+            here = key | {"organ": name, "mask": mask, "n_voxels": int(region.sum())}
+            voxelwise.append(here | {"r": r, "reason": reason})
+            if mask == WHOLE:
+                textures += [
+                    key | {"organ": name} | row for row in _textures(maps, region, reason, bins)
+                ]
+    folder = cohort.folder(case)
+    inputs = {f"{case.name}/{name}": file_sha256(folder / name) for name in READ}
+    return CycleRows(voxelwise, textures, inputs)
+
+
+def _masks(
+    maps: CycleMaps, name: str, *, spect_fwhm_mm: float
+) -> Iterator[tuple[str, Mask, str | None]]:
+    """Yield an organ's masks, whole and eroded, and why one is not rated."""
+    here = organ(maps, name)
+    whole = maps.known & here
+    missing = too_small(whole)
+    yield WHOLE, whole, missing
+    # Eroded before it is cut: the edge of the field of view is not the organ's.
+    deep = maps.known & eroded(here, spacing_mm=maps.spacing_mm, depth_mm=spect_fwhm_mm)
+    if missing is None and not deep.any():
+        missing = f"nothing left {spect_fwhm_mm:g} mm from the surface"
+    yield ERODED, deep, missing or too_small(deep)
+
+
+def _textures(
+    maps: CycleMaps, region: Mask, reason: str | None, bins: int
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each feature; empty values with their reason where there are none."""
+    nothing: dict[str, float] = dict.fromkeys(FAMILY, NAN)
+    pet = nothing if reason else texture_features(maps.suv, region, bins=bins)
+    dose = nothing if reason else texture_features(maps.dose, region, bins=bins)
+    for feature, family in FAMILY.items():
+        pair = {"pet": pet[feature], "dose": dose[feature]}
+        missing = reason or (None if np.isfinite(list(pair.values())).all() else "not defined")
+        yield {"family": family, "feature": feature} | pair | {"reason": missing}
+
+
+def _write_tables(
+    folder: Path, cohort: Cohort, cycles: list[CycleRows], parameters: dict[str, Any]
+) -> None:
+    voxelwise = pd.DataFrame([row for cycle in cycles for row in cycle.voxelwise])
+    textures = pd.DataFrame([row for cycle in cycles for row in cycle.textures])
+    correlation = texture_correlation(textures)
+    tables = {
+        "voxelwise": voxelwise,
+        "voxelwise_summary": voxelwise_summary(voxelwise),
+        "textures": textures,
+        "texture_correlation": correlation,
+        "texture_summary": texture_summary(correlation),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    shown = _middle_case(cohort, voxelwise)
+    (folder / "scatter.png").write_bytes(_png(cohort, shown, voxelwise))
+    inputs = {name: file_sha256(cohort.root / name) for name in ("cohort.json", "datalist.json")}
+    for cycle in cycles:
+        inputs |= cycle.inputs
+    summary = {
+        "origin": cohort.info.origin,
+        "n_cycles": len(cohort.cases),
+        "n_patients": len({case.patient for case in cohort.cases}),
+        "parameters": parameters
+        | {"aggregation": MERGED, "smallest_region_voxels": SMALLEST_VOXELS},
+        "definitions": definitions(**parameters),
+        "voxelwise": records(tables["voxelwise_summary"]),
+        "textures": records(tables["texture_summary"]),
+        "scatter_case": shown.name,
+        "provenance": provenance(
+            package="rpt-eval",
+            command="correlate",
+            parameters=parameters,
+            inputs=inputs,
+            libraries=LIBRARIES,
+        ),
+    }
+    (folder / "summary.json").write_bytes(json_bytes(summary))
+
+
+def _middle_case(cohort: Cohort, voxelwise: pd.DataFrame) -> Case:
+    """Return the case whose r is the median, of those with the most organs rated (ours).
+
+    A case's r is the mean over its organs, whole masks; of two in the middle the lower one.
+    """
+    r = voxelwise[voxelwise["mask"] == WHOLE].groupby("case", sort=False)["r"]
+    complete = r.mean()[r.count() == r.count().max()].sort_values(kind="stable")
+    middle = complete.index[(len(complete) - 1) // 2]
+    return next(case for case in cohort.cases if case.name == middle)
+
+
+def _png(cohort: Cohort, case: Case, voxelwise: pd.DataFrame) -> bytes:
+    """Draw the heat scatter of each organ of one case; the paper's, or why one has none."""
+    maps = read_maps(cohort, case)
+    rows = voxelwise[(voxelwise["case"] == case.name) & (voxelwise["mask"] == WHOLE)]
+    rows = rows[rows["organ"].isin(RATED_ORGANS) | rows["r"].notna()]
+    figure = Figure(figsize=(5.0 * len(rows), 4.6), layout="constrained")
+    for ax, row in zip(figure.subplots(1, len(rows)), rows.to_dict("records"), strict=True):
+        name = row["organ"].replace("_", " ")
+        if np.isfinite(row["r"]):
+            region = maps.known & organ(maps, row["organ"])
+            heat_scatter(ax, maps.suv[region], maps.dose[region], title=name)
+        else:
+            ax.text(0.5, 0.5, f"{name}:\n{row['reason']}", ha="center", va="center")
+            ax.set_axis_off()
+    origin = cohort.info.origin
+    figure.suptitle(f"{case.name}, {origin} patient: PET and reference dose; research only")
+    stream = io.BytesIO()
+    # No software version or time in the file: the same maps give the same picture.
+    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
+    return stream.getvalue()
