@@ -12,7 +12,6 @@ from monai.metrics import CumulativeIterationMetric
 from monai.metrics.regression import compute_ssim_and_cs
 from monai.transforms import generate_spatial_bounding_box
 from torch import Tensor
-from torch.nn import functional as F
 
 SSIM_SIGMA_VOXELS = 1.5
 SSIM_WINDOW_VOXELS = 11
@@ -39,27 +38,30 @@ def nrmse_euclid(prediction: Tensor, label: Tensor) -> Tensor:
 
 
 def ssim(prediction: Tensor, label: Tensor) -> Tensor:
-    """Mean 3D SSIM of the windows centred where the reference counts.
+    """Mean 3D SSIM of the windows in the volume that are centred where the reference counts.
 
     Gaussian window of σ 1.5 voxels, 11³; data range = the reference's maximum. Where the
-    reference does not count, and beyond the volume, both maps are 0.
+    reference does not count, both maps are 0. NaN where no window fits.
     """
     # Windows elsewhere do not count: look at the box that holds those that do.
-    box = generate_spatial_bounding_box(label.isfinite())
+    margin = SSIM_WINDOW_VOXELS // 2
+    box = generate_spatial_bounding_box(label.isfinite(), margin=margin, allow_smaller=True)
     x, y, z = (slice(int(start), int(end)) for start, end in zip(*box, strict=True))
     prediction, label = prediction[:, x, y, z], label[:, x, y, z]
+    if min(label.shape[1:]) < SSIM_WINDOW_VOXELS:
+        return label.new_tensor(float("nan"))
     counts = label.isfinite()
     reference = label.nan_to_num(nan=0.0)
-    margin = [SSIM_WINDOW_VOXELS // 2] * 6
     per_window, _ = compute_ssim_and_cs(
-        F.pad(prediction * counts, margin)[None],
-        F.pad(reference, margin)[None],
+        (prediction * counts)[None],
+        reference[None],
         spatial_dims=3,
         kernel_size=[SSIM_WINDOW_VOXELS] * 3,
         kernel_sigma=[SSIM_SIGMA_VOXELS] * 3,
         data_range=float(reference.max()),
     )
-    mean: Tensor = per_window[0][counts].mean()
+    inside = slice(margin, -margin)
+    mean: Tensor = per_window[0][counts[:, inside, inside, inside]].mean()
     return mean
 
 

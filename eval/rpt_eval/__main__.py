@@ -1,27 +1,22 @@
 """``python -m rpt_eval compare | baseline | correlate | dvh | picture``."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from rpt_cohort.command import new_app, run_app, say
+from rpt_cohort.command import new_app, run_app, say, stderr
 
+from rpt_eval.cycles import Against
 from rpt_eval.picture import write_picture
 
 app = new_app("Is the predicted dose map any good, and better than what?")
+DoseUnit = Literal["gy", "gy_per_gbq"]
+Split = Literal["all", "training", "testing"]
 CohortFolder = Annotated[Path, typer.Option(help="Cohort folder.")]
 NewFolder = Annotated[Path, typer.Option(help="Folder to write; new or empty.")]
 Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one for each core")]
 Seed = Annotated[int, typer.Option(help="Same seed, same results.")]
 SpectFwhm = Annotated[float, typer.Option(help="Resolution of the SPECT, FWHM, mm.")]
-
-
-class DoseUnit(StrEnum):
-    """What a dose file is in."""
-
-    GY = "gy"
-    GY_PER_GBQ = "gy_per_gbq"
 
 
 @app.command()
@@ -71,6 +66,63 @@ def correlate(
 
 
 @app.command()
+def compare(
+    cohort: CohortFolder,
+    pred: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=DIR",
+            help="Prediction folder; repeat. The first is tested against each other one.",
+        ),
+    ],
+    out: NewFolder,
+    against: Annotated[
+        Against, typer.Option(help="The reference dose; truth of virtual cohorts only.")
+    ] = "measured",
+    split: Annotated[Split, typer.Option(help="Which cases of the cohort.")] = "all",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out cases that a prediction lacks.")
+    ] = False,
+    gamma: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERCENT/MM",
+            help="Gamma index over the body, global, such as 10/10 (slow; extra 'gamma').",
+        ),
+    ] = None,
+    case: Annotated[
+        str | None,
+        typer.Option(help="Case of the pictures.", show_default="the first method's median"),
+    ] = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Compare predicted doses (Gy/GBq) with the reference: metrics, statistics, pictures.
+
+    Writes metrics.csv (case, patient, region, method, metric, value, unit), summary.json,
+    tests.csv and PNG pictures. Statistics are over patients.
+    """
+    from rpt_eval.comparison import write_comparison
+    from rpt_eval.overview import overview
+    from rpt_eval.scoring import GammaCriteria
+
+    results = write_comparison(
+        cohort,
+        pred,
+        out,
+        against=against,
+        split=split,
+        partial_cases=partial,
+        gamma=GammaCriteria.parse(gamma) if gamma else None,
+        case=case,
+        seed=seed,
+        workers=workers,
+    )
+    stderr.print(overview(results))
+    say(f"{out}: metrics.csv, summary.json, tests.csv and pictures")
+
+
+@app.command()
 def dvh(
     dose: Annotated[Path, typer.Option(help="Dose map, NIfTI, in --unit.")],
     mask: Annotated[Path, typer.Option(help="Mask, NIfTI, on any grid.")],
@@ -78,12 +130,12 @@ def dvh(
     label: Annotated[
         int | None, typer.Option(help="Voxels of this number.", show_default="all above 0")
     ] = None,
-    unit: Annotated[DoseUnit, typer.Option(help="What the dose is in.")] = DoseUnit.GY_PER_GBQ,
+    unit: Annotated[DoseUnit, typer.Option(help="What the dose is in.")] = "gy_per_gbq",
 ) -> None:
     """Write the cumulative dose-volume histogram of one mask, and Dmean, Dx and Vx."""
     from rpt_eval.dvh_file import write_dvh
 
-    write_dvh(dose, mask, out, label=label, unit=unit.value)
+    write_dvh(dose, mask, out, label=label, unit=unit)
     say(f"{out}: the histogram; {out.with_suffix('.json').name}: the metrics")
 
 

@@ -1,14 +1,16 @@
 """Pictures of dose maps; functions take and return ``ax`` and never show a window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Float32, Shaped
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from rpt_cohort import Volume
+
+from rpt_eval.cycles import CycleMaps
 
 DOSE_LABEL = "Absorbed dose (Gy/GBq)"
+DIFFERENCE, DIFFERENCE_LABEL = "Predicted − reference", "Difference (Gy/GBq)"
 
 
 def coronal_slice(
@@ -26,7 +28,6 @@ def draw_map(
     title: str,
     label: str,
     limits: tuple[float, float],
-    diverging: bool = False,
 ) -> Axes:
     """Draw one map with its colour bar.
 
@@ -36,12 +37,13 @@ def draw_map(
         pixel_mm: Height and width of a pixel, mm.
         title: Above the map.
         label: Of the colour bar, with unit.
-        limits: Values at the ends of the colour bar.
-        diverging: Centre the colours at 0, for differences.
+        limits: Values at the ends of the colour bar; from below 0, the colours are those
+            of a difference and centred at 0.
     """
     height, width = picture.shape
     extent = (0.0, width * pixel_mm[1], height * pixel_mm[0], 0.0)
     low, high = limits
+    diverging = low < 0
     norm = TwoSlopeNorm(0.0, low, high) if diverging else None
     image = ax.imshow(
         picture,
@@ -63,50 +65,40 @@ def draw_map(
 
 def side_by_side(
     axes: Sequence[Axes],
+    maps: CycleMaps,
+    predictions: Mapping[str, Float32[np.ndarray, "x y z"]],
     *,
-    pet: Volume,
-    truth: Volume,
-    prediction: Volume,
-    known: Shaped[np.ndarray, "x y z"],
-    truth_name: str,
+    reference_name: str,
 ) -> Sequence[Axes]:
-    """Draw PET, truth, prediction and their difference in one coronal plane.
+    """Draw PET, reference, and each prediction with its difference, in one coronal plane.
 
-    The plane is the one with the highest dose sum. Both doses share one colour bar, up
-    to the 99.8th percentile of the truth in the plane; where the truth is not known,
-    truth and difference are blank.
+    The plane is the one with the highest dose sum. All doses share one colour bar, up
+    to the 99.8th percentile of the reference in the plane; where the reference is not
+    known, reference and difference are blank.
 
     Args:
-        axes: Four.
-        pet: SUV, g/mL, RAS+.
-        truth: Reference dose, Gy/GBq, same grid.
-        prediction: Predicted dose, Gy/GBq, same grid.
-        known: Above 0 where the reference dose is known.
-        truth_name: Title of the reference, such as "measured (virtual)".
+        axes: Two, and two for each prediction.
+        maps: The cycle, RAS+.
+        predictions: Title → predicted dose, Gy/GBq, on its grid.
+        reference_name: Title of the reference, such as "Reference dose (virtual)".
     """
-    reference = np.where(known > 0, truth.data, np.nan).astype(np.float64)
+    reference = np.where(maps.known, maps.dose, np.nan).astype(np.float64)
     index = int(np.nansum(reference, axis=(0, 2)).argmax())
-    pixel_mm = (pet.spacing_mm[2], pet.spacing_mm[0])
-    suv, dose, predicted = (
-        coronal_slice(np.asarray(data, dtype=np.float64), index=index)
-        for data in (pet.data, reference, prediction.data)
+    suv, dose = (
+        coronal_slice(data.astype(np.float64), index=index) for data in (maps.suv, reference)
     )
     top_suv = float(np.percentile(suv, 99.8)) or 1.0
     top_dose = float(np.nanpercentile(dose, 99.8)) or 1.0
     panels = [
         (suv, "PET", "SUV (g/mL)", (0.0, top_suv)),
-        (dose, truth_name, DOSE_LABEL, (0.0, top_dose)),
-        (predicted, "Predicted dose", DOSE_LABEL, (0.0, top_dose)),
+        (dose, reference_name, DOSE_LABEL, (0.0, top_dose)),
     ]
-    for ax, (picture, title, label, limits) in zip(axes[:3], panels, strict=True):
+    for title, prediction in predictions.items():
+        predicted = coronal_slice(prediction.astype(np.float64), index=index)
+        half = top_dose / 2
+        panels.append((predicted, title, DOSE_LABEL, (0.0, top_dose)))
+        panels.append((predicted - dose, DIFFERENCE, DIFFERENCE_LABEL, (-half, half)))
+    pixel_mm = (maps.spacing_mm[2], maps.spacing_mm[0])
+    for ax, (picture, title, label, limits) in zip(axes, panels, strict=True):
         draw_map(ax, picture, pixel_mm=pixel_mm, title=title, label=label, limits=limits)
-    draw_map(
-        axes[3],
-        predicted - dose,
-        pixel_mm=pixel_mm,
-        title="Predicted − reference",
-        label="Difference (Gy/GBq)",
-        limits=(-top_dose / 2, top_dose / 2),
-        diverging=True,
-    )
     return axes

@@ -1,14 +1,19 @@
-"""One case's PET, reference, prediction and difference as a PNG."""
+"""One case's PET, reference, predictions and differences as a PNG."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 from matplotlib.figure import Figure
-from rpt_cohort import BadInput, Case, Cohort, Volume, read_cohort, read_prediction, read_volume
+from rpt_cohort import BadInput, Case, Cohort, PredictionInfo, read_cohort
+from rpt_cohort.reading import read_json
 from rpt_cohort.writing import write_together
 
+from rpt_eval.cycles import CycleMaps, read_maps
 from rpt_eval.figures import side_by_side
+from rpt_eval.predictions import Method, read_dose
 
 
 def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None) -> str:
@@ -27,29 +32,25 @@ def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None) -> s
         BadInput: The case is not in both folders, or a map is broken or on another grid.
     """
     content = read_cohort(cohort)
-    chosen = _choose(content, name)
-    if chosen.name not in read_prediction(pred).fold:
-        raise BadInput(f"prediction.json must name {chosen.name}, and does not. Predict it first.")
-    volumes = {
-        name: read_volume(path, name=f"{chosen.name}/{path.name}")
-        for name, path in {
-            "pet": cohort / chosen.image,
-            "truth": cohort / chosen.label,
-            "known": cohort / chosen.fov,
-            "prediction": pred / chosen.name / "dose.nii.gz",
-        }.items()
-    }
-    for name, volume in volumes.items():
-        if volume.data.shape != volumes["pet"].data.shape:
-            raise BadInput(
-                f"{name} of {chosen.name} must be on the PET's grid, "
-                f"{volumes['pet'].data.shape} voxels, got {volume.data.shape}."
-            )
-    write_together({out: _png(chosen, volumes, content.info.origin)})
-    return f"{chosen.name} of '{content.info.name}'"
+    case = choose_case(content, name)
+    info = read_json(pred / "prediction.json", PredictionInfo)
+    if case.name not in info.fold:
+        raise BadInput(f"prediction.json must name {case.name}, and does not. Predict it first.")
+    maps = read_maps(content, case)
+    dose = read_dose(Method("prediction", pred, info), maps, content)
+    figure = draw_case(maps, {"Predicted dose": dose}, origin=content.info.origin)
+    write_together({out: png(figure)})
+    return f"{case.name} of '{content.info.name}'"
 
 
-def _choose(cohort: Cohort, name: str | None) -> Case:
+def choose_case(cohort: Cohort, name: str | None) -> Case:
+    """Return the case of that name, by default the first.
+
+    Raises:
+        BadInput: There is none.
+    """
+    if not cohort.cases:
+        raise BadInput("datalist.json must list at least one case, and lists none.")
     if name is None:
         return cohort.cases[0]
     for case in cohort.cases:
@@ -60,20 +61,26 @@ def _choose(cohort: Cohort, name: str | None) -> Case:
     )
 
 
-def _png(case: Case, volumes: dict[str, Volume], origin: str) -> bytes:
-    width_mm, _, height_mm = np.multiply(volumes["pet"].data.shape, volumes["pet"].spacing_mm)
+def draw_case(
+    maps: CycleMaps, predictions: Mapping[str, Float32[np.ndarray, "x y z"]], *, origin: str
+) -> Figure:
+    """Draw a cycle's PET, reference, predictions and differences side by side."""
+    width_mm, _, height_mm = np.multiply(maps.dose.shape, maps.spacing_mm)
+    columns = 2 if len(predictions) == 1 else 4
+    rows = -(-(2 + 2 * len(predictions)) // columns)
     panel_inches = 5.5 * height_mm / width_mm
-    figure = Figure(figsize=(14.0, 2 * panel_inches + 2.0), layout="constrained")
-    side_by_side(
-        list(figure.subplots(2, 2).flat),
-        pet=volumes["pet"],
-        truth=volumes["truth"],
-        prediction=volumes["prediction"],
-        known=volumes["known"].data,
-        truth_name=f"Reference dose ({origin})",
-    )
-    figure.suptitle(f"{case.name}, {origin} patient, coronal plane; research only")
+    figure = Figure(figsize=(7.0 * columns, rows * (panel_inches + 1.0)), layout="constrained")
+    axes = list(figure.subplots(rows, columns).flat)
+    panels = 2 + 2 * len(predictions)
+    side_by_side(axes[:panels], maps, predictions, reference_name=f"Reference dose ({origin})")
+    for ax in axes[panels:]:
+        ax.set_axis_off()
+    figure.suptitle(f"{maps.case.name}, {origin} patient, coronal plane; research only")
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Return the picture as a PNG without software version or time: same maps, same file."""
     stream = io.BytesIO()
-    # No software version or time in the file: the same maps give the same picture.
     figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
     return stream.getvalue()

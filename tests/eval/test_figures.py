@@ -2,30 +2,20 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from rpt_cohort import Volume, json_bytes, nifti_bytes
+from rpt_eval.cycles import CycleMaps
 from rpt_eval.figures import coronal_slice, side_by_side
-
-AFFINE = np.diag([2.0, 3.0, 4.0, 1.0])
 
 
 @pytest.fixture
-def prediction(cohort: Path, tmp_path: Path) -> Path:
-    """A prediction folder of one case: its dose times 1.1."""
-    folder = tmp_path / "prediction"
-    (folder / "P001/C1").mkdir(parents=True)
-    dose = nib.Nifti1Image.from_filename(cohort / "P001/C1/dose.nii.gz")
-    content = nifti_bytes(1.1 * np.asanyarray(dose.dataobj), dose.affine, dtype=np.float32)
-    (folder / "P001/C1/dose.nii.gz").write_bytes(content)
-    info = {"schema_version": 1, "method": "x", "weights_sha256": {}}
-    info |= {"fold": {"P001/C1": None}, "provenance": {}}
-    (folder / "prediction.json").write_bytes(json_bytes(info))
-    return folder
+def prediction(predict: Callable[..., Path]) -> Path:
+    """A prediction folder that lacks a case: every dose times 1.1."""
+    return predict("prediction", lambda dose: np.float32(1.1) * dose, lacking="P002/C1")
 
 
 def picture(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -39,23 +29,19 @@ def test_head_is_up_and_the_patient_s_right_is_on_the_left() -> None:
     assert coronal_slice(volume, index=0)[0, 0] == 1.0
 
 
-def test_panels_have_units_and_one_dose_scale() -> None:
-    rng = np.random.default_rng(0)
-    dose = Volume(rng.random((6, 5, 4)), AFFINE)
-    known = np.ones((6, 5, 4))
-    known[:, :, 0] = 0
+def test_panels_have_units_and_one_dose_scale(maps: CycleMaps) -> None:
     axes = list(Figure().subplots(1, 4))
-    pet = Volume(dose.data * 10, AFFINE)
-    side_by_side(axes, pet=pet, truth=dose, prediction=dose, known=known, truth_name="Truth")
+    side_by_side(axes, maps, {"Predicted": maps.dose}, reference_name="Truth")
     labels = [ax.images[0].colorbar.ax.get_ylabel() for ax in axes]
     assert labels[0] == "SUV (g/mL)"
     assert labels[1] == labels[2] == "Absorbed dose (Gy/GBq)"
     assert "Gy/GBq" in labels[3]
     assert axes[1].images[0].get_clim() == axes[2].images[0].get_clim()
-    assert axes[0].images[0].get_extent() == [0.0, 12.0, 16.0, 0.0]
-    difference = axes[3].images[0].get_array()
-    assert np.ma.masked_invalid(difference)[:-1].max() == 0
-    assert np.isnan(np.asarray(axes[1].images[0].get_array(), dtype=float)[-1]).all()
+    assert axes[0].images[0].get_extent() == [0.0, 16 * 4.0, 20 * 5.0, 0.0]
+    difference = np.ma.masked_invalid(axes[3].images[0].get_array())
+    assert difference[:-2].max() == 0
+    # The two lowest slices are outside the field of view: blank.
+    assert np.isnan(np.asarray(axes[1].images[0].get_array(), dtype=float)[-2:]).all()
 
 
 def test_command_writes_a_png(cohort: Path, prediction: Path, tmp_path: Path) -> None:

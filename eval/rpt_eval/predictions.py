@@ -1,0 +1,165 @@
+"""Prediction folders: do they fit the cohort, and are they in Gy/GBq?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32
+from rpt_cohort import (
+    BadInput,
+    Case,
+    Cohort,
+    PredictionInfo,
+    Volume,
+    file_sha256,
+    grid_fault,
+    read_volume,
+)
+from rpt_cohort.reading import read_json
+
+from rpt_eval.cycles import CycleMaps, refuse_impossible
+
+UNIT_FACTOR_NEAR = 1.5
+UNIT_FACTOR_LEAST = 3.0
+"""A dose off by the administered activity in GBq, to within a factor of 1.5, is taken for Gy
+where that activity is 3 GBq or more (ours): below, an honest error could be as large."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A prediction folder under the name that tables give it."""
+
+    name: str
+    folder: Path
+    info: PredictionInfo
+
+
+def read_methods(named: Sequence[str]) -> list[Method]:
+    """Read ``NAME=DIR`` and each folder's ``prediction.json``.
+
+    Raises:
+        BadInput: Not of that form, a name twice, or the JSON is missing or broken.
+    """
+    methods: dict[str, Method] = {}
+    for entry in named:
+        name, equals, folder = entry.partition("=")
+        if not equals or not name or not folder:
+            raise BadInput(f"--pred must be NAME=DIR, such as dosegan=prediction, got {entry!r}.")
+        if name in methods:
+            raise BadInput(f"--pred must name each method once, got {name!r} twice.")
+        if not Path(folder).is_dir():
+            raise BadInput(f"--pred {name} must be a prediction folder, and there is none.")
+        path = Path(folder) / "prediction.json"
+        info = read_json(path, PredictionInfo, name=f"prediction.json of {name}")
+        methods[name] = Method(name, Path(folder), info)
+    return list(methods.values())
+
+
+def shared_cases(cases: Sequence[Case], methods: Sequence[Method], *, partial: bool) -> list[Case]:
+    """Return the cases that every method predicts.
+
+    Args:
+        cases: The cases to be compared.
+        methods: Prediction folders.
+        partial: Leave out a case that a method lacks, instead of refusing.
+
+    Raises:
+        BadInput: A case is missing and ``partial`` is False, or no case is left.
+    """
+    missing = {
+        method.name: [case.name for case in cases if not _predicted(method, case)]
+        for method in methods
+    }
+    for name, names in missing.items():
+        if names and not partial:
+            listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+            raise BadInput(
+                f"{name} must predict every case, and lacks {listed}. Predict them, or compare "
+                "what all methods have with --partial."
+            )
+    left_out = {name for names in missing.values() for name in names}
+    shared = [case for case in cases if case.name not in left_out]
+    if not shared:
+        raise BadInput("There must be a case that every method predicts, and there is none.")
+    return shared
+
+
+def unseen_faults(cases: Sequence[Case], method: Method) -> list[str]:
+    """Say which training cases may have been seen by the weights that predicted them."""
+    folds = {case.name: case.fold for case in cases if case.fold is not None}
+    without = [name for name in folds if method.info.fold[name] is None]
+    other = [name for name in folds if method.info.fold[name] not in (None, folds[name])]
+    faults = []
+    if without:
+        faults.append(
+            f"{method.name}: {len(without)} training cases were predicted without a fold; the "
+            "comparison is fair only if the method never saw these patients."
+        )
+    if other:
+        faults.append(
+            f"{method.name}: {len(other)} training cases, such as {other[0]}, were predicted by "
+            "another fold than their own, which was trained on them."
+        )
+    return faults
+
+
+def read_dose(method: Method, maps: CycleMaps, cohort: Cohort) -> Float32[np.ndarray, "x y z"]:
+    """Read a method's dose map of one cycle, Gy/GBq, checked against the cycle.
+
+    Raises:
+        BadInput: Missing or broken, another grid or affine, NaN or negative, predicted from
+            another PET, or off by about the administered activity.
+    """
+    case = maps.case
+    name = f"{method.name}: {case.name}/dose.nii.gz"
+    volume = read_volume(method.folder / case.name / "dose.nii.gz", name=name)
+    reference = Volume(maps.dose, maps.affine)
+    fault = grid_fault(volume, reference, name=name, like_name="the case's pet.nii.gz")
+    if fault:
+        raise BadInput(fault)
+    refuse_impossible(volume, name=name)
+    hashes = method.info.provenance.get("inputs")
+    predicted_from = hashes.get(case.image) if isinstance(hashes, dict) else None
+    if predicted_from not in (None, file_sha256(cohort.root / case.image)):
+        raise BadInput(
+            f"{name} must be predicted from this cohort's PET, and prediction.json has another "
+            "PET's hash. Predict it again."
+        )
+    dose: Float32[np.ndarray, "x y z"] = volume.data.astype(np.float32)
+    fault = unit_fault(dose, maps)
+    if fault:
+        raise BadInput(f"{name} {fault}")
+    return dose
+
+
+def unit_fault(dose: Float32[np.ndarray, "x y z"], maps: CycleMaps) -> str | None:
+    """Say that a dose map looks like Gy where Gy/GBq is meant, or the reverse."""
+    activity_gbq = maps.case.administered_activity_mbq / 1000
+    counts = maps.known & (maps.organs > 0) & (maps.dose > 0)
+    if activity_gbq < UNIT_FACTOR_LEAST or not dose[counts].any():
+        return None
+    reference, predicted = maps.dose[counts].astype(np.float64), dose[counts].astype(np.float64)
+    # Both, since a lesion or two can carry half of the sum.
+    factors = np.array([predicted.sum() / reference.sum(), np.median(predicted / reference)])
+    if (factors > 0).all() and _near(factors, activity_gbq):
+        return (
+            f"must be in Gy/GBq and looks like Gy: it holds {factors[0]:.3g} times the "
+            f"reference's dose, near the administered {activity_gbq:.3g} GBq. Divide it by the "
+            "administered activity."
+        )
+    if (factors > 0).all() and _near(1 / factors, activity_gbq):
+        return (
+            f"must be in Gy/GBq as the reference must: it holds 1/{1 / factors[0]:.3g} of the "
+            f"reference's dose, near the administered {activity_gbq:.3g} GBq. One of the two is "
+            "in Gy, or was divided twice."
+        )
+    return None
+
+
+def _near(factors: Float[np.ndarray, " n"], activity_gbq: float) -> bool:
+    return bool(np.all(np.abs(np.log(factors / activity_gbq)) < np.log(UNIT_FACTOR_NEAR)))
+
+
+def _predicted(method: Method, case: Case) -> bool:
+    return case.name in method.info.fold and (method.folder / case.name / "dose.nii.gz").is_file()

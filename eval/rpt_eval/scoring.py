@@ -1,0 +1,182 @@
+"""All metrics of one cycle for every method, as tidy rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from rpt_cohort import BadInput
+
+from rpt_eval import metrics
+from rpt_eval.agreement import identity_lines
+from rpt_eval.catalogue import METRICS
+from rpt_eval.cycles import CycleMaps
+from rpt_eval.dvh import MM3_PER_ML, Dvh, dvh_r2, sub_voxel_doses
+from rpt_eval.gamma import gamma_pass_rate
+from rpt_eval.regions import BODY, ORGANS_MEAN, RATED_ORGANS, WHOLE_MAP, regions, too_small
+from rpt_eval.similarity import ssim, ssim_map
+
+Map = Float32[np.ndarray, "x y z"]
+Region = Bool[np.ndarray, "x y z"]
+NAN = float("nan")
+ONLY_OF_ORGANS = {"shape_error", "ape_organ_mean", "dvh_r2", "d2_error", "d50_error", "d98_error"}
+ONLY_OF_ORGANS |= {"mean_dose", "mean_dose_reference"}
+
+
+@dataclass(frozen=True)
+class GammaCriteria:
+    """Dose difference, % of the reference's maximum, and distance, mm."""
+
+    dose_percent: float
+    distance_mm: float
+
+    @classmethod
+    def parse(cls, text: str) -> "GammaCriteria":
+        """Read ``PERCENT/MM``, such as 10/10.
+
+        Raises:
+            BadInput: Not of that form.
+        """
+        try:
+            dose_percent, distance_mm = (float(part) for part in text.split("/"))
+        except ValueError as error:
+            raise BadInput(f"--gamma must be PERCENT/MM, such as 10/10, got {text!r}.") from error
+        return cls(dose_percent, distance_mm)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of ``metrics.csv``; NaN where it is not defined."""
+
+    case: str
+    patient: str
+    region: str
+    method: str
+    metric: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Unrated:
+    """A region of a case that has no metrics, and why."""
+
+    case: str
+    region: str
+    reason: str
+
+
+def unrated(maps: CycleMaps) -> list[Unrated]:
+    """Return the regions that are absent or too small."""
+    found = {name: too_small(region) for name, region in regions(maps).items()}
+    return [Unrated(maps.case.name, name, why) for name, why in found.items() if why]
+
+
+def score(
+    maps: CycleMaps, doses: Mapping[str, Map], *, gamma: GammaCriteria | None = None
+) -> list[Row]:
+    """Compute every metric of every method in every region of one cycle.
+
+    Args:
+        maps: The cycle; its dose is the reference.
+        doses: Method → predicted dose, Gy/GBq, on the cycle's grid.
+        gamma: Also the gamma index over the body, which takes long.
+
+    Returns:
+        Rows by region, then method. A region that is absent or too small has rows whose
+        value is NaN, never 0.
+    """
+    rows = []
+    similar = {name: ssim_map(dose, maps.dose, maps.known) for name, dose in doses.items()}
+    for region, here in regions(maps).items():
+        rated = too_small(here) is None
+        of_organ = rated and region not in (WHOLE_MAP, BODY)
+        reference = region_dvh(maps, here, maps.dose) if of_organ else None
+        for method, dose in doses.items():
+            values = dict.fromkeys(_names(region), NAN)
+            if rated:
+                values |= _voxel_metrics(maps, region, here, dose)
+                values["ssim"] = ssim(similar[method], here)
+            if reference is not None:
+                values |= _dvh_metrics(region_dvh(maps, here, dose), reference)
+            rows += [_row(maps, region, method, name, value) for name, value in values.items()]
+    if gamma is not None:
+        body = regions(maps)[BODY]
+        for method, dose in doses.items():
+            rate = gamma_pass_rate(
+                dose,
+                maps.dose,
+                spacing_mm=maps.spacing_mm,
+                region=body,
+                dose_percent=gamma.dose_percent,
+                distance_mm=gamma.distance_mm,
+            )
+            rows.append(_row(maps, BODY, method, "gamma_pass_rate", rate))
+    return rows + list(_over_organs(maps, rows))
+
+
+def _voxel_metrics(maps: CycleMaps, region: str, here: Region, dose: Map) -> dict[str, float]:
+    prediction, reference = (m[here].astype(np.float64) for m in (dose, maps.dose))
+    lines = identity_lines(prediction, reference)
+    values = {
+        "nrmse_range": metrics.nrmse_range(
+            prediction, reference, map_range_gy_per_gbq=float(np.ptp(maps.dose[maps.known]))
+        ),
+        "nrmse_masked": metrics.nrmse_masked(prediction, reference, grid_voxels=dose.size),
+        "nrmse_euclid": metrics.nrmse_euclid(prediction, reference),
+        "mae": metrics.mae(prediction, reference),
+        "mean_error": metrics.mean_error(prediction, reference),
+        "mape_voxel": metrics.mape_voxel(prediction, reference),
+        "slope_truth_on_prediction": lines.truth_on_prediction,
+        "slope_prediction_on_truth": lines.prediction_on_truth,
+        "slope_orthogonal": lines.orthogonal,
+        "pearson_r": lines.pearson_r,
+    }
+    if region not in (WHOLE_MAP, BODY):
+        values |= {
+            "shape_error": metrics.shape_error(prediction, reference),
+            "ape_organ_mean": metrics.ape_organ_mean(prediction, reference),
+            "mean_dose": float(prediction.mean()),
+            "mean_dose_reference": float(reference.mean()),
+        }
+    return values
+
+
+def region_dvh(maps: CycleMaps, here: Region, dose: Map) -> Dvh:
+    """Return the sub-voxel histogram of a dose on a cycle's grid, Gy/GBq.
+
+    Only known voxels are interpolated between, of the prediction as of the reference.
+    """
+    volume_ml = int(here.sum()) * float(np.prod(maps.spacing_mm)) / MM3_PER_ML
+    return Dvh.of(sub_voxel_doses(dose, here, known=maps.known), volume_ml=volume_ml)
+
+
+def _dvh_metrics(prediction: Dvh, reference: Dvh) -> dict[str, float]:
+    errors = {
+        f"d{pct}_error": prediction.dose_at_pct(pct) - reference.dose_at_pct(pct)
+        for pct in (2, 50, 98)
+    }
+    return {"dvh_r2": dvh_r2(reference, prediction), **errors}
+
+
+def _over_organs(maps: CycleMaps, rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield the mean over kidney, liver and spleen, NaN where one of them is not rated."""
+    of_organs: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if row.region in RATED_ORGANS:
+            of_organs.setdefault((row.method, row.metric), []).append(row.value)
+    for (method, metric), values in of_organs.items():
+        yield _row(maps, ORGANS_MEAN, method, metric, float(np.mean(values)))
+
+
+def _names(region: str) -> list[str]:
+    """Return the metrics that a region has."""
+    if region in (WHOLE_MAP, BODY):
+        return [name for name in METRICS if name not in ONLY_OF_ORGANS | {"gamma_pass_rate"}]
+    return [name for name in METRICS if name != "gamma_pass_rate"]
+
+
+def _row(maps: CycleMaps, region: str, method: str, metric: str, value: float) -> Row:
+    case = maps.case
+    unit = METRICS[metric].unit
+    return Row(case.name, case.patient, region, method, metric, float(value), unit)
