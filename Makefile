@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= torch==2.13.0
 PY := .venv/bin/python
 BUILD := build
-PACKAGES := cohort dosimetry phantom eval
+PACKAGES := cohort dosimetry phantom eval kinetics
 
 # Two processes share the cores; one thread each keeps them out of each other's way.
 TEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q
