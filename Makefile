@@ -46,6 +46,8 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(PY) benchmarks/inference.py
+	$(PY) benchmarks/eval.py
+	$(PY) benchmarks/kinetics.py
 
 # The cohort of the shipped weights: 80 virtual patients.
 $(BUILD)/weights/cohort: .venv/ready
@@ -60,9 +62,20 @@ weights: $(BUILD)/weights/cohort
 	  --ckpt_dir $(BUILD)/weights/training --max_epochs 60 --val_interval 3
 	cp $(BUILD)/weights/training/model.pt bundle/models/model.pt
 
-# The table of bundle/docs/README.md.
+# The tables of bundle/docs/README.md and eval/README.md: the shipped weights and the controls.
+COMPARED := organ_optimum_blurred organ_optimum organ_guided_blurred organ_guided \
+  pet_factor population_mean all_zero
 performance: $(BUILD)/weights/cohort
-	$(PY) benchmarks/performance.py $<
+	rm -rf $(BUILD)/performance && mkdir -p $(BUILD)/performance
+	$(PY) -W ignore::UserWarning -m monai.bundle run --bundle_root bundle \
+	  --config_file bundle/configs/inference.yaml --dataset_dir $< \
+	  --output_dir $(BUILD)/performance/dosegan
+	$(PY) -m rpt_eval baseline --cohort $< --out $(BUILD)/performance/baselines
+	$(PY) -m rpt_eval compare --cohort $< --split testing \
+	  --pred dosegan=$(BUILD)/performance/dosegan \
+	  $(foreach name,$(COMPARED),--pred $(name)=$(BUILD)/performance/baselines/$(name)) \
+	  --out $(BUILD)/performance/comparison
+	$(PY) benchmarks/performance.py $(BUILD)/performance/comparison
 
 clean:
 	rm -rf $(BUILD) .venv

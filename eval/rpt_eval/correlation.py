@@ -95,7 +95,7 @@ def fisher_mean(r: pd.Series, patients: pd.Series) -> FisherMean:
     if perfect:
         why = f"Fisher's z is infinite: r is 1 or −1 in {perfect} of {len(r)} cycles"
         return FisherMean(NAN, NAN, NAN, NAN, why)
-    z = patient_means(np.arctanh(r), patients)
+    z = patient_means(np.arctanh(r.to_numpy()), patients.tolist())
     mean = float(z.mean())
     if len(z) < FEWEST_PATIENTS:
         why = f"fewer than {FEWEST_PATIENTS} patients: {len(z)}"

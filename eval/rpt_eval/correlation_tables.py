@@ -123,7 +123,7 @@ def definitions(*, spect_fwhm_mm: float, bins: int) -> dict[str, str]:
 
 
 def _voxelwise_row(cycles: pd.DataFrame) -> dict[str, Any]:
-    patients = pd.Series(patient_means(cycles["r"], cycles["patient"]))
+    patients = pd.Series(patient_means(cycles["r"].to_numpy(), cycles["patient"].tolist()))
     fisher = fisher_mean(cycles["r"], cycles["patient"])
     return {
         "n_cycles": len(cycles),

@@ -10,7 +10,7 @@ from matplotlib.colors import TwoSlopeNorm
 from rpt_eval.cycles import CycleMaps
 
 DOSE_LABEL = "Absorbed dose (Gy/GBq)"
-DIFFERENCE, DIFFERENCE_LABEL = "Predicted − reference", "Difference (Gy/GBq)"
+DIFFERENCE_LABEL = "Difference (Gy/GBq)"
 
 
 def coronal_slice(
@@ -97,7 +97,7 @@ def side_by_side(
         predicted = coronal_slice(prediction.astype(np.float64), index=index)
         half = top_dose / 2
         panels.append((predicted, title, DOSE_LABEL, (0.0, top_dose)))
-        panels.append((predicted - dose, DIFFERENCE, DIFFERENCE_LABEL, (-half, half)))
+        panels.append((predicted - dose, f"{title} − reference", DIFFERENCE_LABEL, (-half, half)))
     pixel_mm = (maps.spacing_mm[2], maps.spacing_mm[0])
     for ax, (picture, title, label, limits) in zip(axes, panels, strict=True):
         draw_map(ax, picture, pixel_mm=pixel_mm, title=title, label=label, limits=limits)

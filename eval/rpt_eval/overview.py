@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 COLUMNS = (
-    ("whole_map", "nrmse_range", "NRMSE, % of range, whole map", 100.0),
-    ("body", "nrmse_euclid", "|error|/|reference|, %, body", 100.0),
-    ("body", "ssim", "SSIM, body", 1.0),
-    ("kidney", "ape_organ_mean", "MAPE of kidney mean, %", 1.0),
-    ("organs_mean", "nrmse_masked", "NRMSE masked, %, mean over organs", 100.0),
+    ("whole_map", "nrmse_range", "whole map:\nNRMSE,\n% of range", 100.0),
+    ("body", "nrmse_euclid", "body:\n|error|/|ref|,\n%", 100.0),
+    ("body", "ssim", "body:\nSSIM,\n%", 100.0),
+    ("kidney", "ape_organ_mean", "kidney:\nMAPE of\nmean, %", 1.0),
+    ("organs_mean", "nrmse_masked", "organs:\nNRMSE\nmasked, %", 100.0),
 )
 
 
@@ -20,7 +20,9 @@ def overview(results: Sequence[Mapping[str, Any]]) -> Table:
     Args:
         results: Entries of ``summary.summarise``.
     """
-    table = Table("method", *(title for _, _, title, _ in COLUMNS))
+    table = Table(Column("method", overflow="fold"), caption="mean ± SD over patients")
+    for _, _, title, _ in COLUMNS:
+        table.add_column(title, no_wrap=True, justify="right")
     found = {(e["method"], e["region"], e["metric"]): e for e in results}
     for method in dict.fromkeys(entry["method"] for entry in results):
         cells = [
@@ -35,6 +37,5 @@ def _cell(entry: Mapping[str, Any] | None, factor: float) -> str:
     if entry is None:
         return "not rated"
     mean, sd = entry["mean_over_patients"], entry["sd_over_patients"]
-    digits = 3 if factor == 1.0 and entry["unit"] == "1" else 1
-    spread = f" ± {factor * sd:.{digits}f}" if sd is not None else ""
-    return f"{factor * mean:.{digits}f}{spread}"
+    spread = f" ± {factor * sd:.1f}" if sd is not None else ""
+    return f"{factor * mean:.1f}{spread}"

@@ -103,7 +103,9 @@ def _bland_altman(cycles: pd.DataFrame, methods: Sequence[str], *, title: str) -
     panels = [(organ, method) for organ in organs for method in methods]
     for ax, (organ, method) in zip(axes, panels, strict=True):
         group = wide[(wide["region"] == organ) & (wide["method"] == method)]
-        prediction, reference = (patient_means(group[name], group["patient"]) for name in means)
+        prediction, reference = (
+            patient_means(group[name].to_numpy(), group["patient"].tolist()) for name in means
+        )
         bland_altman_plot(ax, prediction, reference, title=f"{organ}: {method}")
     return figure
 

@@ -14,11 +14,14 @@ from rpt_eval.figures import DOSE_LABEL
 Values = Float[np.ndarray, " n"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 """Okabe and Ito's palette, readable for the colour-blind; black is the reference's."""
+FIT = "#D55E00"
 STYLES = ("-", "--", "-.", ":")
 
 
 def identity_plot(ax: Axes, prediction: Values, reference: Values, *, title: str) -> Axes:
-    """Draw predicted against reference dose as a heat map, with the identity and the fit.
+    """Draw predicted against reference dose as a heat map, with identity (dotted) and fit.
+
+    The line drawn is the orthogonal fit; both least-squares slopes stand in the title.
 
     Args:
         ax: Where to draw.
@@ -37,15 +40,19 @@ def identity_plot(ax: Axes, prediction: Values, reference: Values, *, title: str
         rasterized=True,
     )
     ends = np.array([0.0, top])
-    ax.plot(ends, ends, color="black", linestyle=":", linewidth=1, label="identity")
+    ax.plot(ends, ends, color="black", linestyle=":", linewidth=1)
     lines = identity_lines(prediction, reference)
-    fitted = prediction.mean() + lines.orthogonal * (ends - reference.mean())
-    ax.plot(ends, fitted, color="#D55E00", label=f"orthogonal, slope {lines.orthogonal:.2f}")
+    below = "constant: no slope"
+    if np.isfinite(lines.orthogonal):
+        ax.plot(ends, prediction.mean() + lines.orthogonal * (ends - reference.mean()), color=FIT)
+        below = (
+            f"r {lines.pearson_r:.2f}; slopes: orthogonal {lines.orthogonal:.2f},\n"
+            f"on truth {lines.prediction_on_truth:.2f}, truth on it {lines.truth_on_prediction:.2f}"
+        )
     ax.set(xlim=(0, top), ylim=(0, top), aspect="equal")
-    ax.set_title(f"{title}\nr = {lines.pearson_r:.2f}", fontsize="medium")
+    ax.set_title(f"{title}\n{below}", fontsize="medium")
     ax.set_xlabel("Reference dose (Gy/GBq)")
     ax.set_ylabel("Predicted dose (Gy/GBq)")
-    ax.legend(fontsize="small", loc="upper left", frameon=False)
     return ax
 
 
@@ -82,12 +89,16 @@ def bland_altman_plot(ax: Axes, prediction: Values, reference: Values, *, title:
     ax.scatter((prediction + reference) / 2, prediction - reference, s=14, color=COLOURS[0])
     limits = bland_altman(prediction, reference)
     ax.axhline(0.0, color="black", linewidth=0.8, linestyle=":")
-    ax.axhline(limits.bias, color=COLOURS[1], label=f"bias {limits.bias:+.3f}")
-    if np.isfinite(limits.lower):
-        for limit in (limits.lower, limits.upper):
-            ax.axhline(limit, color=COLOURS[1], linestyle="--")
-    ax.set_title(title, fontsize="medium")
+    ax.axhline(limits.bias, color=FIT)
+    for limit in (limits.lower, limits.upper):
+        ax.axhline(limit, color=FIT, linestyle="--")
+    # Rounding of equal doses must not look like a spread.
+    span = max(0.05 * float(reference.mean()), *np.abs(ax.get_ylim()))
+    ax.set_ylim(-span, span)
+    ax.set_title(
+        f"{title}\nbias {limits.bias:+.2g}, ±1.96 SD {limits.upper - limits.bias:.2g} Gy/GBq",
+        fontsize="medium",
+    )
     ax.set_xlabel("Mean of both (Gy/GBq)")
     ax.set_ylabel("Predicted − reference (Gy/GBq)")
-    ax.legend(fontsize="small", title="dashed: ±1.96 SD", title_fontsize="small")
     return ax

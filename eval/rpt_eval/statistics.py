@@ -4,6 +4,7 @@ Each function takes one value for each patient. Cycle → patient → cohort is 
 ``patient_means``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,10 @@ NAN = float("nan")
 Patients = Float[np.ndarray, " patients"]
 
 
-def patient_means(values: pd.Series, patients: pd.Series) -> Patients:
+def patient_means(values: Float[np.ndarray, " cycles"], patients: Sequence[str]) -> Patients:
     """Return the mean of each patient's cycles, patients in the order of their names."""
-    means: Patients = values.groupby(patients).mean().to_numpy(dtype=np.float64)
+    cycles = pd.Series(values, dtype=np.float64)
+    means: Patients = cycles.groupby(np.asarray(patients, dtype=str)).mean().to_numpy()
     return means
 
 

@@ -51,7 +51,7 @@ def summarise(cycles: pd.DataFrame, *, seed: int) -> list[dict[str, Any]]:
     for (method, region, metric), group in cycles.groupby(
         ["method", "region", "metric"], sort=False
     ):
-        patients = patient_means(group["value"], group["patient"])
+        patients = patient_means(group["value"].to_numpy(), group["patient"].tolist())
         low, high = bootstrap_interval(patients, seed=seed)
         entries.append(
             {
@@ -81,7 +81,7 @@ def organ_agreement(cycles: pd.DataFrame) -> list[dict[str, Any]]:
     known = wide.dropna(subset=["mean_dose", "mean_dose_reference"])
     for (method, region), group in known.groupby(["method", "region"], sort=False):
         prediction, reference = (
-            patient_means(group[name], group["patient"])
+            patient_means(group[name].to_numpy(), group["patient"].tolist())
             for name in ("mean_dose", "mean_dose_reference")
         )
         limits = bland_altman(prediction, reference)
@@ -140,10 +140,10 @@ def _test(
     better = METRICS[metric].better
     assert better is not None
     loss = COMPARED_AS[better]
-    means = {name: patient_means(pair[name], pair["patient"]) for name in (first, other)}
-    difference = patient_means(
-        pd.Series(loss(pair[other].to_numpy()) - loss(pair[first].to_numpy())), pair["patient"]
-    )
+    patients = pair["patient"].tolist()
+    values = {name: pair[name].to_numpy() for name in (first, other)}
+    means = {name: patient_means(of, patients) for name, of in values.items()}
+    difference = patient_means(loss(values[other]) - loss(values[first]), patients)
     test = paired_test(difference, seed=seed)
     return {
         "metric": metric,

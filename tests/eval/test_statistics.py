@@ -69,7 +69,7 @@ def test_bootstrap_interval_covers_the_mean_and_narrows_with_patients() -> None:
 
 
 def test_a_patient_counts_once_however_many_cycles() -> None:
-    values, patients = pd.Series([1.0, 3.0, 10.0]), pd.Series(["P001", "P001", "P002"])
+    values, patients = np.array([1.0, 3.0, 10.0]), ["P001", "P001", "P002"]
     np.testing.assert_array_equal(patient_means(values, patients), [2.0, 10.0])
 
 
