@@ -1,0 +1,61 @@
+"""``python -m rpt_kinetics tac``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rpt_kinetics.command import new_app, run_app, say
+
+app = new_app("Compartment models of PET tracers and therapeutic agents.")
+
+
+@app.callback()
+def main() -> None:
+    """Compartment models of PET tracers and therapeutic agents."""
+
+
+@app.command()
+def tac(
+    k1: Annotated[float, typer.Option(help="K1, mL plasma/min/mL tissue.")],
+    k2: Annotated[float, typer.Option(help="k2, 1/min.")],
+    times_min: Annotated[
+        str, typer.Option(metavar="T,T,…", help="Instants after the injection, min, ascending.")
+    ],
+    out: Annotated[Path, typer.Option(help="CSV to write; the JSON is written beside it.")],
+    k3: Annotated[float, typer.Option(help="k3, 1/min; 0: one tissue.")] = 0.0,
+    k4: Annotated[float, typer.Option(help="k4, 1/min; 0: irreversible.")] = 0.0,
+    vb: Annotated[float, typer.Option(help="V_b, share of blood, from 0 to below 1.")] = 0.0,
+    input_: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            metavar="feng|kabasakal|siebinga|FILE.csv",
+            help="Input function. A CSV, corrected for decay, has a column time_min, time_s or "
+            "time_h and a column plasma_UNIT or blood_UNIT or both, UNIT one of suv, "
+            "percent_ia_per_l, bq_per_ml, kbq_per_ml, mbq_per_ml, uci_per_ml.",
+        ),
+    ] = "feng",
+    half_life_min: Annotated[
+        float | None,
+        typer.Option(help="Physical half-life, min (68Ga 67.71).", show_default="no decay"),
+    ] = None,
+) -> None:
+    """Write one tissue's time-activity curve and its time-integrated activity.
+
+    OUT.csv has time_min, c_pet, c_tissue and c_plasma, corrected for decay, in the input's unit
+    (feng uCi/mL, kabasakal and siebinga %IA/L). OUT.json has tia_min, the integral of c_pet times
+    2^(-t/half-life) to infinity; without a half-life it must exist (k2 > 0, and k4 > 0 if k3 > 0).
+    """
+    from rpt_kinetics.rates import Rates
+    from rpt_kinetics.tac import write_tac
+
+    rates = Rates(k1_ml_per_min_per_ml=k1, k2_per_min=k2, k3_per_min=k3, k4_per_min=k4, vb=vb)
+    used = write_tac(
+        rates, input_name=input_, times_text=times_min, half_life_min=half_life_min, out=out
+    )
+    say(f"{out.name}, in {used.unit}; assumed: {'; '.join(used.assumptions)}.")
+
+
+if __name__ == "__main__":
+    run_app(app)

@@ -1,0 +1,236 @@
+"""Input functions: what the arteries bring, each with its unit, its source and what it assumes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from rpt_kinetics.checking import positive
+from rpt_kinetics.errors import BadInput
+from rpt_kinetics.piecewise import Curve, exponential_curve
+
+LN2 = float(np.log(2.0))
+Measured = Literal["plasma", "blood", "plasma and blood"]
+
+FENG_SOURCE = "Feng, Huang & Wang, Int J Biomed Comput 32 (1993) 95, model 2 (FDG)"
+KABASAKAL_SOURCE = "Kabasakal et al., Mol Imaging Radionucl Ther 26 (2017) 62 (half-lives)"
+SIEBINGA_SOURCE = (
+    "six-exponential solution of the population model of Siebinga et al. 2023 (PMC10431047), "
+    "not checked against the paper"
+)
+
+# %IA/L against half-life, h. The amplitudes and half-lives follow from the model's typical values.
+SIEBINGA_PERCENT_IA_PER_L = (6.53, 3.01, 0.139, 0.0231, 0.0088, 0.0004)
+SIEBINGA_HALF_LIFE_H = (0.345, 5.24, 28.3, 51.1, 23.3, 76.9)
+
+# Ours: 100 % in 5 L of blood at the injection, and Siebinga's 0.22 %IA/L at 24 h.
+KABASAKAL_PERCENT_IA_PER_L = (19.0, 1.0)
+KABASAKAL_HALF_LIFE_H = (0.16, 10.8)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InputFunction:
+    """What the arteries bring to a tissue: plasma feeds it, blood fills its vessels.
+
+    Attributes:
+        name: Short name, for tables and JSON.
+        plasma: Concentration in arterial plasma over time, ``unit``.
+        blood: Concentration in whole arterial blood over time, ``unit``.
+        unit: Unit of both, such as ``SUV (g/mL)``, ``%IA/L`` or ``Bq/mL``.
+        measured: Which of the two the source gives; the other follows by an assumed ratio.
+        decay_corrected: Whether both are corrected for decay to the injection.
+        assumptions: What no source states, in sentences.
+        source: Where the curve comes from.
+    """
+
+    name: str
+    plasma: Curve
+    blood: Curve
+    unit: str
+    measured: Measured
+    decay_corrected: bool
+    assumptions: tuple[str, ...]
+    source: str
+
+    def scaled(self, factor: float, *, unit: str) -> "InputFunction":
+        """Return the input in another ``unit``, ``factor`` times as large."""
+        return replace(
+            self, plasma=self.plasma.scaled(factor), blood=self.blood.scaled(factor), unit=unit
+        )
+
+    def delayed(self, delay_min: float) -> "InputFunction":
+        """Return the input ``delay_min`` min later, 0 before (an injection offset)."""
+        if not (np.isfinite(delay_min) and delay_min >= 0):
+            raise BadInput(
+                f"delay_min must be finite and at least 0 min, got {delay_min!r} min. "
+                "Move the time zero to the earliest injection."
+            )
+        return replace(
+            self, plasma=self.plasma.delayed(delay_min), blood=self.blood.delayed(delay_min)
+        )
+
+    def corrected_for_decay(self, half_life_min: float) -> "InputFunction":
+        """Return the input corrected for decay to time 0, exactly (each piece times e^(+λt)).
+
+        Raises:
+            BadInput: It is corrected already, or ``half_life_min`` is not above 0 min.
+        """
+        if self.decay_corrected:
+            raise BadInput(
+                f"The input function '{self.name}' must not be corrected for decay twice, and it "
+                "is corrected already. Leave the correction out."
+            )
+        rate = decay_rate_per_min(half_life_min)
+        return replace(
+            self,
+            plasma=self.plasma.decayed(-rate),
+            blood=self.blood.decayed(-rate),
+            decay_corrected=True,
+        )
+
+
+def decay_rate_per_min(half_life_min: float) -> float:
+    """Return ln 2 / half-life, 1/min; 0 for ``inf`` (no physical decay).
+
+    Raises:
+        BadInput: The half-life is not above 0 min.
+    """
+    if not half_life_min > 0:
+        raise BadInput(
+            f"half_life_min must be above 0 min, got {half_life_min!r} min. 68Ga is 67.71 min, "
+            "18F 109.77 min, 177Lu 9571.7 min (6.647 d); inf switches the decay off."
+        )
+    return LN2 / half_life_min
+
+
+def feng(*, blood_to_plasma_ratio: float = 1.0) -> InputFunction:
+    """Return Feng's plasma curve of a bolus of FDG, with the published pairing of its terms.
+
+    (851.1 t − 21.88 − 20.81) e^(−4.134 t) + 21.88 e^(−0.1191 t) + 20.81 e^(−0.01043 t), t in
+    min. A public copy swaps the two slow terms; then it is 5 % higher at 60 min.
+
+    Args:
+        blood_to_plasma_ratio: Concentration in blood divided by that in plasma. The default 1
+            is ours.
+    """
+    plasma = exponential_curve(
+        constant=[-21.88 - 20.81, 21.88, 20.81],
+        slope=[851.1, 0.0, 0.0],
+        rate_per_min=[4.134, 0.1191, 0.01043],
+    )
+    return InputFunction(
+        name="feng",
+        plasma=plasma,
+        blood=plasma.scaled(positive("blood_to_plasma_ratio", blood_to_plasma_ratio, unit="")),
+        unit="uCi/mL",
+        measured="plasma",
+        decay_corrected=True,
+        assumptions=(
+            "taken as corrected for decay, as it is commonly used",
+            _ratio_assumed(blood_to_plasma_ratio),
+        ),
+        source=FENG_SOURCE,
+    )
+
+
+def kabasakal(
+    *,
+    percent_ia_per_l: tuple[float, float] = KABASAKAL_PERCENT_IA_PER_L,
+    blood_to_plasma_ratio: float = 1.0,
+) -> InputFunction:
+    """Return a blood curve of [177Lu]Lu-PSMA-617 with the measured half-lives 0.16 and 10.8 h.
+
+    Args:
+        percent_ia_per_l: Amplitudes of the fast and the slow phase, %IA/L. None is published;
+            the default is ours: 20 %IA/L (5 L of blood) at the injection, and the 0.22 %IA/L
+            of Siebinga's curve at 24 h.
+        blood_to_plasma_ratio: Concentration in blood divided by that in plasma. The default 1
+            is ours.
+    """
+    return _blood_curve(
+        "kabasakal",
+        percent_ia_per_l=percent_ia_per_l,
+        half_life_h=KABASAKAL_HALF_LIFE_H,
+        blood_to_plasma_ratio=blood_to_plasma_ratio,
+        assumptions=(
+            "both amplitudes, {:g} and {:g} %IA/L, are assumed".format(*percent_ia_per_l),
+            "taken as corrected for decay",
+        ),
+        source=KABASAKAL_SOURCE,
+    )
+
+
+def siebinga(*, blood_to_plasma_ratio: float = 1.0) -> InputFunction:
+    """Return the blood curve of the Siebinga population model: 3.7 %IA/L at 1 h, 0.22 at 24 h.
+
+    Args:
+        blood_to_plasma_ratio: Concentration in blood divided by that in plasma. The default 1
+            is ours.
+    """
+    return _blood_curve(
+        "siebinga",
+        percent_ia_per_l=SIEBINGA_PERCENT_IA_PER_L,
+        half_life_h=SIEBINGA_HALF_LIFE_H,
+        blood_to_plasma_ratio=blood_to_plasma_ratio,
+        assumptions=("taken as corrected for decay",),
+        source=SIEBINGA_SOURCE,
+    )
+
+
+def _blood_curve(
+    name: str,
+    *,
+    percent_ia_per_l: tuple[float, ...],
+    half_life_h: tuple[float, ...],
+    blood_to_plasma_ratio: float,
+    assumptions: tuple[str, ...],
+    source: str,
+) -> InputFunction:
+    blood = exponential_curve(
+        constant=[positive("percent_ia_per_l", one, unit="%IA/L") for one in percent_ia_per_l],
+        rate_per_min=LN2 / (60.0 * np.asarray(half_life_h)),
+    )
+    ratio = positive("blood_to_plasma_ratio", blood_to_plasma_ratio, unit="")
+    return InputFunction(
+        name=name,
+        plasma=blood.scaled(1.0 / ratio),
+        blood=blood,
+        unit="%IA/L",
+        measured="blood",
+        decay_corrected=True,
+        assumptions=(*assumptions, _ratio_assumed(ratio)),
+        source=source,
+    )
+
+
+def _ratio_assumed(blood_to_plasma_ratio: float) -> str:
+    if blood_to_plasma_ratio == 1.0:
+        return "plasma and blood are equal"
+    return f"blood is {blood_to_plasma_ratio:g} times plasma"
+
+
+def percent_ia_per_l_to_suv(input_function: InputFunction, *, weight_kg: float) -> InputFunction:
+    """Convert a curve in %IA/L to SUV: activity per mL over injected activity per g of patient.
+
+    Args:
+        input_function: In %IA/L.
+        weight_kg: Body weight, kg.
+
+    Raises:
+        BadInput: The curve is in another unit, or the weight is not above 0 kg.
+    """
+    if input_function.unit != "%IA/L":
+        raise BadInput(
+            f"The input function '{input_function.name}' must be in %IA/L to become an SUV, got "
+            f"{input_function.unit}. Divide a concentration by the injected activity first."
+        )
+    return input_function.scaled(positive("weight_kg", weight_kg, unit="kg") / 100.0, unit=SUV)
+
+
+SUV = "SUV (g/mL)"
+NAMED_INPUTS: dict[str, Callable[[], InputFunction]] = {
+    "feng": feng,
+    "kabasakal": kabasakal,
+    "siebinga": siebinga,
+}

@@ -1,0 +1,109 @@
+"""Input functions: published values, units, decay and delay."""
+
+import numpy as np
+import pytest
+from compartments import INPUTS, TERMS, plasma_of
+from rpt_kinetics.errors import BadInput
+from rpt_kinetics.inputs import (
+    InputFunction,
+    feng,
+    kabasakal,
+    percent_ia_per_l_to_suv,
+    siebinga,
+)
+
+
+def test_feng_has_the_published_pairing() -> None:
+    """20.81 falls slowly and 21.88 in minutes; the public copy that swaps them gives 11.72."""
+    assert feng().plasma.value(60.0) == pytest.approx(
+        21.88 * np.exp(-7.146) + 20.81 * np.exp(-0.6258), rel=1e-14
+    )
+    assert feng().plasma.value(60.0) == pytest.approx(11.147, abs=5e-4)
+    assert feng().plasma.value(0.0) == 0.0
+    # Its peak is where the first term's is: the others hardly change so early.
+    time = np.linspace(0, 2, 2001)
+    peak_min = time[feng().plasma.value(time).argmax()]
+    assert peak_min == pytest.approx(1 / 4.134 + 42.69 / 851.1, abs=0.005)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_value_and_area_as_published(name: str) -> None:
+    for time in (0.0, 0.3, 7.0, 1000.0):
+        assert INPUTS[name].plasma.value(time) == pytest.approx(plasma_of(name)(time), rel=1e-13)
+    for rate in (0.0, 0.01):
+        area = sum(a / (b + rate) + c / (b + rate) ** 2 for a, c, b in TERMS[name])
+        assert INPUTS[name].plasma.laplace(rate) == pytest.approx(area, rel=1e-13)
+
+
+def test_siebinga_blood() -> None:
+    assert siebinga().blood.value(60.0) == pytest.approx(3.7, abs=0.05)
+    assert siebinga().blood.value(24 * 60.0) == pytest.approx(0.22, abs=0.005)
+
+
+def test_kabasakal_half_lives() -> None:
+    assert kabasakal().blood.value(0.0) == pytest.approx(20.0)
+    # One slow half-life later, when the fast phase is over.
+    late, later = kabasakal().blood.value([1440.0, 1440.0 + 10.8 * 60])
+    assert later / late == pytest.approx(0.5, rel=1e-9)
+    first, second = kabasakal(percent_ia_per_l=(5.0, 1e-9)).blood.value([0.0, 9.6])
+    assert second / first == pytest.approx(0.5, rel=1e-6)
+
+
+def test_each_says_what_it_is() -> None:
+    assert (feng().measured, feng().unit) == ("plasma", "uCi/mL")
+    for one in (kabasakal(), siebinga()):
+        assert (one.measured, one.unit) == ("blood", "%IA/L")
+    for one in INPUTS.values():
+        assert one.decay_corrected
+        assert one.source
+        assert "plasma and blood are equal" in one.assumptions
+    assert any("amplitudes" in sentence for sentence in kabasakal().assumptions)
+
+
+def test_blood_and_plasma_by_their_ratio() -> None:
+    """Of a measured blood curve the plasma is more, where cells take up nothing."""
+    assert siebinga(blood_to_plasma_ratio=0.6).plasma.value(60.0) == pytest.approx(
+        siebinga().blood.value(60.0) / 0.6
+    )
+    assert feng(blood_to_plasma_ratio=0.6).blood.value(60.0) == pytest.approx(
+        0.6 * feng().plasma.value(60.0)
+    )
+    assert "blood is 0.6 times plasma" in feng(blood_to_plasma_ratio=0.6).assumptions
+
+
+def test_suv_of_a_share() -> None:
+    """All activity in 80 L of an 80 kg patient is an SUV of 1: 1.25 %IA/L."""
+    suv = percent_ia_per_l_to_suv(siebinga(), weight_kg=80.0)
+    assert suv.unit == "SUV (g/mL)"
+    assert suv.blood.value(60.0) == pytest.approx(siebinga().blood.value(60.0) / 1.25)
+
+
+def test_decay_correction_there_and_back() -> None:
+    raw = InputFunction(
+        **{
+            **vars(feng()),
+            "plasma": feng().plasma.decayed(np.log(2) / 109.77),
+            "decay_corrected": False,
+        }
+    )
+    times = np.array([1.0, 60.0, 200.0])
+    np.testing.assert_allclose(
+        raw.corrected_for_decay(109.77).plasma.value(times), feng().plasma.value(times), rtol=1e-13
+    )
+    with pytest.raises(BadInput, match="must not be corrected for decay twice"):
+        feng().corrected_for_decay(109.77)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: feng(blood_to_plasma_ratio=0.0), "blood_to_plasma_ratio must be .* above 0"),
+        (lambda: kabasakal(percent_ia_per_l=(1.0, -1.0)), "above 0 %IA/L, got -1.0 %IA/L"),
+        (lambda: percent_ia_per_l_to_suv(siebinga(), weight_kg=-1.0), "above 0 kg, got -1.0 kg"),
+        (lambda: percent_ia_per_l_to_suv(feng(), weight_kg=80.0), "must be in %IA/L .* uCi/mL"),
+        (lambda: feng().delayed(-1.0), "delay_min must be finite and at least 0 min"),
+    ],
+)
+def test_input_that_cannot_be(call, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        call()
