@@ -1,13 +1,13 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
+from rich.progress import Progress
 
 from rpt_cohort.errors import BadInput
 
@@ -54,6 +54,14 @@ def say(sentence: str) -> None:
     stderr.print(escape(sentence))
 
 
-def progress(items: Sequence[Item], description: str) -> Iterable[Item]:
-    """Yield ``items`` under a progress bar on stderr."""
-    return track(items, description=description, console=stderr)
+def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
+    """Yield ``items`` under a progress bar on stderr.
+
+    Without rich's threads, which an exception between two items would leave behind.
+    """
+    with Progress(console=stderr, auto_refresh=False) as bar:
+        task = bar.add_task(description, total=len(items))
+        for item in items:
+            bar.refresh()
+            yield item
+            bar.advance(task)

@@ -16,7 +16,8 @@ from rpt_cohort import (
 from rpt_cohort.command import warn
 
 from rpt_eval.cycles import refuse_impossible
-from rpt_eval.dvh import Dvh, choose_supersampling, in_ras_order, mask_dvh
+from rpt_eval.dvh import Dvh
+from rpt_eval.dvh_sampling import choose_supersampling, in_ras_order, mask_dvh
 from rpt_eval.regions import SMALLEST_VOXELS
 
 STEPS = 2000

@@ -11,7 +11,8 @@ from rpt_eval import metrics
 from rpt_eval.agreement import identity_lines
 from rpt_eval.catalogue import METRICS
 from rpt_eval.cycles import CycleMaps
-from rpt_eval.dvh import MM3_PER_ML, Dvh, dvh_r2, sub_voxel_doses
+from rpt_eval.dvh import MM3_PER_ML, Dvh, dvh_r2
+from rpt_eval.dvh_sampling import sub_voxel_doses
 from rpt_eval.gamma import gamma_pass_rate
 from rpt_eval.regions import BODY, ORGANS_MEAN, RATED_ORGANS, WHOLE_MAP, regions, too_small
 from rpt_eval.similarity import ssim, ssim_map

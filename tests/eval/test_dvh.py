@@ -14,12 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
 from rpt_eval.contours import Contour, contour_dvh, structure_points
-from rpt_eval.dvh import (
-    Dvh,
+from rpt_eval.dvh import Dvh, dvh_r2
+from rpt_eval.dvh_sampling import (
     choose_supersampling,
     dealt_shifts,
     doses_at,
-    dvh_r2,
     in_ras_order,
     mask_dvh,
     sub_points,
@@ -340,7 +339,7 @@ def test_mask_half_outside() -> None:
 def test_a_large_mask_shows_its_progress(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("rpt_eval.dvh.CHUNK_SAMPLES", 100)
+    monkeypatch.setattr("rpt_eval.dvh_sampling.CHUNK_SAMPLES", 100)
     dose, mask, affine = random_case(3)
     found = mask_dvh(Volume(dose, affine), Volume(mask, affine), supersampling=(3, 3, 3))
     assert "dose in mask" in capsys.readouterr().err
