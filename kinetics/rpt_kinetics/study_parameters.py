@@ -1,0 +1,222 @@
+"""The study's parameters: every choice that the paper leaves open, each with its default.
+
+Xue et al. 2024 (doi 10.1007/s00259-024-06737-3, Fig. 1 and S3) simulate two sub-tissues and
+print three correlations, but not the numbers behind them. All defaults are ours unless a source
+is named; the preset files say what reaches which correlation.
+"""
+
+from dataclasses import astuple, dataclass
+from typing import Literal
+
+import numpy as np
+
+from rpt_kinetics.checking import positive
+from rpt_kinetics.dose import PAPER_KIDNEY_CORTEX, TISSUE_DENSITY_G_PER_ML
+from rpt_kinetics.errors import BadInput
+from rpt_kinetics.exponentials import Floats
+from rpt_kinetics.rates import Rates
+
+# House rule: fewer than 20 voxels of a region have no statistics.
+FEWEST_VOXELS = 2 * 20
+# 1.4 GB of memory with correlated fields (ours).
+MOST_VOXELS = 1_000_000
+
+Draws = Literal["coupled", "independent"]
+Distribution = Literal["truncated_normal", "log_normal"]
+GradientForm = Literal["linear", "quadratic"]
+Surroundings = Literal["cold", "alike"]
+Blood = Literal["siebinga", "kabasakal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerRate:
+    """One number without unit for each of K₁, k₂, k₃, k₄ and V_b."""
+
+    k1: float
+    k2: float
+    k3: float
+    k4: float
+    vb: float
+
+    def row(self) -> Floats:
+        """Return the five numbers, shape (5,)."""
+        return np.array(astuple(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRates:
+    """Rate constants at the rim of the first sub-tissue.
+
+    Attributes:
+        k1_ml_per_min_per_ml: K₁, mL/min/mL.
+        k2_per_min: k₂, 1/min.
+        k3_per_min: k₃, 1/min.
+        k4_per_min: k₄, 1/min.
+        vb: V_b, 0 ≤ V_b < 1.
+
+    Raises:
+        BadInput: A rate is negative, or V_b is outside [0, 1).
+    """
+
+    k1_ml_per_min_per_ml: float
+    k2_per_min: float
+    k3_per_min: float
+    k4_per_min: float
+    vb: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no tissue has."""
+        rates_of(self.row())
+
+    def row(self) -> Floats:
+        """Return the five numbers, shape (5,)."""
+        return np.array(astuple(self))
+
+
+NONE = PerRate(k1=0.0, k2=0.0, k3=0.0, k4=0.0, vb=0.0)
+SAME = PerRate(k1=1.0, k2=1.0, k3=1.0, k4=1.0, vb=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyParameters:
+    """One virtual organ of two sub-tissues, its PET and its therapy.
+
+    Attributes:
+        pet_rates: Of [68Ga]Ga-PSMA-11, at the rim of the first sub-tissue. Kidney-like: SUV and
+            dose come out as clinics measure them; no source gives the five numbers.
+        second_subtissue_factor: Second sub-tissue's PET rates divided by the first's.
+        pet_to_therapy_ratio: k_p/k_t of the first sub-tissue. The ratio of k₄ is large because a
+            k₄ fitted to an hour of PET does not describe a week of therapy.
+        second_ratio_factor: k_p/k_t of the second sub-tissue divided by the first's: all 1 is
+            the homogeneous hypothesis, anything else the heterogeneous one.
+        gradient_amplitude: A rate at a sub-tissue's centre is 1 + this times its rim's.
+        gradient_form: "linear" in the distance from the centre, or "quadratic".
+        voxel_cv: SD of a rate between a sub-tissue's voxels over its local mean. The paper's SD
+            is of patients and of unknown size; 0 for V_b leaves it as it is.
+        patient_cv: SD of one factor that all voxels of a seed share.
+        ratio_cv: SD of k_p/k_t between voxels over its mean, always log-normal.
+        draws: "coupled": k_t is k_p divided by the ratio, voxel by voxel; "independent": k_t is
+            drawn from the same distribution by other chance, and divided by the ratio.
+        distribution: "truncated_normal" (below 0 cut off, V_b at 1 too) or "log_normal".
+        correlation_length_mm: Of all draws: where the autocorrelation falls to 1/e; 0 draws each
+            voxel alone, as the paper does.
+        pet_input: Blood curve of the PET, an assumption: no curve of this tracer was found.
+        therapy_input: Blood curve of the therapy, an assumption: both are of [177Lu]Lu-PSMA.
+        suv_time_min: Instant, or middle of the frame, min after the injection.
+        pet_frame_min: Length of the frame, min; 0 for an instant.
+        weight_kg: Body weight.
+        administered_activity_mbq: Of the therapy.
+        s_mgy_per_mbq_s: The paper's, of the left kidney's cortex: an organ's S-value.
+        organ_mass_g: The mass it goes with; it also sets the organ's size.
+        density_g_per_ml: Of the tissue.
+        voxels: Number in both sub-tissues together; it sets the voxels' size.
+        pet_fwhm_mm: Resolution of the PET.
+        spect_fwhm_mm: Resolution of the SPECT from which a dose map is made.
+        pet_noise_cv: SD of the PET's noise in the image over the organ's mean.
+        spect_noise_cv: The same of the dose map.
+        surroundings: What blur mixes in beyond the organ: "cold", nothing; "alike", more of the
+            same (the blurred image is divided by the blurred mask).
+
+    Raises:
+        BadInput: A value is outside its range.
+    """
+
+    pet_rates: BaseRates
+    second_subtissue_factor: PerRate = SAME
+    pet_to_therapy_ratio: PerRate = SAME
+    second_ratio_factor: PerRate = SAME
+    gradient_amplitude: PerRate = NONE
+    gradient_form: GradientForm = "linear"
+    voxel_cv: PerRate = NONE
+    patient_cv: PerRate = NONE
+    ratio_cv: PerRate = NONE
+    draws: Draws = "coupled"
+    distribution: Distribution = "truncated_normal"
+    correlation_length_mm: float = 0.0
+    pet_input: Blood = "siebinga"
+    therapy_input: Blood = "siebinga"
+    suv_time_min: float = 60.0
+    pet_frame_min: float = 0.0
+    weight_kg: float = 80.0
+    administered_activity_mbq: float = 7400.0
+    s_mgy_per_mbq_s: float = PAPER_KIDNEY_CORTEX.s_mgy_per_mbq_s
+    organ_mass_g: float = PAPER_KIDNEY_CORTEX.organ_mass_g
+    density_g_per_ml: float = TISSUE_DENSITY_G_PER_ML
+    voxels: int = 9888
+    pet_fwhm_mm: float = 6.0
+    spect_fwhm_mm: float = 12.0
+    pet_noise_cv: float = 0.1
+    spect_noise_cv: float = 0.1
+    surroundings: Surroundings = "cold"
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name, unit in POSITIVE.items():
+            positive(name, getattr(self, name), unit=unit)
+        for name, unit in AT_LEAST_ZERO.items():
+            _check(name, getattr(self, name), at_least=0.0, unit=unit)
+        for name, at_least in PER_RATE.items():
+            for rate, value in vars(getattr(self, name)).items():
+                _check(f"{name}.{rate}", value, at_least=at_least)
+        for name in ("pet_to_therapy_ratio", "second_ratio_factor"):
+            for rate, value in vars(getattr(self, name)).items():
+                positive(f"{name}.{rate}", value, unit="")
+        if self.pet_frame_min > 2 * self.suv_time_min:
+            raise BadInput(
+                f"pet_frame_min must be at most {2 * self.suv_time_min:g} min, twice suv_time_min, "
+                f"or the frame starts before the injection; got {self.pet_frame_min:g} min."
+            )
+        check_voxels(self.voxels)
+
+
+POSITIVE = {
+    "suv_time_min": "min",
+    "weight_kg": "kg",
+    "administered_activity_mbq": "MBq",
+    "s_mgy_per_mbq_s": "mGy/(MBq·s)",
+    "organ_mass_g": "g",
+    "density_g_per_ml": "g/mL",
+}
+AT_LEAST_ZERO = {
+    "correlation_length_mm": "mm",
+    "pet_frame_min": "min",
+    "pet_fwhm_mm": "mm",
+    "spect_fwhm_mm": "mm",
+    "pet_noise_cv": "",
+    "spect_noise_cv": "",
+}
+PER_RATE = {
+    "second_subtissue_factor": 0.0,
+    "gradient_amplitude": -1.0,
+    "voxel_cv": 0.0,
+    "patient_cv": 0.0,
+    "ratio_cv": 0.0,
+}
+
+
+def rates_of(rows: Floats) -> Rates:
+    """Return rates from K₁, k₂, k₃, k₄ and V_b in rows, shape (5, …)."""
+    k1, k2, k3, k4, vb = rows
+    return Rates(k1_ml_per_min_per_ml=k1, k2_per_min=k2, k3_per_min=k3, k4_per_min=k4, vb=vb)
+
+
+def check_voxels(voxels: int) -> None:
+    """Refuse a number of voxels that gives no statistics or does not fit into memory.
+
+    Raises:
+        BadInput: It is outside 40 to 1,000,000.
+    """
+    if not FEWEST_VOXELS <= voxels <= MOST_VOXELS:
+        raise BadInput(
+            f"voxels must be {FEWEST_VOXELS} to {MOST_VOXELS:,}, half of them in each sub-tissue, "
+            f"got {voxels:,}. The paper's figure shows some thousands."
+        )
+
+
+def _check(name: str, value: float, *, at_least: float, unit: str = "") -> None:
+    if not (np.isfinite(value) and value >= at_least):
+        of_unit = f" {unit}" if unit else ""
+        raise BadInput(
+            f"{name} must be finite and at least {at_least:g}{of_unit}, got {value!r}{of_unit}. "
+            "A share of 10 % is 0.1."
+        )
