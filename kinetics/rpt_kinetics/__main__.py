@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from rpt_kinetics.command import new_app, run_app, say
+from rpt_kinetics.fit_command import fit
+from rpt_kinetics.sensitivity_command import sensitivity
+from rpt_kinetics.study_options import simulate, study
 
 app = new_app("Compartment models of PET tracers and therapeutic agents.")
 
@@ -56,6 +59,11 @@ def tac(
     )
     say(f"{out.name}, in {used.unit}; assumed: {'; '.join(used.assumptions)}.")
 
+
+app.command()(simulate)
+app.command()(study)
+app.command()(fit)
+app.command()(sensitivity)
 
 if __name__ == "__main__":
     run_app(app)
