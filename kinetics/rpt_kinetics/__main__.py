@@ -1,4 +1,4 @@
-"""``python -m rpt_kinetics tac``."""
+"""``python -m rpt_kinetics tac | simulate | study | fit | sensitivity``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +11,6 @@ from rpt_kinetics.sensitivity_command import sensitivity
 from rpt_kinetics.study_options import simulate, study
 
 app = new_app("Compartment models of PET tracers and therapeutic agents.")
-
-
-@app.callback()
-def main() -> None:
-    """Compartment models of PET tracers and therapeutic agents."""
 
 
 @app.command()
