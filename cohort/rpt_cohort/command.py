@@ -1,7 +1,7 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 import typer
@@ -54,7 +54,7 @@ def say(sentence: str) -> None:
     stderr.print(escape(sentence))
 
 
-def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
+def progress(items: Sequence[Item], description: str) -> Generator[Item, None, None]:
     """Yield ``items`` under a progress bar on stderr.
 
     Without rich's threads, which an exception between two items would leave behind.

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -41,7 +42,8 @@ def in_parallel(
         raise BadInput(f"workers must be 1 or above, got {workers}.")
     processes = min(workers or os.cpu_count() or 1, len(items))
     if processes <= 1:
-        return [function(item) for item in progress(items, description)]
+        with closing(progress(items, description)) as shown:
+            return [function(item) for item in shown]
     # Not forked: a fork of a process with threads (torch's, say) can wait for ever.
     # An interrupt is the parent's to handle: it drops what waits.
     pool = ProcessPoolExecutor(
@@ -52,6 +54,7 @@ def in_parallel(
     )
     try:
         futures = [pool.submit(function, item) for item in items]
-        return [future.result() for future in progress(futures, description)]
+        with closing(progress(futures, description)) as shown:
+            return [future.result() for future in shown]
     finally:
         pool.shutdown(cancel_futures=True)

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
@@ -68,7 +69,8 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         content = path.read_bytes()
         # Unpacked here and not by nibabel, which leaves the checksum unread.
         content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
-        image = nib.Nifti1Image.from_bytes(content)
+        with LoggingOutputSuppressor():  # its guesses at what is wrong with a header
+            image = nib.Nifti1Image.from_bytes(content)
         data = np.asanyarray(image.dataobj)
     except NIFTI_ERRORS as error:
         raise BadInput(

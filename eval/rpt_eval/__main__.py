@@ -30,7 +30,7 @@ def baseline(
 ) -> None:
     """Predict by organ-dose guided projection (approach 1) and by simpler controls.
 
-    Writes a prediction folder each: organ_guided, organ_optimum (true organ means),
+    Writes a prediction folder each: organ_guided, organ_optimum (measured organ means),
     organ_guided_blurred, organ_optimum_blurred (from the PET blurred to SPECT resolution),
     population_mean, pet_factor, all_zero. Training cases are predicted by the other folds,
     testing cases by all training cases. Doses in Gy/GBq.

@@ -20,6 +20,7 @@ class Metric:
     unit: str
     better: Better | None  # None: described, not tested
     meaning: str
+    regions: Literal["all", "organs", "body"] = "all"  # organs: and lesions
 
 
 METRICS = {
@@ -34,12 +35,18 @@ METRICS = {
     ),
     "nrmse_euclid": Metric(RATIO, "lower", "|prediction - reference| / |reference|, in the region"),
     "shape_error": Metric(
-        RATIO, "lower", "nrmse_euclid after the prediction is scaled to the region's true mean"
+        RATIO,
+        "lower",
+        "nrmse_euclid after the prediction is scaled to the region's true mean",
+        "organs",
     ),
     "mae": Metric(DOSE, "lower", "mean of |prediction - reference|"),
     "mean_error": Metric(DOSE, "nearer 0", "mean of prediction - reference"),
     "ape_organ_mean": Metric(
-        PERCENT, "lower", "|error of the mean dose| / mean reference dose; over cycles the MAPE"
+        PERCENT,
+        "lower",
+        "|error of the mean dose| / mean reference dose; over cycles the MAPE",
+        "organs",
     ),
     "mape_voxel": Metric(
         PERCENT,
@@ -67,13 +74,14 @@ METRICS = {
         "higher",
         "1 - SSE/SST about the identity line between predicted and reference V(D) at 200 doses "
         "from 0 to the region's reference maximum",
+        "organs",
     ),
-    "d2_error": Metric(DOSE, "nearer 0", "D2, prediction - reference"),
-    "d50_error": Metric(DOSE, "nearer 0", "D50, prediction - reference"),
-    "d98_error": Metric(DOSE, "nearer 0", "D98, prediction - reference"),
-    "gamma_pass_rate": Metric(PERCENT, "higher", "gamma index of at most 1, over the body"),
-    "mean_dose": Metric(DOSE, None, "mean predicted dose"),
-    "mean_dose_reference": Metric(DOSE, None, "mean reference dose"),
+    "d2_error": Metric(DOSE, "nearer 0", "D2, prediction - reference", "organs"),
+    "d50_error": Metric(DOSE, "nearer 0", "D50, prediction - reference", "organs"),
+    "d98_error": Metric(DOSE, "nearer 0", "D98, prediction - reference", "organs"),
+    "gamma_pass_rate": Metric(PERCENT, "higher", "gamma index of at most 1, over the body", "body"),
+    "mean_dose": Metric(DOSE, None, "mean predicted dose", "organs"),
+    "mean_dose_reference": Metric(DOSE, None, "mean reference dose", "organs"),
 }
 """Every metric of ``metrics.csv``."""
 

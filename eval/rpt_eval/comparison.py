@@ -9,7 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
-from rpt_cohort import Case, Cohort, file_sha256, json_bytes, new_folder, provenance, read_cohort
+from rpt_cohort import (
+    BadInput,
+    Case,
+    Cohort,
+    file_sha256,
+    json_bytes,
+    new_folder,
+    provenance,
+    read_cohort,
+)
 from rpt_cohort.command import warn
 from rpt_cohort.parallel import in_parallel
 
@@ -17,7 +26,14 @@ from rpt_eval.catalogue import METRICS
 from rpt_eval.cycles import REFERENCE_FILE, Against, CycleMaps, read_maps
 from rpt_eval.picture import choose_case, png
 from rpt_eval.pictures import draw_all, exemplary_case
-from rpt_eval.predictions import Method, read_dose, read_methods, shared_cases, unseen_faults
+from rpt_eval.predictions import (
+    Method,
+    read_dose,
+    read_methods,
+    scale_note,
+    shared_cases,
+    unseen_faults,
+)
 from rpt_eval.regions import RATED_ORGANS, SMALLEST_VOXELS
 from rpt_eval.scoring import GammaCriteria, Row, Unrated, score, unrated
 from rpt_eval.statistics import P_OF_THE_PAPER
@@ -29,7 +45,8 @@ CARRIES = {
     "virtual": (
         "Virtual patients: these numbers compare methods under the virtual cohort's own "
         "assumptions. They are a proof of concept, not validated on patients, and their absolute "
-        "values carry over to no clinic."
+        "values carry over to no clinic. The measured reference carries the blur and noise of "
+        "SPECT: against it a blurred PET gains, against the true dose it may lose."
     ),
     "clinical": (
         "The reference is itself a measurement (a kidney dose is uncertain by about 13 %): "
@@ -38,7 +55,8 @@ CARRIES = {
 }
 HOW = (
     "cycle -> patient -> cohort: a patient's value is the mean of its cycles, a cycle's lesion "
-    "value the mean over its lesions; tests are two-sided Wilcoxon signed-rank over patients "
+    "value the mean over its lesions (errors of either sign are compared by their size, taken "
+    "before any mean); tests are two-sided Wilcoxon signed-rank over patients "
     "between the first method and each other one, Holm-adjusted over all regions and pairs of one "
     "metric; intervals are 95 % percentile bootstraps over patients, 10,000 resamples; "
     f"organs_mean is the mean over {', '.join(RATED_ORGANS)} where all are rated."
@@ -47,10 +65,11 @@ HOW = (
 
 @dataclass(frozen=True)
 class Scored:
-    """One cycle's numbers, and the hashes of what was read."""
+    """One cycle's numbers, what to tell of it, and the hashes of what was read."""
 
     rows: list[Row]
     unrated: list[Unrated]
+    notes: list[str]
     inputs: dict[str, str]
 
 
@@ -97,12 +116,14 @@ def write_comparison(
     Raises:
         BadInput: Folders do not fit each other, or a map is broken or in another unit.
     """
+    if seed < 0:
+        raise BadInput(f"--seed must be 0 or above, got {seed}.")
     content = read_cohort(cohort)
     question = Question(content, read_methods(preds), against, gamma)
     asked = {"all": content.cases, "training": content.training, "testing": content.testing}[split]
-    if case is not None:
-        choose_case(content, case)
     cases = shared_cases(asked, question.methods, partial=partial_cases)
+    if case is not None:
+        choose_case(cases, case)
     warnings = [fault for method in question.methods for fault in unseen_faults(cases, method)]
     with new_folder(out) as root:
         scored = in_parallel(
@@ -115,18 +136,21 @@ def write_comparison(
         names = [method.name for method in question.methods]
         compare_methods(cycles, names, seed=seed).to_csv(root / "tests.csv", index=False)
         results = summarise(cycles, seed=seed)
-        drawn = case or exemplary_case(cycles, names[0])
+        drawn = choose_case(cases, case or exemplary_case(cycles, names[0]))
         write_pictures(root, question, drawn, cycles)
+        warnings += [note for cycle in scored for note in cycle.notes]
         summary = {
             **_what(question, cases, asked),
-            "pictures_of": drawn,
+            "pictures_of": drawn.name,
             "warnings": warnings,
             "not_rated": [asdict(entry) for entry in unrated_regions],
             "definitions": {name: asdict(metric) for name, metric in METRICS.items()},
             "statistics": HOW,
             "results": results,
             "bland_altman_of_mean_dose": organ_agreement(cycles),
-            "provenance": _provenance(question, scored, split=split, seed=seed),
+            "provenance": _provenance(
+                question, scored, seed=seed, split=split, partial=partial_cases, case=case
+            ),
         }
         (root / "summary.json").write_bytes(json_bytes(summary))
     for sentence in [*warnings, *_unrated_sentences(unrated_regions)]:
@@ -138,19 +162,23 @@ def score_case(question: Question, case: Case) -> Scored:
     """Read one case's maps and every method's dose, and score them."""
     maps, doses = _read(question, case)
     folder = question.cohort.folder(case)
-    read = [REFERENCE_FILE[question.against], "organs.nii.gz", "fov.nii.gz", "lesions.nii.gz"]
+    read = [REFERENCE_FILE[question.against], "pet.nii.gz"]
+    read += ["organs.nii.gz", "fov.nii.gz", "lesions.nii.gz"]
     files = {f"cohort/{case.name}/{name}": folder / name for name in read}
     for method in question.methods:
         name = f"{case.name}/dose.nii.gz"
         files[f"{method.name}/{name}"] = method.folder / name
     inputs = {name: file_sha256(path) for name, path in files.items() if path.is_file()}
-    return Scored(score(maps, doses, gamma=question.gamma), unrated(maps), inputs)
+    scales = {name: scale_note(dose, maps) for name, dose in doses.items()}
+    notes = [f"{name}: {case.name}/dose.nii.gz {note}" for name, note in scales.items() if note]
+    return Scored(score(maps, doses, gamma=question.gamma), unrated(maps), notes, inputs)
 
 
-def write_pictures(root: Path, question: Question, name: str, cycles: pd.DataFrame) -> None:
-    """Draw the figures with the named case into ``root``."""
-    maps, doses = _read(question, choose_case(question.cohort, name))
-    figures = draw_all(maps, doses, cycles, origin=question.cohort.info.origin)
+def write_pictures(root: Path, question: Question, case: Case, cycles: pd.DataFrame) -> None:
+    """Draw the figures with one case into ``root``."""
+    maps, doses = _read(question, case)
+    origin = question.cohort.info.origin
+    figures = draw_all(maps, doses, cycles, origin=origin, against=question.against)
     for file, figure in figures.items():
         (root / file).write_bytes(png(figure))
 
@@ -189,18 +217,23 @@ def _what(question: Question, cases: Sequence[Case], asked: Sequence[Case]) -> d
 
 
 def _provenance(
-    question: Question, scored: Sequence[Scored], *, split: Split, seed: int
+    question: Question, scored: Sequence[Scored], *, seed: int, **options: Any
 ) -> dict[str, Any]:
-    gamma = question.gamma
+    gamma, root = question.gamma, question.cohort.root
+    inputs = {
+        f"cohort/{name}": file_sha256(root / name) for name in ("cohort.json", "datalist.json")
+    }
+    for method in question.methods:
+        inputs[f"{method.name}/prediction.json"] = file_sha256(method.folder / "prediction.json")
     return provenance(
         package="rpt-eval",
         command="compare",
         parameters={
             "against": question.against,
-            "split": split,
             "gamma": asdict(gamma) if gamma else None,
+            **options,
         },
-        inputs={name: digest for cycle in scored for name, digest in cycle.inputs.items()},
+        inputs=inputs | {name: digest for cycle in scored for name, digest in cycle.inputs.items()},
         seed=seed,
         libraries=LIBRARIES,
     )
@@ -212,7 +245,7 @@ def _unrated_sentences(entries: Sequence[Unrated]) -> list[str]:
         kind = "absent" if entry.reason.startswith("absent") else "too small"
         by_reason.setdefault(kind, []).append(f"{entry.case} {entry.region}")
     return [
-        f"{len(names)} regions are {kind} and have no metrics ({', '.join(names[:4])}"
+        f"Regions that are {kind} and have no metrics: {len(names)} ({', '.join(names[:4])}"
         f"{', …' if names[4:] else ''}; all in summary.json)."
         for kind, names in by_reason.items()
     ]

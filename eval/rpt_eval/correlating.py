@@ -1,7 +1,6 @@
 """The correlation study: PET against reference dose in each organ, by voxel and by texture."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from rpt_cohort import (
     provenance,
     read_cohort,
 )
+from rpt_cohort.command import warn
 from rpt_cohort.labels import ORGANS
 from rpt_cohort.parallel import in_parallel
 
@@ -36,6 +36,7 @@ from rpt_eval.correlation_tables import (
 )
 from rpt_eval.cycles import CycleMaps, read_maps
 from rpt_eval.erosion import eroded
+from rpt_eval.picture import png
 from rpt_eval.radiomics import FAMILY, MERGED, require_mirp, texture_features
 from rpt_eval.regions import RATED_ORGANS, SMALLEST_VOXELS, organ, too_small
 from rpt_eval.scatter import heat_scatter
@@ -79,11 +80,11 @@ def write_correlations(
     """
     if not (np.isfinite(spect_fwhm_mm) and spect_fwhm_mm > 0):
         raise BadInput(
-            f"spect_fwhm_mm must be a finite number above 0 mm, got {spect_fwhm_mm:g} mm. "
+            f"--spect-fwhm-mm must be a finite number above 0 mm, got {spect_fwhm_mm:g} mm. "
             "A SPECT of 177Lu has some 12 mm."
         )
     if bins < 2:
-        raise BadInput(f"bins must be 2 or above, got {bins}. 32 is usual.")
+        raise BadInput(f"--bins must be 2 or above, got {bins}. 32 is usual.")
     require_mirp()
     with new_folder(out) as folder:
         content = read_cohort(cohort)
@@ -93,6 +94,23 @@ def write_correlations(
         cycles = in_parallel(measure, content.cases, description="Cycles", workers=workers)
         parameters = {"spect_fwhm_mm": spect_fwhm_mm, "bins": bins}
         _write_tables(folder, content, cycles, parameters)
+    for sentence in _not_rated(cycles):
+        warn(sentence)
+
+
+def _not_rated(cycles: Sequence[CycleRows]) -> Iterator[str]:
+    """Say for each of the paper's organs in how many cycles it has no correlation, and why."""
+    reasons: dict[str, dict[str, None]] = {}
+    cases: dict[str, int] = {}
+    for row in (row for cycle in cycles for row in cycle.voxelwise):
+        if row["mask"] == WHOLE and row["organ"] in RATED_ORGANS and row["reason"]:
+            reasons.setdefault(row["organ"], {})[row["reason"]] = None
+            cases[row["organ"]] = cases.get(row["organ"], 0) + 1
+    for name, count in cases.items():
+        yield (
+            f"{name} has no correlation in {count} of {len(cycles)} cycles "
+            f"({'; '.join(reasons[name])}; all in voxelwise.csv)."
+        )
 
 
 def measure_cycle(cohort: Cohort, case: Case, *, spect_fwhm_mm: float, bins: int) -> CycleRows:
@@ -222,7 +240,4 @@ def _png(cohort: Cohort, case: Case, voxelwise: pd.DataFrame) -> bytes:
             ax.set_axis_off()
     origin = cohort.info.origin
     figure.suptitle(f"{case.name}, {origin} patient: PET and reference dose; research only")
-    stream = io.BytesIO()
-    # No software version or time in the file: the same maps give the same picture.
-    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
-    return stream.getvalue()
+    return png(figure)

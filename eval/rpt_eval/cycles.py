@@ -6,8 +6,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
 from rpt_cohort import BadInput, Case, Cohort, Volume, grid_fault, read_volume
+from rpt_cohort.checking import LARGEST
 
 Against = Literal["measured", "truth"]
+LARGEST_DOSE_GY_PER_GBQ = LARGEST["dose.nii.gz"][0]
 REFERENCE_FILE: dict[Against, str] = {"measured": "dose.nii.gz", "truth": "truth/dose.nii.gz"}
 
 
@@ -67,13 +69,19 @@ def read_maps(cohort: Cohort, case: Case, *, against: Against = "measured") -> C
         if fault:
             raise BadInput(fault)
         if key in ("suv", "dose"):
-            refuse_impossible(volume, name=name)
+            largest = LARGEST_DOSE_GY_PER_GBQ if key == "dose" else np.inf
+            refuse_impossible(volume, name=name, largest=largest)
         elif volume.data.dtype.kind not in "iu":
             raise BadInput(f"{name} must hold whole numbers, got {volume.data.dtype}.")
     known = volumes["known"].data > 0
     if not known.any():
         raise BadInput(f"{case.name}/fov.nii.gz must be 1 where the dose is known, and is 0.")
     organs = volumes["organs"].data
+    if not volumes["dose"].data[known & (organs > 0)].any():
+        raise BadInput(
+            f"{case.name}/{names['dose']} must be above 0 Gy/GBq somewhere in the body within the "
+            "field of view, and is 0. Check dose, organs and fov."
+        )
     return CycleMaps(
         case=case,
         suv=volumes["suv"].data.astype(np.float32),
@@ -85,13 +93,18 @@ def read_maps(cohort: Cohort, case: Case, *, against: Against = "measured") -> C
     )
 
 
-def refuse_impossible(volume: Volume, *, name: str) -> None:
-    """Raise BadInput where a map of SUV or dose is not finite or is negative."""
+def refuse_impossible(volume: Volume, *, name: str, largest: float = np.inf) -> None:
+    """Raise BadInput where a map of SUV or dose is not finite, negative or above ``largest``."""
     if not np.isfinite(volume.data).all():
         count = int((~np.isfinite(volume.data)).sum())
         raise BadInput(f"{name} must be finite, got {count} voxels of NaN or infinity.")
     if volume.data.min() < 0:
         raise BadInput(f"{name} must not be negative, got a minimum of {volume.data.min():.6g}.")
+    if volume.data.max() > largest:
+        raise BadInput(
+            f"{name} must be in Gy/GBq, got up to {volume.data.max():.6g}, which looks like Gy or "
+            "mGy. Convert it."
+        )
 
 
 def _read(cohort: Cohort, case: Case, name: str) -> Volume:

@@ -20,6 +20,8 @@ from rpt_eval.dvh import Dvh
 from rpt_eval.dvh_sampling import choose_supersampling, in_ras_order, mask_dvh
 from rpt_eval.regions import SMALLEST_VOXELS
 
+SMALL_HOT_ML = 2.0
+"""D2cc: the dose of the hottest 2 mL, where there are as many."""
 STEPS = 2000
 """Of the table, from dose 0 to the maximum."""
 DX_PCT = (2, 5, 10, 50, 90, 95, 98)
@@ -91,7 +93,7 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
 
 
 def metrics(histogram: Dvh, unit: str) -> dict[str, Any]:
-    """Return Dmean, Dmin, Dmax and Dx in ``unit``, and Vx in %, by their names with units."""
+    """Return Dmean, Dmin, Dmax, Dx, D2ml in ``unit``, and Vx in %, by names with units."""
     levels = np.array(VX_LEVELS[unit])
     volumes_pct = histogram.volume_pct_at(levels)
     found = {
@@ -100,6 +102,8 @@ def metrics(histogram: Dvh, unit: str) -> dict[str, Any]:
         f"d_max_{unit}": histogram.maximum,
     }
     found |= {f"d{pct}_{unit}": histogram.dose_at_pct(pct) for pct in DX_PCT}
+    if histogram.volume_ml >= SMALL_HOT_ML:
+        found[f"d_{SMALL_HOT_ML:g}ml_{unit}"] = histogram.dose_at_ml(SMALL_HOT_ML)
     named = zip(levels, volumes_pct, strict=True)
     return found | {f"v{level:g}_{unit}_pct": float(volume_pct) for level, volume_pct in named}
 

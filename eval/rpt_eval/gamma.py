@@ -79,15 +79,15 @@ def _refuse_meaningless(
     cutoff_percent: float,
 ) -> None:
     if not 0 < dose_percent < np.inf:
-        raise BadInput(f"dose_percent must be above 0 %, got {dose_percent!r} %.")
+        raise BadInput(f"The gamma index needs a dose criterion above 0 %, got {dose_percent!r} %.")
     if not 0 < cutoff_percent <= 100:
         raise BadInput(
             f"cutoff_percent must be above 0 and at most 100 %, got {cutoff_percent!r} %."
         )
     if not max(spacing_mm) <= distance_mm < np.inf:
         raise BadInput(
-            f"distance_mm must be at least the largest voxel edge, {max(spacing_mm):.6g} mm: "
-            f"{distance_mm!r} mm means nothing there."
+            f"The gamma distance must be at least the longest voxel edge, {max(spacing_mm):.6g} "
+            f"mm: {distance_mm!r} mm means nothing there."
         )
 
 

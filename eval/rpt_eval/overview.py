@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 COLUMNS = (
@@ -10,7 +11,6 @@ COLUMNS = (
     ("body", "nrmse_euclid", "body:\n|error|/|ref|,\n%", 100.0),
     ("body", "ssim", "body:\nSSIM,\n%", 100.0),
     ("kidney", "ape_organ_mean", "kidney:\nMAPE of\nmean, %", 1.0),
-    ("organs_mean", "nrmse_masked", "organs:\nNRMSE\nmasked, %", 100.0),
 )
 
 
@@ -20,7 +20,8 @@ def overview(results: Sequence[Mapping[str, Any]]) -> Table:
     Args:
         results: Entries of ``summary.summarise``.
     """
-    table = Table(Column("method", overflow="fold"), caption="mean ± SD over patients")
+    name = Column("method", overflow="fold", min_width=22)
+    table = Table(name, caption="mean ± SD over patients", box=SIMPLE_HEAD, padding=(0, 1))
     for _, _, title, _ in COLUMNS:
         table.add_column(title, no_wrap=True, justify="right")
     found = {(e["method"], e["region"], e["metric"]): e for e in results}

@@ -1,17 +1,17 @@
 """One case's PET, reference, predictions and differences as a PNG."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 from matplotlib.figure import Figure
-from rpt_cohort import BadInput, Case, Cohort, PredictionInfo, read_cohort
+from rpt_cohort import BadInput, Case, PredictionInfo, read_cohort
 from rpt_cohort.reading import read_json
 from rpt_cohort.writing import write_together
 
-from rpt_eval.cycles import CycleMaps, read_maps
+from rpt_eval.cycles import Against, CycleMaps, read_maps
 from rpt_eval.figures import side_by_side
 from rpt_eval.predictions import Method, read_dose
 
@@ -31,8 +31,10 @@ def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None) -> s
     Raises:
         BadInput: The case is not in both folders, or a map is broken or on another grid.
     """
+    if out.suffix != ".png":
+        raise BadInput(f"--out must end in .png, got '{out.name}'.")
     content = read_cohort(cohort)
-    case = choose_case(content, name)
+    case = choose_case(content.cases, name)
     info = read_json(pred / "prediction.json", PredictionInfo)
     if case.name not in info.fold:
         raise BadInput(f"prediction.json must name {case.name}, and does not. Predict it first.")
@@ -43,26 +45,26 @@ def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None) -> s
     return f"{case.name} of '{content.info.name}'"
 
 
-def choose_case(cohort: Cohort, name: str | None) -> Case:
+def choose_case(cases: Sequence[Case], name: str | None) -> Case:
     """Return the case of that name, by default the first.
 
     Raises:
         BadInput: There is none.
     """
-    if not cohort.cases:
+    if not cases:
         raise BadInput("datalist.json must list at least one case, and lists none.")
-    if name is None:
-        return cohort.cases[0]
-    for case in cohort.cases:
-        if case.name == name:
+    for case in cases:
+        if name in (None, case.name):
             return case
-    raise BadInput(
-        f"--case must be a case of the cohort, such as {cohort.cases[0].name}: {name!r}."
-    )
+    raise BadInput(f"--case must be one of the cases, such as {cases[0].name}, got {name!r}.")
 
 
 def draw_case(
-    maps: CycleMaps, predictions: Mapping[str, Float32[np.ndarray, "x y z"]], *, origin: str
+    maps: CycleMaps,
+    predictions: Mapping[str, Float32[np.ndarray, "x y z"]],
+    *,
+    origin: str,
+    against: Against = "measured",
 ) -> Figure:
     """Draw a cycle's PET, reference, predictions and differences side by side."""
     width_mm, _, height_mm = np.multiply(maps.dose.shape, maps.spacing_mm)
@@ -72,7 +74,9 @@ def draw_case(
     figure = Figure(figsize=(7.0 * columns, rows * (panel_inches + 1.0)), layout="constrained")
     axes = list(figure.subplots(rows, columns).flat)
     panels = 2 + 2 * len(predictions)
-    side_by_side(axes[:panels], maps, predictions, reference_name=f"Reference dose ({origin})")
+    side_by_side(
+        axes[:panels], maps, predictions, reference_name=f"Reference: {against} dose ({origin})"
+    )
     for ax in axes[panels:]:
         ax.set_axis_off()
     figure.suptitle(f"{maps.case.name}, {origin} patient, coronal plane; research only")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rpt_eval.correlation import why_undefined
-from rpt_eval.cycles import CycleMaps
+from rpt_eval.cycles import Against, CycleMaps
 from rpt_eval.picture import draw_case
 from rpt_eval.plots import bland_altman_plot, dvh_plot, identity_plot
 from rpt_eval.regions import BODY, RATED_ORGANS, regions, too_small
@@ -31,7 +31,7 @@ def exemplary_case(cycles: pd.DataFrame, method: str) -> str:
 
 
 def draw_all(
-    maps: CycleMaps, doses: Doses, cycles: pd.DataFrame, *, origin: str
+    maps: CycleMaps, doses: Doses, cycles: pd.DataFrame, *, origin: str, against: Against
 ) -> dict[str, Figure]:
     """Draw every figure of a comparison.
 
@@ -40,17 +40,20 @@ def draw_all(
         doses: Method → its predicted dose, Gy/GBq.
         cycles: What ``summary.by_cycle`` returns, of the whole cohort.
         origin: "virtual" or "clinical", told in every title.
+        against: What the reference is, told likewise.
 
     Returns:
         File name → figure.
     """
-    whose = f"{maps.case.name}, {origin} patient; research only"
+    whose = f"{maps.case.name}, {origin} patient; reference: {against} dose; research only"
     return {
-        "side_by_side.png": draw_case(maps, doses, origin=origin),
+        "side_by_side.png": draw_case(maps, doses, origin=origin, against=against),
         "identity.png": _identity(maps, doses, title=whose),
         "dvh.png": _dvh(maps, doses, title=whose),
         "scatter.png": _scatter(maps, title=whose),
-        "bland_altman.png": _bland_altman(cycles, list(doses), title=f"{origin} patients"),
+        "bland_altman.png": _bland_altman(
+            cycles, list(doses), title=f"{origin} patients; {against} dose"
+        ),
     }
 
 

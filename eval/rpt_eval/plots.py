@@ -30,7 +30,7 @@ def identity_plot(ax: Axes, prediction: Values, reference: Values, *, title: str
         title: Above the plot.
     """
     top = 1.02 * float(max(prediction.max(), reference.max())) or 1.0
-    ax.hist2d(
+    cells = ax.hist2d(
         reference,
         prediction,
         bins=60,
@@ -38,7 +38,8 @@ def identity_plot(ax: Axes, prediction: Values, reference: Values, *, title: str
         cmap="viridis",
         norm=LogNorm(),
         rasterized=True,
-    )
+    )[-1]
+    ax.figure.colorbar(cells, ax=ax, label="Voxels", shrink=0.7)
     ends = np.array([0.0, top])
     ax.plot(ends, ends, color="black", linestyle=":", linewidth=1)
     lines = identity_lines(prediction, reference)
@@ -46,8 +47,9 @@ def identity_plot(ax: Axes, prediction: Values, reference: Values, *, title: str
     if np.isfinite(lines.orthogonal):
         ax.plot(ends, prediction.mean() + lines.orthogonal * (ends - reference.mean()), color=FIT)
         below = (
-            f"r {lines.pearson_r:.2f}; slopes: orthogonal {lines.orthogonal:.2f},\n"
-            f"on truth {lines.prediction_on_truth:.2f}, truth on it {lines.truth_on_prediction:.2f}"
+            f"r {lines.pearson_r:.2f}, orthogonal slope {lines.orthogonal:.2f}\n"
+            f"slope of prediction on truth {lines.prediction_on_truth:.2f},\n"
+            f"of truth on prediction {lines.truth_on_prediction:.2f}"
         )
     ax.set(xlim=(0, top), ylim=(0, top), aspect="equal")
     ax.set_title(f"{title}\n{below}", fontsize="medium")

@@ -1,5 +1,6 @@
 """Prediction folders: do they fit the cohort, and are they in Gy/GBq?"""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from rpt_cohort import (
 )
 from rpt_cohort.reading import read_json
 
-from rpt_eval.cycles import CycleMaps, refuse_impossible
+from rpt_eval.cycles import LARGEST_DOSE_GY_PER_GBQ, CycleMaps, refuse_impossible
 
+METHOD_NAME = r"[A-Za-z0-9_.+-]{1,40}"
 UNIT_FACTOR_NEAR = 1.5
 UNIT_FACTOR_LEAST = 3.0
 """A dose off by the administered activity in GBq, to within a factor of 1.5, is taken for Gy
@@ -44,8 +46,11 @@ def read_methods(named: Sequence[str]) -> list[Method]:
     methods: dict[str, Method] = {}
     for entry in named:
         name, equals, folder = entry.partition("=")
-        if not equals or not name or not folder:
-            raise BadInput(f"--pred must be NAME=DIR, such as dosegan=prediction, got {entry!r}.")
+        if not equals or not re.fullmatch(METHOD_NAME, name) or not folder:
+            raise BadInput(
+                "--pred must be NAME=DIR, such as dosegan=prediction, NAME of letters, digits and "
+                f"'_.+-', got {entry!r}."
+            )
         if name in methods:
             raise BadInput(f"--pred must name each method once, got {name!r} twice.")
         if not Path(folder).is_dir():
@@ -118,7 +123,7 @@ def read_dose(method: Method, maps: CycleMaps, cohort: Cohort) -> Float32[np.nda
     fault = grid_fault(volume, reference, name=name, like_name="the case's pet.nii.gz")
     if fault:
         raise BadInput(fault)
-    refuse_impossible(volume, name=name)
+    refuse_impossible(volume, name=name, largest=LARGEST_DOSE_GY_PER_GBQ)
     hashes = method.info.provenance.get("inputs")
     predicted_from = hashes.get(case.image) if isinstance(hashes, dict) else None
     if predicted_from not in (None, file_sha256(cohort.root / case.image)):
@@ -155,6 +160,15 @@ def unit_fault(dose: Float32[np.ndarray, "x y z"], maps: CycleMaps) -> str | Non
             "in Gy, or was divided twice."
         )
     return None
+
+
+def scale_note(dose: Float32[np.ndarray, "x y z"], maps: CycleMaps) -> str | None:
+    """Say that a dose map is far from the reference's scale, which may be a unit's fault."""
+    here = maps.known & (maps.organs > 0)
+    factor = float(dose[here].sum(dtype=np.float64) / maps.dose[here].sum(dtype=np.float64))
+    if factor == 0 or 1 / UNIT_FACTOR_LEAST <= factor <= UNIT_FACTOR_LEAST:
+        return None
+    return f"holds {factor:.3g} times the reference's dose; is it in Gy/GBq?"
 
 
 def _near(factors: Float[np.ndarray, " n"], activity_gbq: float) -> bool:

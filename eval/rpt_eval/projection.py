@@ -15,7 +15,7 @@ from rpt_eval.regions import organ
 
 METHODS = {
     "organ_guided": "PET scaled to each organ's predicted mean dose",
-    "organ_optimum": "PET scaled to each organ's true mean dose in the field of view",
+    "organ_optimum": "PET scaled to each organ's measured mean dose in the field of view",
     "organ_guided_blurred": "as organ_guided, from the PET blurred to SPECT resolution",
     "organ_optimum_blurred": "as organ_optimum, from the PET blurred to SPECT resolution",
     "population_mean": "each organ, and the rest of the body, at the training cycles' mean dose",
@@ -27,7 +27,7 @@ FWHM_PER_SIGMA = math.sqrt(8.0 * math.log(2.0))
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes one case's dose maps: all that was learnt, and the true organ means.
+    """What makes one case's dose maps: all that was learnt, and the measured organ means.
 
     Attributes:
         guided: Predicted mean dose of each organ that is guided, Gy/GBq.

@@ -260,7 +260,3 @@ def fit(candidate: Candidate, features: Matrix, dose_gy_per_gbq: Doses) -> DoseM
     reach = math.log(FURTHEST)
     bounds = float(log_dose.min()) - reach, float(log_dose.max()) + reach
     return DoseModel(candidate.columns, pipeline, log_mean, log_sd, bounds)
-
-
-def _setting(regressor: Any) -> str:
-    return " ".join(repr(regressor).split())

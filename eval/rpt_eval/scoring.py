@@ -20,8 +20,6 @@ from rpt_eval.similarity import ssim, ssim_map
 Map = Float32[np.ndarray, "x y z"]
 Region = Bool[np.ndarray, "x y z"]
 NAN = float("nan")
-ONLY_OF_ORGANS = {"shape_error", "ape_organ_mean", "dvh_r2", "d2_error", "d50_error", "d98_error"}
-ONLY_OF_ORGANS |= {"mean_dose", "mean_dose_reference"}
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,11 @@ def score(
         for method, dose in doses.items():
             values = dict.fromkeys(_names(region), NAN)
             if rated:
-                values |= _voxel_metrics(maps, region, here, dose)
+                values |= _voxel_metrics(maps, here, dose)
                 values["ssim"] = ssim(similar[method], here)
             if reference is not None:
                 values |= _dvh_metrics(region_dvh(maps, here, dose), reference)
-            rows += [_row(maps, region, method, name, value) for name, value in values.items()]
+            rows += [_row(maps, region, method, name, values[name]) for name in _names(region)]
     if gamma is not None:
         body = regions(maps)[BODY]
         for method, dose in doses.items():
@@ -116,10 +114,10 @@ def score(
     return rows + list(_over_organs(maps, rows))
 
 
-def _voxel_metrics(maps: CycleMaps, region: str, here: Region, dose: Map) -> dict[str, float]:
+def _voxel_metrics(maps: CycleMaps, here: Region, dose: Map) -> dict[str, float]:
     prediction, reference = (m[here].astype(np.float64) for m in (dose, maps.dose))
     lines = identity_lines(prediction, reference)
-    values = {
+    return {
         "nrmse_range": metrics.nrmse_range(
             prediction, reference, map_range_gy_per_gbq=float(np.ptp(maps.dose[maps.known]))
         ),
@@ -132,15 +130,11 @@ def _voxel_metrics(maps: CycleMaps, region: str, here: Region, dose: Map) -> dic
         "slope_prediction_on_truth": lines.prediction_on_truth,
         "slope_orthogonal": lines.orthogonal,
         "pearson_r": lines.pearson_r,
+        "shape_error": metrics.shape_error(prediction, reference),
+        "ape_organ_mean": metrics.ape_organ_mean(prediction, reference),
+        "mean_dose": float(prediction.mean()),
+        "mean_dose_reference": float(reference.mean()),
     }
-    if region not in (WHOLE_MAP, BODY):
-        values |= {
-            "shape_error": metrics.shape_error(prediction, reference),
-            "ape_organ_mean": metrics.ape_organ_mean(prediction, reference),
-            "mean_dose": float(prediction.mean()),
-            "mean_dose_reference": float(reference.mean()),
-        }
-    return values
 
 
 def region_dvh(maps: CycleMaps, here: Region, dose: Map) -> Dvh:
@@ -161,20 +155,22 @@ def _dvh_metrics(prediction: Dvh, reference: Dvh) -> dict[str, float]:
 
 
 def _over_organs(maps: CycleMaps, rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield the mean over kidney, liver and spleen, NaN where one of them is not rated."""
+    """Yield the mean over kidney, liver and spleen, NaN where one of them is not rated.
+
+    Of what is lower or higher for the better only: errors of either sign would cancel.
+    """
     of_organs: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if row.region in RATED_ORGANS:
+        if row.region in RATED_ORGANS and METRICS[row.metric].better in ("lower", "higher"):
             of_organs.setdefault((row.method, row.metric), []).append(row.value)
     for (method, metric), values in of_organs.items():
         yield _row(maps, ORGANS_MEAN, method, metric, float(np.mean(values)))
 
 
 def _names(region: str) -> list[str]:
-    """Return the metrics that a region has."""
-    if region in (WHOLE_MAP, BODY):
-        return [name for name in METRICS if name not in ONLY_OF_ORGANS | {"gamma_pass_rate"}]
-    return [name for name in METRICS if name != "gamma_pass_rate"]
+    """Return the metrics that every case has of a region."""
+    kinds = ("all",) if region in (WHOLE_MAP, BODY) else ("all", "organs")
+    return [name for name, metric in METRICS.items() if metric.regions in kinds]
 
 
 def _row(maps: CycleMaps, region: str, method: str, metric: str, value: float) -> Row:

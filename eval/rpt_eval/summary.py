@@ -27,12 +27,19 @@ def by_cycle(rows: pd.DataFrame) -> pd.DataFrame:
         rows: Tidy metrics, columns case, patient, region, method, metric, value.
 
     Returns:
-        One value for each case, region, method and metric; NaN rows left out.
+        One value for each case, region, method and metric, and its loss, of which the lower
+        is the better. The loss is taken before lesions are averaged, so that errors of either
+        sign do not cancel in it. NaN rows are left out.
     """
     rows = rows.dropna(subset=["value"])
     lesion = rows["region"].str.startswith(f"{LESION}_")
-    rows = rows.assign(region=rows["region"].where(~lesion, LESION))
-    return rows.groupby(KEYS, sort=False, as_index=False)["value"].mean()
+    losses = pd.Series(np.nan, index=rows.index)
+    for metric, values in rows.groupby("metric")["value"]:
+        better = METRICS[str(metric)].better
+        if better is not None:
+            losses[values.index] = COMPARED_AS[better](values.to_numpy())
+    rows = rows.assign(region=rows["region"].where(~lesion, LESION), loss=losses)
+    return rows.groupby(KEYS, sort=False, as_index=False)[["value", "loss"]].mean()
 
 
 def summarise(cycles: pd.DataFrame, *, seed: int) -> list[dict[str, Any]]:
@@ -116,10 +123,10 @@ def compare_methods(cycles: pd.DataFrame, methods: Sequence[str], *, seed: int) 
         better = METRICS[str(metric)].better
         if better is None:
             continue
-        wide = group.pivot(index=["case", "patient"], columns="method", values="value")
+        wide = group.pivot(index=["case", "patient"], columns="method", values=["value", "loss"])
         for other in others:
-            if {first, other} <= set(wide.columns):
-                pair = wide[[first, other]].dropna().reset_index()
+            if {first, other} <= set(group["method"]):
+                pair = wide.dropna(subset=[("value", first), ("value", other)]).reset_index()
                 tests.append(_test(pair, first, other, str(metric), str(region), seed=seed))
     table = pd.DataFrame(tests, columns=COLUMNS)
     table["p_holm"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy(float)))
@@ -137,20 +144,18 @@ COLUMNS = [
 def _test(
     pair: pd.DataFrame, first: str, other: str, metric: str, region: str, *, seed: int
 ) -> dict[str, Any]:
-    better = METRICS[metric].better
-    assert better is not None
-    loss = COMPARED_AS[better]
     patients = pair["patient"].tolist()
-    values = {name: pair[name].to_numpy() for name in (first, other)}
-    means = {name: patient_means(of, patients) for name, of in values.items()}
-    difference = patient_means(loss(values[other]) - loss(values[first]), patients)
+    means = {
+        name: patient_means(pair["value", name].to_numpy(), patients) for name in (first, other)
+    }
+    difference = patient_means((pair["loss", other] - pair["loss", first]).to_numpy(), patients)
     test = paired_test(difference, seed=seed)
     return {
         "metric": metric,
         "region": region,
         "first": first,
         "other": other,
-        "compared_as": better,
+        "compared_as": METRICS[metric].better,
         "unit": METRICS[metric].unit,
         "n_cycles": len(pair),
         "n_patients": difference.size,

@@ -126,6 +126,8 @@ def refused(done: subprocess.CompletedProcess[str], out: Path, words: str) -> No
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+    assert words in " ".join(done.stderr.split("error:")[-1].split())  # the last thing said
+    assert "%" not in done.stderr.split("error:")[-1]  # no progress bar after it
     assert not out.exists()
 
 
@@ -163,6 +165,7 @@ def with_nan(dose: np.ndarray) -> np.ndarray:
         (with_nan, "1 voxels of NaN"),
         (lambda dose: dose - 1, "must not be negative"),
         (lambda dose: dose * 7.0, "looks like Gy"),
+        (lambda dose: dose * 1000, "must be in Gy/GBq"),
     ],
 )
 def test_impossible_doses_are_refused(
@@ -239,6 +242,24 @@ def test_fold_that_saw_the_patient_is_told(
     assert json.loads((tmp_path / "out/summary.json").read_text())["warnings"]
 
 
+def test_a_map_far_from_the_reference_s_scale_is_told(
+    rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
+) -> None:
+    pred = predict("pred", lambda dose: dose * np.float32(3.5))
+    done = compare(rpt_eval, cohort, tmp_path / "out", f"a={pred}")
+    assert done.returncode == 0
+    assert "3.5 times the reference's dose; is it in Gy/GBq?" in " ".join(done.stderr.split())
+
+
+def test_a_reference_of_zeros_is_refused(
+    rpt_eval: Run, predict: Predict, broken: Path, tmp_path: Path
+) -> None:
+    pred = predict("pred")
+    replace_values(broken / "P001/C1/dose.nii.gz", np.zeros_like)
+    done = compare(rpt_eval, broken, tmp_path / "out", f"a={pred}")
+    refused(done, tmp_path / "out", "must be above 0 Gy/GBq somewhere")
+
+
 def test_split_takes_part_of_the_cohort(
     rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +276,10 @@ def test_split_takes_part_of_the_cohort(
         (["nonsense"], [], "NAME=DIR"),
         (["a={pred}", "a={pred}"], [], "twice"),
         (["a=nowhere"], [], "must be a prediction folder"),
+        (["cost$\\frac$={pred}"], [], "NAME of letters"),
+        (["[/red]={pred}"], [], "NAME of letters"),
+        (["a={pred}"], ["--seed", "-1"], "--seed must be 0 or above"),
+        (["a={pred}"], ["--split", "testing", "--case", "P001/C1"], "--case must be"),
         (["a={pred}"], ["--case", "P999/C9"], "--case must be"),
         (["a={pred}"], ["--gamma", "ten"], "PERCENT/MM"),
         (["a={pred}"], ["--gamma", "10/1"], "voxel"),

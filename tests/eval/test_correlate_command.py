@@ -216,10 +216,10 @@ def test_a_clinical_cohort_without_any_organ_is_told_not_rated(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"spect_fwhm_mm": 0.0}, "spect_fwhm_mm must be a finite number above 0 mm, got 0 mm"),
-        ({"spect_fwhm_mm": float("nan")}, "spect_fwhm_mm must be .* got nan mm"),
-        ({"spect_fwhm_mm": float("inf")}, "spect_fwhm_mm must be .* got inf mm"),
-        ({"bins": 1}, "bins must be 2 or above, got 1"),
+        ({"spect_fwhm_mm": 0.0}, "--spect-fwhm-mm must be a finite number above 0 mm, got 0 mm"),
+        ({"spect_fwhm_mm": float("nan")}, "--spect-fwhm-mm must be .* got nan mm"),
+        ({"spect_fwhm_mm": float("inf")}, "--spect-fwhm-mm must be .* got inf mm"),
+        ({"bins": 1}, "--bins must be 2 or above, got 1"),
         ({"workers": 0}, "workers must be 1 or above, got 0"),
     ],
 )

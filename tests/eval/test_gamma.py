@@ -88,11 +88,11 @@ def test_only_the_region_and_what_is_above_the_cutoff_is_rated() -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"distance_mm": 2.9}, "at least the largest voxel edge, 3 mm"),
-        ({"distance_mm": np.inf}, "at least the largest voxel edge"),
-        ({"distance_mm": np.nan}, "at least the largest voxel edge"),
-        ({"dose_percent": 0.0}, "dose_percent must be above 0 %"),
-        ({"dose_percent": np.nan}, "dose_percent must be above 0 %"),
+        ({"distance_mm": 2.9}, "at least the longest voxel edge, 3 mm"),
+        ({"distance_mm": np.inf}, "at least the longest voxel edge"),
+        ({"distance_mm": np.nan}, "at least the longest voxel edge"),
+        ({"dose_percent": 0.0}, "dose criterion above 0 %"),
+        ({"dose_percent": np.nan}, "dose criterion above 0 %"),
         ({"cutoff_percent": 0.0}, "cutoff_percent must be above 0"),
         ({"cutoff_percent": 101.0}, "cutoff_percent must be above 0"),
         ({"region": ~WHOLE}, "must hold a reference dose above 0"),

@@ -124,6 +124,19 @@ def test_difference_is_above_zero_where_the_first_method_is_better() -> None:
     assert row["p_holm_below_0.025"]
 
 
+def test_errors_of_either_sign_do_not_cancel_over_a_cycle_s_lesions() -> None:
+    values = {}
+    for patient in range(8):
+        case, name = f"P{patient:03d}/C1", f"P{patient:03d}"
+        for lesion, sign in {"lesion_1": 1, "lesion_2": -1}.items():
+            values[case, name, lesion, "a"] = 0.1 * sign
+            values[case, name, lesion, "b"] = 0.3 * sign
+    row = compare_methods(by_cycle(tidy(values, "mean_error")), ["a", "b"], seed=0).iloc[0]
+    assert row["first_mean"] == row["other_mean"] == pytest.approx(0.0)
+    assert row["mean_loss_difference"] == pytest.approx(0.2)
+    assert row["p"] == pytest.approx(2**-7)
+
+
 def test_only_cycles_that_both_methods_have_are_compared() -> None:
     values = {
         ("P001/C1", "P001", "body", "a"): 1.0,
