@@ -71,11 +71,13 @@ performance: $(BUILD)/weights/cohort
 	  --config_file bundle/configs/inference.yaml --dataset_dir $< \
 	  --output_dir $(BUILD)/performance/dosegan
 	$(PY) -m rpt_eval baseline --cohort $< --out $(BUILD)/performance/baselines
-	$(PY) -m rpt_eval compare --cohort $< --split testing \
-	  --pred dosegan=$(BUILD)/performance/dosegan \
-	  $(foreach name,$(COMPARED),--pred $(name)=$(BUILD)/performance/baselines/$(name)) \
-	  --out $(BUILD)/performance/comparison
-	$(PY) benchmarks/performance.py $(BUILD)/performance/comparison
+	for against in measured truth; do \
+	  $(PY) -m rpt_eval compare --cohort $< --split testing --against $$against \
+	    --pred dosegan=$(BUILD)/performance/dosegan \
+	    $(foreach name,$(COMPARED),--pred $(name)=$(BUILD)/performance/baselines/$(name)) \
+	    --out $(BUILD)/performance/$$against || exit; \
+	done
+	$(PY) benchmarks/performance.py $(BUILD)/performance/measured $(BUILD)/performance/truth
 
 clean:
 	rm -rf $(BUILD) .venv

@@ -20,33 +20,39 @@ COLUMNS = {
     ("kidney", "ape_organ_mean"): ("kidney: MAPE of the mean, %", 1.0, 1),
     ("lesion", "nrmse_euclid"): ("lesions: ‖error‖ ÷ ‖reference‖", 1.0, 2),
 }
+NAMES = {"measured": "measured", "truth": "true"}
 REGIONS = ("kidney", "liver", "spleen", "lesion")
 
 
 def main() -> None:
-    """Print and write the tables of a comparison folder."""
-    folder = Path(sys.argv[1])
+    """Print and write the tables of comparison folders, each against its reference."""
+    text = "\n".join(line for folder in sys.argv[1:] for line in _lines(Path(folder)))
+    sys.stdout.write(text)
+    OUT.write_text(text, encoding="utf-8")
+
+
+def _lines(folder: Path) -> Iterator[str]:
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     with (folder / "tests.csv").open(encoding="utf-8", newline="") as stream:
         tests = list(csv.DictReader(stream))
     methods = [method["name"] for method in summary["methods"]]
     found = {(e["method"], e["region"], e["metric"]): e for e in summary["results"]}
-    lines = [
-        f"{summary['n_cycles']} testing cycles of {summary['n_patients']} {summary['origin']} "
-        "patients; mean ± SD over patients.",
-        "",
-        *_table(methods, found),
-        "",
-        f"Paired tests over patients, {methods[0]} against each other method, ‖error‖ ÷ "
-        "‖reference‖: difference (95 % interval; Holm-adjusted P). Above 0, "
-        f"{methods[0]} is the better.",
-        "",
-        *_tests(methods[1:], tests),
-        "",
-    ]
-    text = "\n".join(lines)
-    sys.stdout.write(text)
-    OUT.write_text(text, encoding="utf-8")
+    yield (
+        f"Against the {NAMES[summary['against']]} dose: {summary['n_cycles']} testing cycles of "
+        f"{summary['n_patients']} {summary['origin']} patients; mean ± SD over patients."
+    )
+    yield ""
+    yield from _table(methods, found)
+    yield ""
+    if summary["against"] == "measured":
+        yield (
+            f"Paired tests over patients, {methods[0]} against each other method, ‖error‖ ÷ "
+            "‖reference‖: difference (95 % interval; Holm-adjusted P). Above 0, "
+            f"{methods[0]} is the better."
+        )
+        yield ""
+        yield from _tests(methods[1:], tests)
+        yield ""
 
 
 def _table(methods: list[str], found: dict[tuple[str, str, str], Any]) -> Iterator[str]:
