@@ -1,14 +1,33 @@
 """``python -m rpt_kinetics tac | simulate | study | fit | sensitivity``."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from rpt_kinetics.missing import missing_sentence
 
-from rpt_kinetics.command import new_app, run_app, say
-from rpt_kinetics.fit_command import fit
-from rpt_kinetics.sensitivity_command import sensitivity
-from rpt_kinetics.study_options import simulate, study
+try:
+    import typer
+
+    from rpt_kinetics.command import as_typed, new_app, run_app, say
+    from rpt_kinetics.fit_command import fit
+    from rpt_kinetics.measured import ACTIVITY_UNITS
+    from rpt_kinetics.sensitivity_command import sensitivity
+    from rpt_kinetics.study_options import simulate, study
+except ModuleNotFoundError as error:
+    if (sentence := missing_sentence(error)) is None:
+        raise
+    sys.stderr.write(f"error: {sentence}\n")
+    sys.exit(2)
+
+AS_TYPED = {
+    "k1_ml_per_min_per_ml": "--k1",
+    "k2_per_min": "--k2",
+    "k3_per_min": "--k3",
+    "k4_per_min": "--k4",
+    "vb": "--vb",
+    "half_life_min": "--half-life-min",
+}
 
 app = new_app("Compartment models of PET tracers and therapeutic agents.")
 
@@ -29,9 +48,10 @@ def tac(
         typer.Option(
             "--input",
             metavar="feng|kabasakal|siebinga|FILE.csv",
-            help="Input function. A CSV, corrected for decay, has a column time_min, time_s or "
-            "time_h and a column plasma_UNIT or blood_UNIT or both, UNIT one of suv, "
-            "percent_ia_per_l, bq_per_ml, kbq_per_ml, mbq_per_ml, uci_per_ml.",
+            help="Input function. A CSV has a column time_min, time_s or time_h and a column "
+            "plasma_UNIT or blood_UNIT or both, UNIT one of "
+            f"{', '.join(ACTIVITY_UNITS)}; it is taken as corrected for decay to time 0 unless a "
+            "column decay_correction says none.",
         ),
     ] = "feng",
     half_life_min: Annotated[
@@ -48,10 +68,11 @@ def tac(
     from rpt_kinetics.rates import Rates
     from rpt_kinetics.tac import write_tac
 
-    rates = Rates(k1_ml_per_min_per_ml=k1, k2_per_min=k2, k3_per_min=k3, k4_per_min=k4, vb=vb)
-    used = write_tac(
-        rates, input_name=input_, times_text=times_min, half_life_min=half_life_min, out=out
-    )
+    with as_typed(AS_TYPED):
+        rates = Rates(k1_ml_per_min_per_ml=k1, k2_per_min=k2, k3_per_min=k3, k4_per_min=k4, vb=vb)
+        used = write_tac(
+            rates, input_name=input_, times_text=times_min, half_life_min=half_life_min, out=out
+        )
     say(f"{out.name}, in {used.unit}; assumed: {'; '.join(used.assumptions)}.")
 
 

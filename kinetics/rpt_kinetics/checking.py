@@ -6,6 +6,11 @@ from numpy.typing import ArrayLike
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
+# Ours: beyond, a unit is wrong (2,000 years; a million times undiluted 177Lu), and arithmetic
+# with squares of such numbers could end in infinity.
+LARGEST_TIME_MIN = 1e9
+LARGEST_ACTIVITY = 1e15
+
 
 def positive(name: str, value: float, *, unit: str) -> float:
     """Return ``value`` if it is finite and above 0.
@@ -26,7 +31,7 @@ def times_min(name: str, value: ArrayLike) -> Floats:
     """Return times as an array of shape (m,), min, if they are finite, at least 0 and ascending.
 
     Raises:
-        BadInput: They are not.
+        BadInput: They are not, or are beyond :data:`LARGEST_TIME_MIN`.
     """
     time = np.atleast_1d(np.asarray(value, dtype=np.float64))
     if time.ndim != 1 or not time.size:
@@ -39,6 +44,11 @@ def times_min(name: str, value: ArrayLike) -> Floats:
         raise BadInput(
             f"{name} must be finite and at least 0 min after the injection, got {wrong:g} min. "
             "Leave such times out, or move the time zero to the injection."
+        )
+    if time.max() > LARGEST_TIME_MIN:
+        raise BadInput(
+            f"{name} must be at most {LARGEST_TIME_MIN:g} min after the injection, got "
+            f"{time.max():g} min. Check the unit of the times."
         )
     if np.any(np.diff(time) < 0):
         index = int(np.argmax(np.diff(time) < 0))

@@ -1,7 +1,9 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import typer
@@ -10,6 +12,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from rpt_kinetics.errors import BadInput
+from rpt_kinetics.missing import missing_sentence
 
 Item = TypeVar("Item")
 
@@ -28,9 +31,14 @@ def new_app(description: str) -> typer.Typer:
 
 
 def run_app(app: Callable[[], None]) -> None:
-    """Run a command; bad input and failing disks end in one sentence and exit 2."""
+    """Run a command; bad input, failing disks and missing libraries end in a sentence, exit 2."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        sentence = missing_sentence(error)
+        if sentence is None:
+            raise
+        fail(sentence)
     except BadInput as error:
         fail(str(error))
     except OSError as error:
@@ -42,6 +50,21 @@ def fail(sentence: str) -> None:
     """Say what is wrong on stderr and leave with status 2."""
     stderr.print(f"[bold red]error:[/] {escape(sentence)}")
     sys.exit(2)
+
+
+@contextmanager
+def as_typed(options: Mapping[str, str]) -> Iterator[None]:
+    """Let refusals name options as they are typed.
+
+    Args:
+        options: Words of the library's sentences → words of the command line.
+    """
+    words = "|".join(map(re.escape, sorted(options, key=len, reverse=True)))
+    try:
+        yield
+    except BadInput as error:
+        sentence = re.sub(rf"(?<![\w-])(?:{words})\b", lambda it: options[it[0]], str(error))
+        raise BadInput(sentence) from error
 
 
 def warn(sentence: str) -> None:

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from rpt_kinetics.checking import positive
+from rpt_kinetics.checking import LARGEST_ACTIVITY, positive
+from rpt_kinetics.decay_words import stated_decay_correction
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.frames import Frames, to_injection
-from rpt_kinetics.inputs import InputFunction, percent_ia_per_l_to_suv
-from rpt_kinetics.measured import UNITS, read_input_csv
+from rpt_kinetics.inputs import HALF_LIVES, InputFunction, percent_ia_per_l_to_suv
+from rpt_kinetics.measured import ACTIVITY_UNITS, INPUT_CORRECTIONS, read_input_csv
 from rpt_kinetics.tables import Table, read_table
 
-MINUTES = {"min": 1.0, "s": 1.0 / 60.0}
 BQ_PER_ML = {"Bq/mL": 1.0, "kBq/mL": 1e3, "MBq/mL": 1e6, "uCi/mL": 3.7e4}
-DECAY_CORRECTIONS = ("injection", "scan_start", "none")
+# Ours: no measurement is more exact, and squares of smaller shares could overflow.
+SMALLEST_SHARE = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +35,8 @@ class RegionCurve:
         unit: As of an input function.
 
     Raises:
-        BadInput: Lengths disagree, a value is not finite, or a standard deviation not above 0.
+        BadInput: Lengths disagree, a value is not finite or beyond what can be, or a standard
+            deviation not above 0.
     """
 
     frames: Frames
@@ -51,16 +53,21 @@ class RegionCurve:
                     f"{name} must hold one value for each of {len(self.frames)} frames, got shape "
                     f"{values.shape}. Leave frames without a value out."
                 )
-            if not np.all(np.isfinite(values)):
+            fine = np.abs(values) <= LARGEST_ACTIVITY
+            if not np.all(fine):
                 raise BadInput(
-                    f"{name} must be finite in {self.unit}, and that of frame "
-                    f"{int(np.argmax(~np.isfinite(values))) + 1} is not. Leave the frame out."
+                    f"{name} must be finite and at most {LARGEST_ACTIVITY:g} {self.unit}, got "
+                    f"{values[~fine][0]:g} {self.unit} in frame {int(np.argmin(fine)) + 1}. Leave "
+                    "the frame out, or check the unit."
                 )
             object.__setattr__(self, name, values)
-        if not np.all(self.standard_deviation > 0):
-            index = int(np.argmin(self.standard_deviation > 0))
+        least = SMALLEST_SHARE * np.abs(self.activity).max()
+        fine = (self.standard_deviation > 0) & (self.standard_deviation >= least)
+        if not np.all(fine):
+            index = int(np.argmin(fine))
+            share = "" if self.standard_deviation[index] <= 0 else f" and at least {least:g}"
             raise BadInput(
-                f"standard_deviation must be above 0 {self.unit}, got "
+                f"standard_deviation must be above 0{share} {self.unit}, got "
                 f"{self.standard_deviation[index]:g} {self.unit} in frame {index + 1}. "
                 "Estimate it from the counts, or leave the frame out."
             )
@@ -91,7 +98,7 @@ def unit_factor(unit: str, wanted: str) -> float:
     if unit in BQ_PER_ML and wanted in BQ_PER_ML:
         return BQ_PER_ML[unit] / BQ_PER_ML[wanted]
     raise BadInput(
-        f"Curve and input function must be in one unit, got {unit} and {wanted}. Give both in "
+        f"Data and input function must be in one unit, got {unit} and {wanted}. Give both in "
         "SUV or in activity per mL; --weight-kg turns an input in %IA/L into SUV."
     )
 
@@ -105,8 +112,8 @@ def read_region_curve(
 ) -> RegionCurve:
     """Read a region curve and bring it to decay correction to the injection.
 
-    Columns: ``frame_start_min`` or ``_s``, ``frame_end_min`` or ``_s``, ``activity_UNIT``,
-    ``standard_deviation_UNIT`` (UNIT as for input functions: suv, suv_g_per_ml,
+    Columns: ``frame_start_min``, ``_s`` or ``_h``, ``frame_end_min``, ``_s`` or ``_h``,
+    ``activity_UNIT``, ``standard_deviation_UNIT`` (UNIT as for input functions: suv, suv_g_per_ml,
     percent_ia_per_l, bq_per_ml, kbq_per_ml, mbq_per_ml, uci_per_ml), and, unless
     ``decay_correction`` is given, ``decay_correction``. Other columns are ignored.
 
@@ -124,7 +131,9 @@ def read_region_curve(
     frames = _frames_of(table, injection_min)
     correction = stated_decay_correction(table, decay_correction, option="--decay-correction")
     columns = {name: _unit_column(table, name) for name in ("activity", "standard_deviation")}
-    units = {name: UNITS[column.removeprefix(f"{name}_")] for name, column in columns.items()}
+    units = {
+        name: ACTIVITY_UNITS[column.removeprefix(f"{name}_")] for name, column in columns.items()
+    }
     spread = table.numbers(columns["standard_deviation"])
     spread *= unit_factor(units["standard_deviation"], units["activity"])
     factor = to_injection(frames, correction, half_life_min=half_life_min)
@@ -137,16 +146,22 @@ def read_region_curve(
 
 
 def read_frames(
-    path: Path, *, decay_correction: str | None = None, injection_min: float = 0.0
+    path: Path, *, unit: str, decay_correction: str | None = None, injection_min: float = 0.0
 ) -> tuple[Frames, str, Floats | None]:
     """Read the frames of a dynamic image.
 
     Columns as for :func:`read_region_curve`; ``standard_deviation_UNIT`` may be missing, and
     ``activity_UNIT`` is not read.
 
+    Args:
+        path: CSV.
+        unit: Of the standard deviations returned, as of an input function.
+        decay_correction: As for :func:`read_region_curve`.
+        injection_min: As there.
+
     Returns:
-        The frames, the decay correction (``injection``, ``scan_start`` or ``none``), and the
-        standard deviations in any one unit (only their ratios matter), shape (m,), or None.
+        The frames, the decay correction (``injection``, ``scan_start`` or ``none``), and a
+        voxel's standard deviations in ``unit``, shape (m,), or None.
 
     Raises:
         BadInput: As for :func:`read_region_curve`.
@@ -156,37 +171,15 @@ def read_frames(
     correction = stated_decay_correction(table, decay_correction, option="--decay-correction")
     if not any(column.startswith("standard_deviation") for column in table.columns):
         return frames, correction, None
-    spread = table.numbers(_unit_column(table, "standard_deviation"))
+    column = _unit_column(table, "standard_deviation")
+    spread = table.numbers(column)
     if not np.all(spread > 0):
         raise BadInput(
             f"{path.name}: standard_deviation must be above 0 in each frame, got "
             f"{spread.min():g}. Leave the column out to weight by the frames' durations."
         )
-    return frames, correction, spread
-
-
-def stated_decay_correction(table: Table, given: str | None, *, option: str) -> str:
-    """Return what a table's column ``decay_correction`` or the option says.
-
-    Raises:
-        BadInput: Neither says it, they disagree, or the word is unknown.
-    """
-    words = set(table.columns.get("decay_correction", [])) | ({given} if given else set())
-    choices = ", ".join(DECAY_CORRECTIONS)
-    if not words:
-        raise BadInput(
-            f"{table.name} must say whether it is corrected for decay, and does not. Give "
-            f"{option} or a column decay_correction, one of {choices} (to what it is corrected)."
-        )
-    if len(words) > 1:
-        raise BadInput(
-            f"{table.name} must have one decay correction, got {' and '.join(sorted(words))}. "
-            f"Make the column decay_correction and {option} agree."
-        )
-    word = words.pop()
-    if word not in DECAY_CORRECTIONS:
-        raise BadInput(f"The decay correction of {table.name} must be {choices}, got '{word}'.")
-    return word
+    given = ACTIVITY_UNITS[column.removeprefix("standard_deviation_")]
+    return frames, correction, spread * unit_factor(given, unit)
 
 
 def read_fit_input(
@@ -196,26 +189,24 @@ def read_fit_input(
 
     Args:
         path: CSV as of ``tac``, with a column ``decay_correction`` unless that is given.
-        decay_correction: ``injection`` or ``none``.
+        decay_correction: ``injection`` or ``none``; None if the column says it.
         half_life_min: Physical half-life, min; needed for ``none``.
 
     Raises:
         BadInput: The CSV is at fault, does not say its decay correction, or lacks a half-life.
     """
     word = stated_decay_correction(
-        read_table(path), decay_correction, option="--input-decay-correction"
+        read_table(path),
+        decay_correction,
+        option="--input-decay-correction",
+        allowed=INPUT_CORRECTIONS,
     )
-    if word == "scan_start":
-        raise BadInput(
-            f"{path.name} must be corrected to the injection or not at all, got 'scan_start'. "
-            "Multiply its samples with e^(λ·(scan start − injection)), and say injection."
-        )
     if word == "injection":
-        return read_input_csv(path)
+        return read_input_csv(path, decay_corrected=True)
     if not np.isfinite(half_life_min):
         raise BadInput(
             f"half_life_min must be given, in min, as {path.name} is not corrected for decay. "
-            "68Ga is 67.71 min, 18F 109.77 min."
+            f"{HALF_LIVES}."
         )
     return read_input_csv(path, decay_corrected=False).corrected_for_decay(half_life_min)
 
@@ -233,9 +224,12 @@ def in_suv(input_function: InputFunction, weight_kg: float | None) -> InputFunct
 
 
 def _frames_of(table: Table, injection_min: float) -> Frames:
-    start, end = (_minutes(table, f"frame_{which}") for which in ("start", "end"))
+    start, end = table.minutes("frame_start"), table.minutes("frame_end")
     if not np.isfinite(injection_min):
-        raise BadInput(f"injection_min must be finite, got {injection_min!r} min.")
+        raise BadInput(
+            f"injection_min must be finite, got {injection_min!r} min. Leave it out if the frames "
+            "count from the injection."
+        )
     early_min = max(0.0, -injection_min)
     for name, values in (("frame_start", start), ("frame_end", end)):
         if np.any(values < 0):
@@ -246,21 +240,12 @@ def _frames_of(table: Table, injection_min: float) -> Frames:
     return Frames(start + early_min, end + early_min, max(0.0, injection_min))
 
 
-def _minutes(table: Table, name: str) -> Floats:
-    found = [unit for unit in MINUTES if f"{name}_{unit}" in table.columns]
-    if len(found) != 1:
-        raise BadInput(
-            f"{table.name} must have one column {name}_min or {name}_s, got "
-            f"{', '.join(table.columns)}. Name the column with its unit."
-        )
-    return table.numbers(f"{name}_{found[0]}") * MINUTES[found[0]]
-
-
 def _unit_column(table: Table, name: str) -> str:
     found = [column for column in table.columns if column.startswith(name)]
-    if len(found) != 1 or found[0].removeprefix(f"{name}_") not in UNITS:
+    if len(found) != 1 or found[0].removeprefix(f"{name}_") not in ACTIVITY_UNITS:
         raise BadInput(
-            f"{table.name} must have one column {name}_UNIT, UNIT one of {', '.join(UNITS)}; got "
-            f"{', '.join(found or table.columns)}. Name the column with its unit."
+            f"{table.name} must have one column {name}_UNIT, UNIT one of "
+            f"{', '.join(ACTIVITY_UNITS)}; got {', '.join(found or table.columns)}. Name it with "
+            "its unit."
         )
     return found[0]

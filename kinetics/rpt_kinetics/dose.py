@@ -110,9 +110,16 @@ def tia_mbq_h_per_g(
         MBq·h/g, of the same shape.
 
     Raises:
-        BadInput: Activity, weight or density is not above 0.
+        BadInput: Activity, weight or density is not above 0, or a time-integrated SUV is
+            negative or not finite.
     """
+    tia = np.asarray(tia_suv_min, dtype=np.float64)
+    if not np.all(np.isfinite(tia) & (tia >= 0)):
+        raise BadInput(
+            "tia_suv_min must be finite and at least 0 (g/mL)·min, and a voxel's is not. "
+            "Leave voxels without a value out."
+        )
     activity = positive("administered_activity_mbq", administered_activity_mbq, unit="MBq")
     weight_g = 1000.0 * positive("weight_kg", weight_kg, unit="kg")
     density = positive("density_g_per_ml", density_g_per_ml, unit="g/mL")
-    return np.asarray(tia_suv_min, dtype=np.float64) * (activity / weight_g / 60.0 / density)
+    return tia * (activity / weight_g / 60.0 / density)

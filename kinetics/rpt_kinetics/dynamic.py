@@ -129,16 +129,20 @@ def map_files(
         model: ``1tcm`` or ``2tcm_irreversible``.
         vb: V_b held at this share; None fits it.
         factor: Turns the file's values into the input's unit, corrected for decay. Shape (m,).
-        standard_deviation: Of the frames, or None. Shape (m,).
+        standard_deviation: Of one voxel in the frames, the input's unit, or None. Shape (m,).
 
     Returns:
-        File name → NIfTI of each map (NaN where there is no fit) and of ``flag``, and each flag
-        → number of voxels.
+        File name → NIfTI of each map and of the misfit (NaN where there is no fit) and of
+        ``flag``, and each flag → number of voxels.
 
     Raises:
         BadInput: A value in the mask is not finite, or no voxel can be fitted.
     """
-    maps = {name: np.full(dynamic.mask.shape, np.nan, dtype=np.float32) for name in MAPS[model]}
+    misfit = misfit_name(standard_deviation)
+    maps = {
+        name: np.full(dynamic.mask.shape, np.nan, dtype=np.float32)
+        for name in (*MAPS[model], misfit)
+    }
     flag = np.zeros(dynamic.mask.shape, dtype=np.uint8)
     places = np.flatnonzero(dynamic.mask)
     for batch in batches:
@@ -152,7 +156,7 @@ def map_files(
         here = places[batch]
         flag.flat[here] = values.flag
         for name, volume in maps.items():
-            volume.flat[here] = values.maps[name]
+            volume.flat[here] = values.misfit if name == misfit else values.maps[name]
     files = {f"{name}.nii.gz": _nifti_bytes(volume, dynamic) for name, volume in maps.items()}
     counts = {number: int(np.sum(flag == number)) for number in FLAGS}
     if not counts[FITTED]:
@@ -162,6 +166,11 @@ def map_files(
             "Check the mask, the input function and the units."
         )
     return files | {"flag.nii.gz": _nifti_bytes(flag, dynamic)}, counts
+
+
+def misfit_name(standard_deviation: Floats | None) -> str:
+    """Return what the map of the misfit holds, see :class:`parametric.ParametricValues`."""
+    return "rms_residual" if standard_deviation is None else "chi_square_per_degree"
 
 
 def _open(path: Path) -> Any:

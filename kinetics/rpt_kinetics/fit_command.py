@@ -5,9 +5,19 @@ from typing import Annotated
 
 import typer
 
+from rpt_kinetics.command import as_typed
 from rpt_kinetics.errors import BadInput
+from rpt_kinetics.measured import ACTIVITY_UNITS
 
-UNITS = "suv, percent_ia_per_l, bq_per_ml, kbq_per_ml, mbq_per_ml, uci_per_ml"
+UNIT_NAMES = ", ".join(ACTIVITY_UNITS)
+AS_TYPED = {
+    "half_life_min": "--half-life-min",
+    "injection_min": "--injection-min",
+    "delay_min": "--delay-min",
+    "weight_kg": "--weight-kg",
+    # Elsewhere it is a parameter that was fitted.
+    "vb must": "--vb must",
+}
 
 
 def fit(
@@ -18,7 +28,7 @@ def fit(
             "--input",
             metavar="feng|kabasakal|siebinga|FILE.csv",
             help="Input function. A CSV has a column time_min, time_s or time_h from the "
-            f"injection and a column plasma_UNIT or blood_UNIT or both, UNIT one of {UNITS}.",
+            f"injection and a column plasma_UNIT or blood_UNIT or both, UNIT one of {UNIT_NAMES}.",
         ),
     ],
     model: Annotated[
@@ -31,7 +41,7 @@ def fit(
     curve: Annotated[
         Path | None,
         typer.Option(
-            help="Region curve, CSV: frame_start_min or _s, frame_end_min or _s, activity_UNIT, "
+            help="Region curve, CSV: frame_start_min, _s or _h, frame_end_min, activity_UNIT, "
             "standard_deviation_UNIT, and decay_correction unless the option says it."
         ),
     ] = None,
@@ -41,14 +51,14 @@ def fit(
     frames: Annotated[
         Path | None,
         typer.Option(
-            help="Frames of --dynamic, CSV: frame_start_min or _s, frame_end_min or _s; "
-            "standard_deviation_UNIT, if there, weights the frames."
+            help="Frames of --dynamic, CSV: frame_start_min, _s or _h, frame_end_min; "
+            "standard_deviation_UNIT of a voxel, if there, weights the frames."
         ),
     ] = None,
     mask: Annotated[
         Path | None, typer.Option(help="Voxels of --dynamic to fit, NIfTI, not 0 inside.")
     ] = None,
-    unit: Annotated[str | None, typer.Option(help=f"Unit of --dynamic: {UNITS}.")] = None,
+    unit: Annotated[str | None, typer.Option(help=f"Unit of --dynamic: {UNIT_NAMES}.")] = None,
     vb: Annotated[
         float | None,
         typer.Option(help="Hold V_b at this share, 0 to below 1.", show_default="fitted"),
@@ -88,8 +98,8 @@ def fit(
     """Fit compartment models to a region's curve, or voxel by voxel to a dynamic image.
 
     K1 in mL/min/mL, k2, k3, k4 in 1/min, V_b and V_T in mL/mL, K_i in mL/min/mL. --curve writes
-    fit.json, residuals.csv and fit.png; --dynamic writes k1, k2, vb and vt (or k3 and ki) as
-    .nii.gz, NaN where flag.nii.gz is not 1, and maps.json.
+    fit.json, residuals.csv and fit.png; --dynamic writes k1, k2, vb and vt (or k3 and ki) and the
+    misfit as .nii.gz, NaN where flag.nii.gz is not 1, and maps.json.
     """
     from rpt_kinetics.fit_maps import write_maps
     from rpt_kinetics.fit_options import FitOptions
@@ -111,8 +121,10 @@ def fit(
     if curve is not None:
         if frames is not None or mask is not None or unit is not None:
             raise BadInput("--frames, --mask and --unit go with --dynamic. Leave them out.")
-        write_fit(curve, options, out=out)
+        with as_typed(AS_TYPED):
+            write_fit(curve, options, out=out)
         return
     if dynamic is None or frames is None or mask is None or unit is None:
         raise BadInput("--dynamic needs --frames, --mask and --unit. Give all four.")
-    write_maps(dynamic, options, frames_path=frames, mask_path=mask, unit=unit, out=out)
+    with as_typed(AS_TYPED):
+        write_maps(dynamic, options, frames_path=frames, mask_path=mask, unit=unit, out=out)

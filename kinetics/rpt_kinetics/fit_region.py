@@ -1,6 +1,5 @@
 """The fit of a region's curve as files: fit.json, residuals.csv and fit.png."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ from rpt_kinetics.basis import Scan
 from rpt_kinetics.command import progress, say, warn
 from rpt_kinetics.curves import RegionCurve, read_region_curve
 from rpt_kinetics.errors import BadInput
-from rpt_kinetics.fit_options import FitOptions, described
+from rpt_kinetics.fit_options import FitOptions
 from rpt_kinetics.fit_plot import STYLES, curve_plot, residual_plot
 from rpt_kinetics.fit_problem import MODELS
-from rpt_kinetics.fitting import Fit, fit_model
+from rpt_kinetics.fitting import RESOLVED, Fit, fit_model
+from rpt_kinetics.input_choice import described
 from rpt_kinetics.macro import macro_parameter
+from rpt_kinetics.png import png_bytes
 from rpt_kinetics.rates import UNITS
 from rpt_kinetics.writing import json_bytes, new_folder, table_bytes
 
@@ -36,6 +37,12 @@ def write_fit(curve_path: Path, options: FitOptions, *, out: Path) -> None:
     Raises:
         BadInput: The input is at fault, or no model is identifiable.
     """
+    allowed = (*MODELS, "all")
+    if options.model not in allowed:
+        raise BadInput(
+            f"--model must be one of {', '.join(allowed)}, got '{options.model}'. "
+            "Take all to have it chosen by the AICc."
+        )
     input_function, files = options.input_function()
     curve = read_region_curve(
         curve_path,
@@ -57,7 +64,7 @@ def write_fit(curve_path: Path, options: FitOptions, *, out: Path) -> None:
         }
         (folder / "fit.json").write_bytes(json_bytes(content))
         (folder / "residuals.csv").write_bytes(table_bytes(residual_table(curve, fits)))
-        (folder / "fit.png").write_bytes(_figure(curve, fits))
+        (folder / "fit.png").write_bytes(png_bytes(_figure(curve, fits), dots_per_inch=150))
     for model, reason in refused.items():
         warn(f"{model} was left out: {reason}")
     for sentence in warnings_of(fits[0]):
@@ -77,7 +84,8 @@ def _fits(curve: RegionCurve, scan: Scan, options: FitOptions) -> tuple[list[Fit
         except BadInput as error:
             refused[model] = str(error)
     if not fits:
-        raise BadInput("No model can be fitted. " + next(iter(refused.values())))
+        model, reason = next(iter(refused.items()))
+        raise BadInput(f"No model can be fitted; of {model}, the smallest: {reason}")
     return sorted(fits, key=lambda one: (one.aicc, len(one.free))), refused
 
 
@@ -108,7 +116,9 @@ def fit_content(
             }
             for fit, share in zip(fits, weight, strict=True)
         ],
-        "aicc_formula": "n ln(chi_square/n) + 2p + 2p(p + 1)/(n - p - 1), p free parameters only",
+        "aicc_formula": "n ln(X/n) + 2p + 2p(p + 1)/(n - p - 1), p free parameters only; X is "
+        f"chi_square, but at least that of residuals of {RESOLVED:g} of the largest activity, "
+        "which are the arithmetic's (ours)",
         "models": {fit.model: _described_fit(fit) for fit in fits},
         "not_fitted": dict(refused),
     }
@@ -197,13 +207,11 @@ def residual_table(curve: RegionCurve, fits: Sequence[Fit]) -> dict[str, Any]:
     }
 
 
-def _figure(curve: RegionCurve, fits: Sequence[Fit]) -> bytes:
+def _figure(curve: RegionCurve, fits: Sequence[Fit]) -> Figure:
     figure = Figure(figsize=(7.0, 5.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.4))
     curve_plot(above, curve, fits)
     chosen = "Chosen: " if len(fits) > 1 else ""
     above.set_title(f"{chosen}{STYLES[fits[0].model][0]}, AICc {fits[0].aicc:.1f}")
     residual_plot(below, curve, fits[0])
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})
-    return stream.getvalue()
+    return figure

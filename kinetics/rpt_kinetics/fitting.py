@@ -38,7 +38,8 @@ class Fit:
             what may vary.
         fitted: The model over the frames, the curve's unit. Shape (m,).
         weighted_residual: (activity − fitted) / standard deviation. Shape (m,).
-        aicc: n·ln(χ²/n) + 2p + 2p(p + 1)/(n − p − 1), p counting free parameters only.
+        aicc: n·ln(χ²/n) + 2p + 2p(p + 1)/(n − p − 1), p counting free parameters only, with χ²
+            at least that of residuals of :data:`RESOLVED` times the curve's largest value.
     """
 
     model: str
@@ -146,7 +147,9 @@ def _aicc(curve: RegionCurve, residual: Floats, *, free_parameters: int) -> floa
 
 def _check_request(curve: RegionCurve, scan: Scan, model: str, vb: float | None) -> None:
     if model not in MODELS:
-        raise BadInput(f"model must be one of {', '.join(MODELS)}, got '{model}'.")
+        raise BadInput(
+            f"model must be one of {', '.join(MODELS)}, got '{model}'. Check the spelling."
+        )
     if vb is not None and not 0 <= vb < 1:
         raise BadInput(
             f"vb must be at least 0 and below 1 mL/mL, got {vb!r} mL/mL. A share of 5 % is 0.05."

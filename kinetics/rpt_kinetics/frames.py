@@ -7,7 +7,7 @@ import numpy as np
 from rpt_kinetics.checking import frames_min
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats, exponential_difference
-from rpt_kinetics.inputs import decay_rate_per_min
+from rpt_kinetics.inputs import HALF_LIVES, check_correction, decay_rate_per_min
 
 # Seconds turned into minutes do not meet to the last digit.
 CLOCK_TOLERANCE_MIN = 1e-6
@@ -43,7 +43,8 @@ class Frames:
         if not (np.isfinite(self.injection_min) and self.injection_min >= 0):
             raise BadInput(
                 f"injection_min must be finite and at least 0 min on the frames' clock, got "
-                f"{self.injection_min!r} min. Count frames from the injection if it came first."
+                f"{self.injection_min!r} min. Leave it out for 0; count frames "
+                "from the injection if it came first."
             )
         object.__setattr__(self, "start_min", start)
         object.__setattr__(self, "end_min", end)
@@ -75,16 +76,19 @@ def to_injection(frames: Frames, decay_correction: str, *, half_life_min: float)
         half_life_min: Physical half-life, min.
 
     Raises:
-        BadInput: There is a correction to do, and the half-life is not given.
+        BadInput: There is a correction to do, and the half-life is not given, or so short that
+            nothing is left to correct.
     """
     if decay_correction == "injection":
         return np.ones(len(frames))
     if not np.isfinite(half_life_min):
         raise BadInput(
             f"half_life_min must be given, in min, where the decay correction is "
-            f"'{decay_correction}'. 68Ga is 67.71 min, 18F 109.77 min."
+            f"'{decay_correction}'. {HALF_LIVES}."
         )
+    late_min = float(frames.start_min[0] - frames.injection_min)
     if decay_correction == "none":
+        check_correction(half_life_min, float(frames.start_min[-1] - frames.injection_min))
         return np.asarray(1.0 / frames.mean_decay_factor(half_life_min))
-    late_min = frames.start_min[0] - frames.injection_min
+    check_correction(half_life_min, late_min)
     return np.full(len(frames), np.exp(decay_rate_per_min(half_life_min) * late_min))

@@ -7,11 +7,23 @@ from typing import Literal
 import numpy as np
 
 from rpt_kinetics.checking import positive
+from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.piecewise import Curve, exponential_curve
 
 LN2 = float(np.log(2.0))
 Measured = Literal["plasma", "blood", "plasma and blood"]
+
+HALF_LIVES = (
+    f"68Ga is {GA68_HALF_LIFE_MIN:g} min, 18F {F18_HALF_LIFE_MIN:g} min, "
+    f"177Lu {LU177_HALF_LIFE_MIN:.1f} min (6.647 d)"
+)
+# Ours: no isotope of a patient lives shorter, and arithmetic overflows far beyond both.
+HALF_LIFE_RANGE_MIN = (1e-3, 1e12)
+# Ours: from a newborn mouse to an elephant.
+WEIGHT_RANGE_KG = (1e-3, 1e4)
+# Ours: where a correction for decay is larger, nothing was left to measure (100 half-lives).
+LARGEST_CORRECTION = 1e30
 
 FENG_SOURCE = "Feng, Huang & Wang, Int J Biomed Comput 32 (1993) 95, model 2 (FDG)"
 KABASAKAL_SOURCE = "Kabasakal et al., Mol Imaging Radionucl Ther 26 (2017) 62 (half-lives)"
@@ -74,7 +86,8 @@ class InputFunction:
         """Return the input corrected for decay to time 0, exactly (each piece times e^(+λt)).
 
         Raises:
-            BadInput: It is corrected already, or ``half_life_min`` is not above 0 min.
+            BadInput: It is corrected already, or ``half_life_min`` is not above 0 min or so
+                short that nothing is left at the last sample.
         """
         if self.decay_corrected:
             raise BadInput(
@@ -82,6 +95,8 @@ class InputFunction:
                 "is corrected already. Leave the correction out."
             )
         rate = decay_rate_per_min(half_life_min)
+        for curve in (self.plasma, self.blood):
+            check_correction(half_life_min, float(curve.start_min[-1]))
         return replace(
             self,
             plasma=self.plasma.decayed(-rate),
@@ -94,14 +109,34 @@ def decay_rate_per_min(half_life_min: float) -> float:
     """Return ln 2 / half-life, 1/min; 0 for ``inf`` (no physical decay).
 
     Raises:
-        BadInput: The half-life is not above 0 min.
+        BadInput: The half-life is not above 0 min, or outside :data:`HALF_LIFE_RANGE_MIN`.
     """
-    if not half_life_min > 0:
+    least, most = HALF_LIFE_RANGE_MIN
+    if not (least <= half_life_min <= most or half_life_min == np.inf):
+        must = f"from {least:g} to {most:g} min" if half_life_min > 0 else "above 0 min"
         raise BadInput(
-            f"half_life_min must be above 0 min, got {half_life_min!r} min. 68Ga is 67.71 min, "
-            "18F 109.77 min, 177Lu 9571.7 min (6.647 d); inf switches the decay off."
+            f"half_life_min must be {must}, got {half_life_min!r} min. {HALF_LIVES}; inf "
+            "switches the decay off."
         )
     return LN2 / half_life_min
+
+
+def check_correction(half_life_min: float, time_min: float) -> None:
+    """Refuse a correction for decay where the decay has left nothing.
+
+    Args:
+        half_life_min: Physical half-life, min.
+        time_min: The latest time from which activity is brought back to time 0, min.
+
+    Raises:
+        BadInput: The factor e^(λt) is above :data:`LARGEST_CORRECTION`.
+    """
+    if decay_rate_per_min(half_life_min) * time_min > np.log(LARGEST_CORRECTION):
+        raise BadInput(
+            f"half_life_min must leave activity to correct for decay at {time_min:g} min, got "
+            f"{half_life_min!r} min, of which nothing is left by then. {HALF_LIVES}: check its "
+            "unit."
+        )
 
 
 def feng(*, blood_to_plasma_ratio: float = 1.0) -> InputFunction:
@@ -218,14 +253,22 @@ def percent_ia_per_l_to_suv(input_function: InputFunction, *, weight_kg: float) 
         weight_kg: Body weight, kg.
 
     Raises:
-        BadInput: The curve is in another unit, or the weight is not above 0 kg.
+        BadInput: The curve is in another unit, or the weight is not above 0 kg or beyond what
+            an animal weighs.
     """
+    positive("weight_kg", weight_kg, unit="kg")
+    least, most = WEIGHT_RANGE_KG
+    if not least <= weight_kg <= most:
+        raise BadInput(
+            f"weight_kg must be from {least:g} to {most:g} kg, got {weight_kg!r} kg. "
+            "Check its unit."
+        )
     if input_function.unit != "%IA/L":
         raise BadInput(
             f"The input function '{input_function.name}' must be in %IA/L to become an SUV, got "
             f"{input_function.unit}. Divide a concentration by the injected activity first."
         )
-    return input_function.scaled(positive("weight_kg", weight_kg, unit="kg") / 100.0, unit=SUV)
+    return input_function.scaled(weight_kg / 100.0, unit=SUV)
 
 
 SUV = "SUV (g/mL)"

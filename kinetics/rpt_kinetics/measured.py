@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rpt_kinetics.checking import LARGEST_ACTIVITY, LARGEST_TIME_MIN
+from rpt_kinetics.decay_words import stated_decay_correction
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.inputs import LN2, SUV, InputFunction, Measured
 from rpt_kinetics.piecewise import Curve, linear_curve
 from rpt_kinetics.tables import Table, read_table
 
-# Column ending → minutes, and column ending → unit.
-MINUTES = {"time_s": 1.0 / 60.0, "time_min": 1.0, "time_h": 60.0}
-UNITS = {
+# Ending of a column of activities → unit.
+ACTIVITY_UNITS = {
     "suv": SUV,
     "suv_g_per_ml": SUV,
     "percent_ia_per_l": "%IA/L",
@@ -25,9 +26,12 @@ UNITS = {
 FLUIDS = ("plasma", "blood")
 TAIL_SAMPLES = 3
 SMALLEST_FALL = 1e-9
+# Ours: nearer samples are one, and the slope between them could overflow.
+SMALLEST_STEP_MIN = 1e-9
+INPUT_CORRECTIONS = ("injection", "none")
 
 
-def read_input_csv(path: Path, *, decay_corrected: bool = True) -> InputFunction:
+def read_input_csv(path: Path, *, decay_corrected: bool | None = None) -> InputFunction:
     """Read an input function; columns say what they hold.
 
     ``time_min``, ``time_s`` or ``time_h``, and ``plasma_UNIT`` or ``blood_UNIT`` or both, UNIT
@@ -36,29 +40,32 @@ def read_input_csv(path: Path, *, decay_corrected: bool = True) -> InputFunction
 
     Args:
         path: CSV.
-        decay_corrected: Whether the samples are corrected for decay to time 0.
+        decay_corrected: Whether the samples are corrected for decay to time 0; None if a column
+            ``decay_correction`` says it (``injection`` or ``none``), and without one they are
+            taken as corrected, which ``assumptions`` then tells.
 
     Raises:
         BadInput: A column is missing or of an unknown unit, times are unsorted or negative, or a
             sample is negative or no number.
     """
     table = read_table(path)
-    time_column = _time_column(table)
     columns = {fluid: _fluid_column(table, fluid) for fluid in FLUIDS}
     found = {fluid: column for fluid, column in columns.items() if column}
     if not found:
         raise BadInput(
             f"{path.name} must have a column plasma_UNIT or blood_UNIT, UNIT one of "
-            f"{', '.join(UNITS)}; got {', '.join(table.columns)}. Name the column so."
+            f"{', '.join(ACTIVITY_UNITS)}; got {', '.join(table.columns)}. Name the column so."
         )
-    units = {UNITS[column.partition("_")[2]] for column in found.values()}
+    units = {ACTIVITY_UNITS[column.partition("_")[2]] for column in found.values()}
     if len(units) > 1:
         raise BadInput(
             f"{path.name} must give plasma and blood in one unit, got "
             f"{' and '.join(sorted(units))}. Convert one of the two."
         )
+    if decay_corrected is None and "decay_correction" in table.columns:
+        decay_corrected = stated_decay_correction(table, allowed=INPUT_CORRECTIONS) == "injection"
     return measured_input(
-        table.numbers(time_column) * MINUTES[time_column],
+        table.minutes("time"),
         plasma=table.numbers(found["plasma"]) if "plasma" in found else None,
         blood=table.numbers(found["blood"]) if "blood" in found else None,
         unit=units.pop(),
@@ -68,16 +75,6 @@ def read_input_csv(path: Path, *, decay_corrected: bool = True) -> InputFunction
     )
 
 
-def _time_column(table: Table) -> str:
-    found = [column for column in table.columns if column in MINUTES]
-    if len(found) != 1:
-        raise BadInput(
-            f"{table.name} must have one column of times, named time_min, time_s or time_h, got "
-            f"{', '.join(table.columns)}. Name it with its unit."
-        )
-    return found[0]
-
-
 def _fluid_column(table: Table, fluid: str) -> str | None:
     found = [column for column in table.columns if column.split("_")[0] == fluid]
     if len(found) > 1:
@@ -85,10 +82,10 @@ def _fluid_column(table: Table, fluid: str) -> str | None:
             f"{table.name} must have one column of {fluid}, got {', '.join(found)}. "
             "Leave the others out."
         )
-    if found and found[0].partition("_")[2] not in UNITS:
+    if found and found[0].partition("_")[2] not in ACTIVITY_UNITS:
         raise BadInput(
             f"{table.name}: column '{found[0]}' must be named {fluid}_UNIT, UNIT one of "
-            f"{', '.join(UNITS)}. Convert the samples to such a unit, and name it."
+            f"{', '.join(ACTIVITY_UNITS)}. Convert the samples to such a unit, and name it."
         )
     return found[0] if found else None
 
@@ -101,7 +98,7 @@ def measured_input(
     unit: str,
     name: str,
     source: str,
-    decay_corrected: bool = True,
+    decay_corrected: bool | None = None,
 ) -> InputFunction:
     """Return the input through samples of plasma, of blood, or of both.
 
@@ -117,11 +114,13 @@ def measured_input(
         unit: Unit of the samples.
         name: Short name.
         source: Where they come from.
-        decay_corrected: Whether the samples are corrected for decay to time 0.
+        decay_corrected: Whether the samples are corrected for decay to time 0; None takes them
+            as corrected, and lists that among the assumptions.
 
     Raises:
-        BadInput: Times are unsorted or negative, a sample is negative or not finite, lengths
-            disagree, or neither plasma nor blood is given.
+        BadInput: Times are unsorted or negative, a sample is negative or not finite, one of the
+            two is beyond what can be (:mod:`checking`), lengths disagree, or neither plasma nor
+            blood is given.
     """
     time = _sample_times(time_min)
     samples = {"plasma": plasma, "blood": blood}
@@ -129,6 +128,8 @@ def measured_input(
     if not given:
         raise BadInput("Samples of plasma or of blood must be given, got neither. Give one.")
     assumptions = [] if len(given) == 2 else ["plasma and blood are equal"]
+    if decay_corrected is None:
+        assumptions.append("taken as corrected for decay to time 0")
     if time[0] > 0:
         assumptions.append(f"linear from 0 at time 0 to the first sample at {time[0]:g} min")
         given = {fluid: np.append(0.0, value) for fluid, value in given.items()}
@@ -148,7 +149,7 @@ def measured_input(
         blood=curves.get("blood") or curves["plasma"],
         unit=unit,
         measured=measured,
-        decay_corrected=decay_corrected,
+        decay_corrected=decay_corrected is not False,
         assumptions=tuple(assumptions),
         source=source,
     )
@@ -166,11 +167,23 @@ def _sample_times(time_min: ArrayLike) -> Floats:
             f"Times of an input function must be finite and at least 0 min, got {time.min():g} "
             "min. Leave samples before the injection out, or move the time zero to it."
         )
+    if time.max() > LARGEST_TIME_MIN:
+        raise BadInput(
+            f"Times of an input function must be at most {LARGEST_TIME_MIN:g} min, got "
+            f"{time.max():g} min. Check their unit."
+        )
     if np.any(np.diff(time) <= 0):
         index = int(np.argmax(np.diff(time) <= 0))
         raise BadInput(
             f"Times of an input function must increase, got {time[index]:g} min before "
             f"{time[index + 1]:g} min. Sort the samples; average those of one time."
+        )
+    steps = np.diff(np.union1d(0.0, time))
+    if steps.min() < SMALLEST_STEP_MIN:
+        raise BadInput(
+            f"Times of an input function must be at least {SMALLEST_STEP_MIN:g} min apart, and "
+            f"after 0 min, got {steps.min():g} min between two. Check their unit; average samples "
+            "of one time."
         )
     return time
 
@@ -186,6 +199,11 @@ def _samples(fluid: str, value: ArrayLike, time: Floats) -> Floats:
         raise BadInput(
             f"Samples of {fluid} must be finite and at least 0, and one is not. "
             "Set what noise made negative to 0, or leave the sample out."
+        )
+    if samples.max() > LARGEST_ACTIVITY:
+        raise BadInput(
+            f"Samples of {fluid} must be at most {LARGEST_ACTIVITY:g} of their unit, got "
+            f"{samples.max():g}. Check the column and its unit."
         )
     if not samples.max() > 0:
         raise BadInput(f"A sample of {fluid} must be above 0, and all are 0. Check the column.")

@@ -14,8 +14,11 @@ from rpt_kinetics.checking import frames_min, times_min
 from rpt_kinetics.chunks import over_chunks
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats, exponential_difference
-from rpt_kinetics.inputs import InputFunction, decay_rate_per_min
+from rpt_kinetics.inputs import HALF_LIVES, InputFunction, decay_rate_per_min
 from rpt_kinetics.rates import Rates, never_clears, pulse_answer
+
+# Above the smallest numbers, which have fewer digits.
+SMALLEST_WEIGHT = 1e-290
 
 
 def pet_concentration(
@@ -139,14 +142,23 @@ def pet_frame_mean(
 
     Returns:
         The input's unit, corrected for decay. Shape (*S, m).
+
+    Raises:
+        BadInput: As for :func:`partial_integral`, or the half-life leaves nothing in a frame.
     """
+    start, end = frames_min(start_min, end_min)
+    decay = decay_rate_per_min(half_life_min)
+    weight = exponential_difference(decay * start, decay * end)
+    if weight.min() < SMALLEST_WEIGHT:
+        raise BadInput(
+            f"half_life_min must leave activity in every frame, got {half_life_min!r} min, of "
+            f"which nothing is left in that from {start[weight.argmin()]:g} to "
+            f"{end[weight.argmin()]:g} min. {HALF_LIVES}: check its unit."
+        )
     integral = partial_integral(
         rates, input_function, start_min, end_min, half_life_min=half_life_min, workers=workers
     )
-    start, end = frames_min(start_min, end_min)
-    decay = decay_rate_per_min(half_life_min)
-    counted = (end - start) * exponential_difference(decay * start, decay * end)
-    return np.asarray(integral / counted)
+    return np.asarray(integral / ((end - start) * weight))
 
 
 def time_integrated_activity(

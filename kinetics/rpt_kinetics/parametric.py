@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rpt_kinetics.basis import Scan, best_amplitudes
+from rpt_kinetics.checking import LARGEST_ACTIVITY
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
@@ -56,10 +57,14 @@ class ParametricValues:
     Attributes:
         maps: Name of :data:`MAPS` → shape (n,), unit in :data:`MAP_UNITS`; NaN where not fitted.
         flag: A key of :data:`FLAGS`. Shape (n,).
+        misfit: Of the fit, NaN where not fitted: χ² over the degrees of freedom where standard
+            deviations were given; else the root mean square residual, weighted like the frames,
+            in the activity's unit. Shape (n,).
     """
 
     maps: dict[str, Floats]
     flag: NDArray[np.uint8]
+    misfit: Floats
 
 
 def parametric_values(
@@ -77,23 +82,30 @@ def parametric_values(
         scan: Its frames and the input function.
         model: ``1tcm`` or ``2tcm_irreversible``.
         vb: V_b held at this share; None fits it.
-        standard_deviation: Of the frames, any unit: only ratios matter. Shape (m,). None takes
+        standard_deviation: Of one voxel in the frames, the activity's unit; for the maps only
+            the ratios matter, for the misfit all. Shape (m,). None takes
             :func:`frame_deviation`.
 
     Raises:
-        BadInput: A value is not finite, there are fewer frames than free parameters, or model or
-            V_b are wrong.
+        BadInput: A value is not finite or beyond what can be, there are fewer frames than free
+            parameters, or model or V_b are wrong.
     """
     _check(activity, scan, model, vb)
     deviation = frame_deviation(scan) if standard_deviation is None else standard_deviation
     grid = _Grid.of(scan, model, vb, deviation)
     result = {name: np.full(len(activity), np.nan) for name in MAPS[model]}
     flag = np.zeros(len(activity), dtype=np.uint8)
+    squares = np.full(len(activity), np.nan)
     for part in _chunks(len(activity), grid.design.shape[0] * grid.design.shape[1]):
-        values, flag[part] = _fit(activity[part], grid)
+        values, flag[part], of_fit = _fit(activity[part], grid)
+        fitted = flag[part] == FITTED
+        squares[part] = np.where(fitted, of_fit, np.nan)
         for name in MAPS[model]:
-            result[name][part] = np.where(flag[part] == FITTED, values[name], np.nan)
-    return ParametricValues(result, flag)
+            result[name][part] = np.where(fitted, values[name], np.nan)
+    if standard_deviation is None:
+        return ParametricValues(result, flag, np.sqrt(squares / np.sum(grid.inverse_deviation**2)))
+    degrees = len(scan.frames) - _free_parameters(model, vb)
+    return ParametricValues(result, flag, squares / standard_deviation.min() ** 2 / degrees)
 
 
 def frame_deviation(scan: Scan) -> Floats:
@@ -122,19 +134,24 @@ def _check(activity: Floats, scan: Scan, model: str, vb: float | None) -> None:
             f"activity must have one column for each of {frames} frames, got shape "
             f"{activity.shape}. Check the table of frames."
         )
-    free = len(MAPS[model]) - 1 - (vb is not None)
+    free = _free_parameters(model, vb)
     if frames <= free:
         raise BadInput(
             f"{model} with {free} free parameters needs at least {free + 1} frames, got {frames}. "
             "Fix V_b, or take more frames."
         )
-    wrong = ~np.isfinite(activity).all(axis=0)
+    wrong = ~(np.abs(activity) <= LARGEST_ACTIVITY).all(axis=0)
     if wrong.any():
         raise BadInput(
-            "Frames must be finite in every voxel of the mask, and "
-            f"{', '.join(str(frame + 1) for frame in np.flatnonzero(wrong))} (counted from 1) "
+            f"Frames must be finite and at most {LARGEST_ACTIVITY:g} in every voxel of the mask, "
+            f"and {', '.join(str(frame + 1) for frame in np.flatnonzero(wrong))} (counted from 1) "
             "are not. Leave the frames out, or the voxels out of the mask."
         )
+
+
+def _free_parameters(model: str, vb: float | None) -> int:
+    # One of the maps follows from the others.
+    return len(MAPS[model]) - 1 - (vb is not None)
 
 
 def _chunks(count: int, width: int) -> Iterator[slice]:
@@ -172,7 +189,7 @@ class _Grid:
         )
 
 
-def _fit(activity: Floats, grid: _Grid) -> tuple[dict[str, Floats], NDArray[np.uint8]]:
+def _fit(activity: Floats, grid: _Grid) -> tuple[dict[str, Floats], NDArray[np.uint8], Floats]:
     target = activity * grid.inverse_deviation
     if grid.held is not None:
         target = target - grid.held * grid.blood
@@ -185,8 +202,8 @@ def _fit(activity: Floats, grid: _Grid) -> tuple[dict[str, Floats], NDArray[np.u
     for _ in range(RECENTRED):
         near = np.clip(near + np.rint(offset).astype(int), 1, last - 1)
         around = near[:, np.newaxis] + np.arange(-1, 2)
-        gram = grid.gram[around]
-        onto = np.einsum("nkcm,nm->nkc", grid.design[around], target)
+        gram, design = grid.gram[around], grid.design[around]
+        onto = np.einsum("nkcm,nm->nkc", design, target)
         _, lowered = best_amplitudes(gram, onto)
         offset = _summit(lowered, np.ones(len(target), dtype=int))
     # Between the steps by Lagrange's formula: the basis functions are smooth in ln θ.
@@ -198,7 +215,12 @@ def _fit(activity: Floats, grid: _Grid) -> tuple[dict[str, Floats], NDArray[np.u
     )
     theta = grid.theta[near] * np.exp(grid.log_step * offset)
     edge = (theta <= grid.theta[0]) | (theta >= grid.theta[-1])
-    return _rates(grid, theta, amplitudes), _flags(grid, activity, edge, amplitudes)
+    residual = target - np.einsum("nk,nkcm,nc->nm", share, design, amplitudes, optimize=True)
+    return (
+        _rates(grid, theta, amplitudes),
+        _flags(grid, activity, edge, amplitudes),
+        np.sum(residual**2, axis=1),
+    )
 
 
 def _summit(values: Floats, index: NDArray[np.int_]) -> Floats:

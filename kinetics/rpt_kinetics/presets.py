@@ -112,7 +112,10 @@ def _value(name: str, value: Any, kind: Any) -> Any:
     if not isinstance(value, accepted) or isinstance(value, bool):
         word = {float: "a number", int: "a whole number", str: "a text"}[kind]
         raise BadInput(f"{name} must be {word}, got {value!r}.")
-    return kind(value)
+    try:
+        return kind(value)
+    except OverflowError as error:
+        raise BadInput(f"{name} must be a number of fewer than 300 digits. Check it.") from error
 
 
 def in_words(parameters: StudyParameters) -> dict[str, float | int | str]:

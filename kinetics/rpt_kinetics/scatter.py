@@ -6,8 +6,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from rpt_kinetics.correlation import correlations, fisher_interval
+from rpt_kinetics.correlation import correlations
 from rpt_kinetics.exponentials import Floats
+from rpt_kinetics.study_text import r_in_words
 
 SUV_LABEL = "PET (SUV, g/mL)"
 DOSE_LABEL = "Absorbed dose (Gy)"
@@ -16,6 +17,8 @@ MOST_CELLS = 80
 COLOURS = ("#0072B2", "#D55E00")
 """Blue and vermilion of Okabe and Ito's palette, apart for the colour-blind."""
 MARKERS = ("o", "^")
+ROOM = 0.04
+"""Between the outermost values and the axes, as a share of their range (ours)."""
 MOST_POINTS = 5000
 """Of each sub-tissue; more would only cover each other (ours)."""
 
@@ -34,6 +37,8 @@ def heat_scatter(
     """
     bins = min(MOST_CELLS, int(np.sqrt(len(suv))))
     cells = ax.hist2d(suv, dose, bins=bins, cmap="viridis", norm=LogNorm(vmin=1))[-1]
+    ax.set_xlim(_with_room(*ax.get_xlim()))
+    ax.set_ylim(_with_room(*ax.get_ylim()))
     bar = ax.figure.colorbar(cells, ax=ax, label="Voxels", ticks=LogLocator(subs=(1, 2, 5)))
     bar.ax.yaxis.set_major_formatter("{x:.0f}")
     bar.minorticks_off()
@@ -66,13 +71,9 @@ def subtissue_scatter(
     return _labelled(ax, suv, dose, subtissue, title=title)
 
 
-def r_in_words(r: float, count: int) -> str:
-    """Return r with its 95 % confidence interval, such as ``0.40 [0.38, 0.42]``."""
-    if np.isnan(r):
-        return "not defined (a value does not vary)"
-    low, high = fisher_interval(r, count)
-    digits = 2 if r < 0.95 else 3
-    return f"{r:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+def _with_room(low: float, high: float) -> tuple[float, float]:
+    """Return limits with room, so that the outermost points are not cut in half."""
+    return low - ROOM * (high - low), high + ROOM * (high - low)
 
 
 def _labelled(

@@ -13,31 +13,22 @@ import numpy as np
 from SALib.analyze import sobol as sobol_analysis
 from SALib.sample import sobol as sobol_sample
 
-from rpt_kinetics.dose import LU177_HALF_LIFE_MIN, PAPER_KIDNEY_CORTEX, tia_mbq_h_per_g
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.inputs import percent_ia_per_l_to_suv, siebinga
-from rpt_kinetics.models import pet_concentration, time_integrated_activity
-from rpt_kinetics.rates import Rates
+from rpt_kinetics.presets import read_preset
+from rpt_kinetics.simulation import dose_gy, suv_at
+from rpt_kinetics.study_parameters import rates_of
 
-# Ours: half to twice a kidney-like set; the PET agent's rate constants.
-RANGES = {
-    "k1_ml_per_min_per_ml": (0.15, 0.6),
-    "k2_per_min": (0.15, 0.6),
-    "k3_per_min": (0.1, 0.4),
-    "k4_per_min": (0.005, 0.02),
-    "vb": (0.05, 0.2),
-}
-# Ours: the therapeutic agent's constants are the PET agent's divided by these.
-PET_OVER_THERAPY = {
-    "k1_ml_per_min_per_ml": 6.0,
-    "k2_per_min": 1.0,
-    "k3_per_min": 4.0,
-    "k4_per_min": 30.0,
-    "vb": 1.0,
-}
-ADMINISTERED_ACTIVITY_MBQ = 7400.0
-WEIGHT_KG = 80.0
+PRESET = "homogeneous"
+PARAMETERS = read_preset(PRESET).parameters
+"""Blood curves, weight, activity, S-value and k_p/k_t are this preset's."""
+CENTRE = vars(PARAMETERS.pet_rates)
+"""The PET agent's rate constants at the preset's rim: a kidney-like set."""
+# Ours: half to twice that.
+RANGES = {name: (value / 2, 2 * value) for name, value in CENTRE.items()}
+PET_OVER_THERAPY = dict(zip(CENTRE, PARAMETERS.pet_to_therapy_ratio.row().tolist(), strict=True))
+"""The therapeutic agent's constants are the PET agent's divided by these."""
+LOG_STEP = 1e-3
 LARGEST_SAMPLES = 2**20
 
 
@@ -134,13 +125,27 @@ def _check_request(
             )
 
 
+def elasticities(
+    model: Callable[[Floats], Floats], centre: Mapping[str, float]
+) -> dict[str, float]:
+    """Return d ln(result) / d ln(parameter) for each parameter, by central differences.
+
+    Args:
+        model: From parameters (n, p), in the order of ``centre``, to results (n,), above 0.
+        centre: Parameter → value, above 0.
+    """
+    at = np.log(np.array(list(centre.values())))
+    steps = LOG_STEP * np.eye(len(at))
+    above, below = (np.log(model(np.exp(at + sign * steps))) for sign in (1.0, -1.0))
+    return dict(zip(centre, ((above - below) / (2.0 * LOG_STEP)).tolist(), strict=True))
+
+
 def suv_of_pet(parameters: Floats, *, time_min: float) -> Floats:
     """Return the SUV (g/mL) at one time of tissues with rate constants (n, 5), shape (n,).
 
-    The blood is Siebinga's curve, for 80 kg.
+    Blood curve and weight are the preset's.
     """
-    blood = percent_ia_per_l_to_suv(siebinga(), weight_kg=WEIGHT_KG)
-    return pet_concentration(_rates(parameters), blood, time_min)
+    return suv_at(PARAMETERS, rates_of(parameters.T), time_min=time_min)
 
 
 def dose_gy_of_therapy(parameters: Floats) -> Floats:
@@ -148,19 +153,8 @@ def dose_gy_of_therapy(parameters: Floats) -> Floats:
 
     Args:
         parameters: The *PET* agent's rate constants, (n, 5); the therapeutic agent's are these
-            divided by :data:`PET_OVER_THERAPY`. 7,400 MBq of 177Lu, 80 kg, Siebinga's curve,
-            local deposition with the paper's S × organ mass. The time-integrated activity is
-            proportional, and so has the same indices.
+            divided by :data:`PET_OVER_THERAPY`. All else is the preset's. The time-integrated
+            activity is proportional, and so has the same indices.
     """
-    blood = percent_ia_per_l_to_suv(siebinga(), weight_kg=WEIGHT_KG)
-    rates = _rates(parameters / np.array(list(PET_OVER_THERAPY.values())))
-    tia = time_integrated_activity(rates, blood, half_life_min=LU177_HALF_LIFE_MIN)
-    return PAPER_KIDNEY_CORTEX.voxel_dose_gy(
-        tia_mbq_h_per_g(
-            tia, administered_activity_mbq=ADMINISTERED_ACTIVITY_MBQ, weight_kg=WEIGHT_KG
-        )
-    )
-
-
-def _rates(parameters: Floats) -> Rates:
-    return Rates(**dict(zip(RANGES, parameters.T, strict=True)))
+    ratio = PARAMETERS.pet_to_therapy_ratio.row()
+    return dose_gy(PARAMETERS, rates_of((parameters / ratio).T))

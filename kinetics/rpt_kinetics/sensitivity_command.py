@@ -1,6 +1,5 @@
 """The ``sensitivity`` command: a table, a figure and a JSON of Sobol indices."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +35,7 @@ def sensitivity(
 
     K1 (mL/min/mL), k2, k3, k4 (1/min) and V_b vary from half to twice a kidney-like set, uniform
     in the logarithm; these ranges are ours, and sensitivity.json states them. SUV in g/mL, dose
-    in Gy of 7400 MBq of 177Lu, its rate constants tied to the PET agent's. Writes
+    in Gy of the preset's 177Lu, its rate constants tied to the PET agent's. Writes
     sensitivity.csv, sensitivity.json and sensitivity.png.
     """
     write_sensitivity(out=out, seed=seed, samples=samples, suv_time_min=suv_time_min)
@@ -62,7 +61,14 @@ def write_sensitivity(
         BadInput: SALib is missing, an argument is out of range, or ``out`` is not empty.
     """
     try:
-        from rpt_kinetics.sensitivity import RANGES, dose_gy_of_therapy, sobol_indices, suv_of_pet
+        from rpt_kinetics.sensitivity import (
+            CENTRE,
+            RANGES,
+            dose_gy_of_therapy,
+            elasticities,
+            sobol_indices,
+            suv_of_pet,
+        )
     except ImportError as error:
         raise BadInput(
             "sensitivity needs SALib, and it is not installed. "
@@ -75,7 +81,8 @@ def write_sensitivity(
             name: sobol_indices(model, RANGES, samples=samples, seed=seed, log_uniform=True)
             for name, model in models.items()
         }
-        content = _content(found) | {
+        local = {name: elasticities(model, CENTRE) for name, model in models.items()}
+        content = _content(found, local) | {
             "provenance": provenance(
                 command="sensitivity",
                 parameters={"samples": samples, "suv_time_min": time_min},
@@ -88,13 +95,10 @@ def write_sensitivity(
         (folder / "sensitivity.png").write_bytes(_figure(found, time_min))
 
 
-def _content(found: "Mapping[str, SobolIndices]") -> dict[str, Any]:
-    from rpt_kinetics.sensitivity import (
-        ADMINISTERED_ACTIVITY_MBQ,
-        PET_OVER_THERAPY,
-        RANGES,
-        WEIGHT_KG,
-    )
+def _content(
+    found: "Mapping[str, SobolIndices]", local: Mapping[str, dict[str, float]]
+) -> dict[str, Any]:
+    from rpt_kinetics.sensitivity import CENTRE, PARAMETERS, PET_OVER_THERAPY, PRESET, RANGES
 
     return {
         "results": {
@@ -112,13 +116,21 @@ def _content(found: "Mapping[str, SobolIndices]") -> dict[str, Any]:
             name: {"low": low, "high": high, "unit": UNITS[name], "distribution": "log-uniform"}
             for name, (low, high) in RANGES.items()
         },
+        "local_elasticities": {
+            "meaning": "d ln(result) / d ln(rate constant of the PET agent) at one point, by "
+            "central differences: 1 % more of the constant changes the result by so many %",
+            "at": CENTRE,
+            **local,
+        },
+        "preset": PRESET,
         "pet_over_therapy": PET_OVER_THERAPY,
         "assumptions": [
             "the ranges are ours: half to twice a kidney-like set of the PET agent",
             "the therapeutic agent's rate constants are the PET agent's divided by "
-            "pet_over_therapy, which is ours",
-            "both agents are on Siebinga's blood curve; plasma and blood are equal",
-            f"{ADMINISTERED_ACTIVITY_MBQ:g} MBq of 177Lu, {WEIGHT_KG:g} kg",
+            "pet_over_therapy, which is the preset's and ours",
+            f"blood curves: {PARAMETERS.pet_input} for the PET, {PARAMETERS.therapy_input} for "
+            "the therapy; plasma and blood are equal",
+            f"{PARAMETERS.administered_activity_mbq:g} MBq of 177Lu, {PARAMETERS.weight_kg:g} kg",
             "the time-integrated activity is proportional to the dose: it has the same indices",
         ],
     }
@@ -140,6 +152,7 @@ def _table(found: "Mapping[str, SobolIndices]") -> dict[str, Any]:
 def _figure(found: "Mapping[str, SobolIndices]", time_min: float) -> bytes:
     from matplotlib.figure import Figure
 
+    from rpt_kinetics.png import png_bytes
     from rpt_kinetics.sensitivity_plot import indices_plot
 
     titles = {
@@ -150,6 +163,4 @@ def _figure(found: "Mapping[str, SobolIndices]", time_min: float) -> bytes:
     for ax, (name, indices) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
         indices_plot(ax, indices, title=titles[name])
     figure.suptitle("Simulated tissues; ranges of the parameters are ours", fontsize="medium")
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})
-    return stream.getvalue()
+    return png_bytes(figure, dots_per_inch=150)

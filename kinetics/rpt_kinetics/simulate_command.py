@@ -1,7 +1,6 @@
 """The ``simulate`` command: one virtual organ as table, maps, figure and summary."""
 
 import gzip
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,24 @@ from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.geometry import Organ
 from rpt_kinetics.imaging import Decomposition, Images, imaged
-from rpt_kinetics.inputs import NAMED_INPUTS
+from rpt_kinetics.png import png_bytes
 from rpt_kinetics.presets import Preset, in_words, preset_names, read_preset, with_voxels
 from rpt_kinetics.rates import Rates
 from rpt_kinetics.scatter import heat_scatter, subtissue_scatter
 from rpt_kinetics.simulation import Simulation, simulate
-from rpt_kinetics.study_parameters import StudyParameters
+from rpt_kinetics.study_text import (
+    MEANING,
+    S_VALUE_NOTE,
+    assumed_inputs,
+    decomposition_in_words,
+    finite_or_none,
+)
 from rpt_kinetics.writing import file_sha256, json_bytes, new_folder, provenance, table_bytes
 
 NOTE = (
     "A virtual organ, not a patient. Where the paper says nothing the parameters are assumed; "
     "others give the same r. The 95 % intervals (Fisher) hold for this number of independent "
     "voxels, not for patients; voxels that are alike because they are near make them too narrow."
-)
-S_VALUE_NOTE = (
-    "The S-value is the organ's: a voxel's dose is S × organ mass × its time-integrated activity "
-    "per gram."
-)
-MEANING = (
-    "1 - r² of the images: kinetics is 1 - r² of the true SUV and dose, resolution what blur adds "
-    "(below 0 where it averages away differences that PET and dose do not share), noise what "
-    "noise adds after that; the three add up to total."
 )
 FILES = {
     "voxels.csv": "each voxel's sub-tissue, position, SUV, dose and rates, units in the names",
@@ -87,40 +83,6 @@ def write_simulation(preset: str, out: Path, *, seed: int, voxels: int | None) -
         }
         (folder / "summary.json").write_bytes(json_bytes(summary))
     return simulation
-
-
-def png_bytes(figure: Figure) -> bytes:
-    """Encode a figure as PNG."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
-    return stream.getvalue()
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return what JSON can carry: None for a correlation that is not defined."""
-    return float(value) if np.isfinite(value) else None
-
-
-def decomposition_in_words(decomposition: Decomposition) -> dict[str, float | None]:
-    """Return the parts of 1 − r² and their total."""
-    parts = vars(decomposition) | {"total": decomposition.total}
-    return {name: finite_or_none(value) for name, value in parts.items()}
-
-
-def assumed_inputs(parameters: StudyParameters) -> dict[str, Any]:
-    """Return which blood curves stand for the two agents, and that this is an assumption."""
-    curves = {"PET": parameters.pet_input, "therapy": parameters.therapy_input}
-    return {
-        agent: {
-            "name": name,
-            "source": NAMED_INPUTS[name]().source,
-            "assumptions": [
-                "a curve of [177Lu]Lu-PSMA, taken for both agents",
-                *NAMED_INPUTS[name]().assumptions,
-            ],
-        }
-        for agent, name in curves.items()
-    }
 
 
 def _contents(

@@ -1,5 +1,6 @@
 """The paper's simulation: rates of each voxel for PET and therapy, their SUV and their dose."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from rpt_kinetics.dose import (
     OrganSValue,
     tia_mbq_h_per_g,
 )
+from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.fields import drawn, gaussian_field
 from rpt_kinetics.geometry import Organ, two_balls
@@ -23,6 +25,8 @@ from rpt_kinetics.study_parameters import PerRate, StudyParameters, rates_of
 # Each use of chance has its own stream, so that changing one leaves the others as they were.
 PET_DRAW, THERAPY_DRAW, RATIO_DRAW, PET_NOISE, SPECT_NOISE = range(5)
 VB = 4
+# g/mL or Gy: its square, summed over the voxels, is still a number; and so is a float32.
+LARGEST = 1e30
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,21 +68,26 @@ def simulate(parameters: StudyParameters, *, seed: int) -> Simulation:
         seed: At least 0; the same seed gives the same organ.
 
     Raises:
-        BadInput: A mean V_b reaches 1.
+        BadInput: A mean V_b reaches 1, a rate drawn is none, the organ's grid is too large, or a
+            result is too large for the files.
     """
     organ = organ_of(parameters)
+    _check_blood(parameters, organ)
     pet = _drawn_rates(parameters, organ, seed=seed, purpose=PET_DRAW)
     coupled = parameters.draws == "coupled"
     alike = pet if coupled else _drawn_rates(parameters, organ, seed=seed, purpose=THERAPY_DRAW)
     therapy = alike / _ratio(parameters, organ, seed=seed)
+    suv = suv_at(parameters, rates_of(pet), time_min=parameters.suv_time_min)
+    dose = dose_gy(parameters, rates_of(therapy))
+    _check_finite({"SUV (g/mL)": suv, "dose (Gy)": dose})
     return Simulation(
         parameters=parameters,
         seed=seed,
         organ=organ,
         pet=rates_of(pet),
         therapy=rates_of(therapy),
-        suv_g_per_ml=suv_at(parameters, rates_of(pet), time_min=parameters.suv_time_min),
-        dose_gy=dose_gy(parameters, rates_of(therapy)),
+        suv_g_per_ml=suv,
+        dose_gy=dose,
     )
 
 
@@ -129,6 +138,29 @@ def dose_gy(parameters: StudyParameters, therapy: Rates) -> Floats:
     )
 
 
+def _check_blood(parameters: StudyParameters, organ: Organ) -> None:
+    """Refuse a mean V_b of 1 and above, which the draws would cut off unseen."""
+    pet = mean_rates(parameters, organ)[VB].max()
+    therapy = (mean_rates(parameters, organ) / _mean_ratio(parameters, organ))[VB].max()
+    for agent, vb in (("PET", pet), ("therapy", therapy)):
+        if not vb < 1:
+            raise BadInput(
+                f"The mean V_b of the {agent} must be below 1 everywhere, got {vb:g}: "
+                "pet_rates.vb times second_subtissue_factor.vb and 1 + gradient_amplitude.vb"
+                f"{', divided by k_p/k_t' if agent == 'therapy' else ''}. Lower one of them."
+            )
+
+
+def _check_finite(results: Mapping[str, Floats]) -> None:
+    """Refuse results that a map in single precision, or a sum of squares, cannot hold."""
+    for name, values in results.items():
+        if not np.all(np.abs(values) < LARGEST):
+            raise BadInput(
+                f"Every voxel's {name} must be finite and below {LARGEST:g}, and one is not. "
+                "Bring the preset's rates and ratios, and their spread, nearer to a tissue's."
+            )
+
+
 # The sweeps ask for the same dozen fields again and again.
 @lru_cache(maxsize=16)
 def field_of(organ: Organ, stream: tuple[int, ...], *, correlation_length_mm: float) -> Floats:
@@ -163,9 +195,14 @@ def _drawn_rates(parameters: StudyParameters, organ: Organ, *, seed: int, purpos
         upper = 1.0 if i == VB else np.inf
         if patient_cv[i] > 0:
             rng = np.random.default_rng((seed, purpose, i, 1))
-            row *= drawn(
-                np.ones(1), rng.standard_normal(1), cv=patient_cv[i], distribution=distribution
+            factor = drawn(
+                np.ones(1),
+                rng.standard_normal(1),
+                cv=patient_cv[i],
+                distribution=distribution,
+                upper=upper / row.max() if row.max() > 0 else np.inf,
             )
+            row *= factor
         if voxel_cv[i] > 0:
             length = parameters.correlation_length_mm
             chance = field_of(organ, (seed, purpose, i), correlation_length_mm=length)
@@ -175,15 +212,19 @@ def _drawn_rates(parameters: StudyParameters, organ: Organ, *, seed: int, purpos
 
 def _ratio(parameters: StudyParameters, organ: Organ, *, seed: int) -> Floats:
     """Return k_p/k_t of each voxel, shape (5, n)."""
-    second = organ.subtissue == 2
-    change = np.where(second, _column(parameters.second_ratio_factor), 1.0)
-    ratio = _column(parameters.pet_to_therapy_ratio) * change
+    ratio = _mean_ratio(parameters, organ)
     for i, cv in enumerate(parameters.ratio_cv.row()):
         if cv > 0:
             length = parameters.correlation_length_mm
             chance = field_of(organ, (seed, RATIO_DRAW, i), correlation_length_mm=length)
             ratio[i] = drawn(ratio[i], chance, cv=cv, distribution="log_normal")
-    return np.asarray(ratio)
+    return ratio
+
+
+def _mean_ratio(parameters: StudyParameters, organ: Organ) -> Floats:
+    """Return k_p/k_t before any draw, shape (5, n)."""
+    change = np.where(organ.subtissue == 2, _column(parameters.second_ratio_factor), 1.0)
+    return np.asarray(_column(parameters.pet_to_therapy_ratio) * change)
 
 
 def _column(per_rate: PerRate) -> Floats:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from rpt_kinetics.choices import r_of_other_choices
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.imaging import imaged
 from rpt_kinetics.presets import Preset
@@ -24,6 +25,7 @@ class Measures:
         at_suv_times: See :func:`rpt_kinetics.sweep.r_at_suv_times`.
         at_resolutions: See :func:`rpt_kinetics.sweep.r_at_resolutions`.
         of_moved: See :func:`rpt_kinetics.sweep.r_of_moved`.
+        of_other_choices: See :func:`rpt_kinetics.choices.r_of_other_choices`.
     """
 
     r: Floats
@@ -33,6 +35,7 @@ class Measures:
     at_suv_times: Floats
     at_resolutions: Floats
     of_moved: Floats
+    of_other_choices: Floats
 
 
 def measure(preset: Preset, seed: int) -> Measures:
@@ -47,6 +50,7 @@ def measure(preset: Preset, seed: int) -> Measures:
         at_suv_times=r_at_suv_times(simulation),
         at_resolutions=r_at_resolutions(preset.parameters, seed=seed),
         of_moved=r_of_moved(preset.parameters, seed=seed),
+        of_other_choices=r_of_other_choices(preset.parameters, seed=seed),
     )
 
 

@@ -1,5 +1,6 @@
 """The commands ``simulate`` and ``study``: their options, and what they say when done."""
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -35,9 +36,11 @@ def simulate(
     dose and sub-tissue, and scatter.png.
     """
     from rpt_kinetics.simulate_command import write_simulation
+    from rpt_kinetics.study_text import NOT_DEFINED
 
     simulation = write_simulation(preset, out, seed=seed, voxels=voxels)
-    say(f"{out}: a virtual organ, r = {simulation.pearson_r():.3f}")
+    r = simulation.pearson_r()
+    say(f"{out.name}: a virtual organ, r {NOT_DEFINED if isnan(r) else f'= {r:.3f}'}")
 
 
 def study(
@@ -47,10 +50,11 @@ def study(
     """Study why PET (SUV, g/mL) and dose (Gy) disagree inside a virtual organ.
 
     Writes study.json (for all presets: Pearson's r over the seeds, against resolution and
-    correlation length in mm, at other PET times in min, with each parameter moved by 20 %, and
-    1 - r² by cause) and figures, among them the panels of the paper's Fig. S3.
+    correlation length in mm, at other PET times in min, with each parameter moved by 20 %, with
+    every other choice, and 1 - r² by cause; and what the mass of ligand in nmol does to the
+    kidney's time-integrated activity) and figures, among them the panels of the paper's Fig. S3.
     """
     from rpt_kinetics.study_command import write_study
 
     write_study(out, seeds=seeds)
-    say(f"{out}: study.json and figures, all of virtual organs")
+    say(f"{out.name}: study.json and figures, all of virtual organs")

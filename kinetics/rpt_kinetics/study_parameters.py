@@ -10,11 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from rpt_kinetics.checking import positive
 from rpt_kinetics.dose import PAPER_KIDNEY_CORTEX, TISSUE_DENSITY_G_PER_ML
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.rates import Rates
+from rpt_kinetics.rates import UNITS, Rates
 
 # House rule: fewer than 20 voxels of a region have no statistics.
 FEWEST_VOXELS = 2 * 20
@@ -55,7 +54,7 @@ class BaseRates:
         vb: V_b, 0 ≤ V_b < 1.
 
     Raises:
-        BadInput: A rate is negative, or V_b is outside [0, 1).
+        BadInput: A rate is negative or above 100, or V_b is outside [0, 1).
     """
 
     k1_ml_per_min_per_ml: float
@@ -67,6 +66,8 @@ class BaseRates:
     def __post_init__(self) -> None:
         """Refuse what no tissue has."""
         rates_of(self.row())
+        for name, value in vars(self).items():
+            _check(f"pet_rates.{name}", value, low=0.0, high=LARGEST_RATE, unit=UNITS[name])
 
     def row(self) -> Floats:
         """Return the five numbers, shape (5,)."""
@@ -151,16 +152,11 @@ class StudyParameters:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        for name, unit in POSITIVE.items():
-            positive(name, getattr(self, name), unit=unit)
-        for name, unit in AT_LEAST_ZERO.items():
-            _check(name, getattr(self, name), at_least=0.0, unit=unit)
-        for name, at_least in PER_RATE.items():
+        for name, (low, high, unit) in LIMITS.items():
+            _check(name, getattr(self, name), low=low, high=high, unit=unit)
+        for name, (low, high) in PER_RATE.items():
             for rate, value in vars(getattr(self, name)).items():
-                _check(f"{name}.{rate}", value, at_least=at_least)
-        for name in ("pet_to_therapy_ratio", "second_ratio_factor"):
-            for rate, value in vars(getattr(self, name)).items():
-                positive(f"{name}.{rate}", value, unit="")
+                _check(f"{name}.{rate}", value, low=low, high=high)
         if self.pet_frame_min > 2 * self.suv_time_min:
             raise BadInput(
                 f"pet_frame_min must be at most {2 * self.suv_time_min:g} min, twice suv_time_min, "
@@ -169,29 +165,33 @@ class StudyParameters:
         check_voxels(self.voxels)
 
 
-POSITIVE = {
-    "suv_time_min": "min",
-    "weight_kg": "kg",
-    "administered_activity_mbq": "MBq",
-    "s_mgy_per_mbq_s": "mGy/(MBq·s)",
-    "organ_mass_g": "g",
-    "density_g_per_ml": "g/mL",
-}
-AT_LEAST_ZERO = {
-    "correlation_length_mm": "mm",
-    "pet_frame_min": "min",
-    "pet_fwhm_mm": "mm",
-    "spect_fwhm_mm": "mm",
-    "pet_noise_cv": "",
-    "spect_noise_cv": "",
+# Ours: far beyond any patient, and near enough that no result overflows.
+LIMITS = {
+    "suv_time_min": (0.01, 1440.0, "min"),
+    "pet_frame_min": (0.0, 2880.0, "min"),
+    "weight_kg": (1.0, 1000.0, "kg"),
+    "administered_activity_mbq": (1e-3, 1e6, "MBq"),
+    "s_mgy_per_mbq_s": (1e-9, 1e3, "mGy/(MBq·s)"),
+    "organ_mass_g": (0.1, 1e5, "g"),
+    "density_g_per_ml": (0.05, 25.0, "g/mL"),
+    # As far as the grid's margins carry: it is periodic.
+    "pet_fwhm_mm": (0.0, 40.0, "mm"),
+    "spect_fwhm_mm": (0.0, 40.0, "mm"),
+    "correlation_length_mm": (0.0, 1000.0, "mm"),
+    "pet_noise_cv": (0.0, 10.0, ""),
+    "spect_noise_cv": (0.0, 10.0, ""),
 }
 PER_RATE = {
-    "second_subtissue_factor": 0.0,
-    "gradient_amplitude": -1.0,
-    "voxel_cv": 0.0,
-    "patient_cv": 0.0,
-    "ratio_cv": 0.0,
+    "second_subtissue_factor": (0.0, 1e3),
+    "pet_to_therapy_ratio": (1e-4, 1e6),
+    "second_ratio_factor": (1e-3, 1e3),
+    "gradient_amplitude": (-1.0, 1e3),
+    "voxel_cv": (0.0, 10.0),
+    "patient_cv": (0.0, 10.0),
+    "ratio_cv": (0.0, 10.0),
 }
+LARGEST_RATE = 100.0
+"""mL/min/mL or 1/min (ours): the blood passes through 100 times in a minute."""
 
 
 def rates_of(rows: Floats) -> Rates:
@@ -213,10 +213,11 @@ def check_voxels(voxels: int) -> None:
         )
 
 
-def _check(name: str, value: float, *, at_least: float, unit: str = "") -> None:
-    if not (np.isfinite(value) and value >= at_least):
+def _check(name: str, value: float, *, low: float, high: float, unit: str = "") -> None:
+    # NaN is neither.
+    if not low <= value <= high:
         of_unit = f" {unit}" if unit else ""
+        fix = "Check its unit." if unit else "A share of 10 % is 0.1."
         raise BadInput(
-            f"{name} must be finite and at least {at_least:g}{of_unit}, got {value!r}{of_unit}. "
-            "A share of 10 % is 0.1."
+            f"{name} must be from {low:g} to {high:g}{of_unit}, got {value!r}{of_unit}. {fix}"
         )

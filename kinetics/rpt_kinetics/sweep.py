@@ -23,7 +23,7 @@ MOVES = (0.8, 1.2)
 # Tables whose five numbers are also moved together: they are one choice.
 MOVED_TOGETHER = ("gradient_amplitude", "voxel_cv", "ratio_cv")
 # The true SUV and dose know nothing of these; the images' r is reported instead.
-OF_IMAGES = ("pet_fwhm_mm", "spect_fwhm_mm", "pet_noise_cv", "spect_noise_cv")
+OF_IMAGES = ("pet_fwhm_mm", "spect_fwhm_mm", "pet_noise_cv", "spect_noise_cv", "surroundings")
 
 
 def r_at_suv_times(simulation: Simulation) -> Floats:
@@ -104,12 +104,17 @@ def r_of_moved(parameters: StudyParameters, *, seed: int) -> Floats:
     """
     return np.array(
         [
-            [_r_of(simulate(moved(parameters, name, factor), seed=seed), name) for factor in MOVES]
+            [r_of(simulate(moved(parameters, name, factor), seed=seed), name) for factor in MOVES]
             for name in movable(parameters)
         ]
     )
 
 
-def _r_of(simulation: Simulation, name: str) -> Floats:
+def r_of(simulation: Simulation, name: str) -> Floats:
+    """Return r of what a change of the parameter ``name`` shows in: truth, or the images.
+
+    Returns:
+        Overall, in sub-tissue 1 and in sub-tissue 2; shape (3,).
+    """
     shown: Simulation | Images = imaged(simulation)[0] if name in OF_IMAGES else simulation
     return correlations(shown.suv_g_per_ml, shown.dose_gy, simulation.organ.subtissue)

@@ -10,6 +10,9 @@ import numpy as np
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
+# Ending of a column of times → minutes.
+MINUTES = {"min": 1.0, "s": 1.0 / 60.0, "h": 60.0}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -44,33 +47,68 @@ class Table:
             )
         return values
 
+    def minutes(self, name: str) -> Floats:
+        """Return the column of times ``name_min``, ``name_s`` or ``name_h``, min, shape (rows,).
+
+        Raises:
+            BadInput: There is none or more than one, or a cell is no finite number.
+        """
+        found = [unit for unit in MINUTES if f"{name}_{unit}" in self.columns]
+        if len(found) != 1:
+            raise BadInput(
+                f"{self.name} must have one column of times, named {name}_min, {name}_s or "
+                f"{name}_h, got {', '.join(self.columns)}. Name it with its unit."
+            )
+        return self.numbers(f"{name}_{found[0]}") * MINUTES[found[0]]
+
 
 def read_table(path: Path) -> Table:
     """Read a CSV whose first line names the columns; empty lines are skipped.
 
     Raises:
-        BadInput: The file cannot be read, has no rows, a column twice, or rows of another length.
+        BadInput: The file cannot be read or is no CSV with commas, has no rows, a column twice,
+            or rows of another length.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise BadInput(f"{path.name} must be a readable CSV file: {reason}.") from error
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(row)]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(row)]
+    except csv.Error as error:
+        raise BadInput(
+            f"{path.name} must be a CSV file of numbers, and cannot be read as one ({error}). "
+            "Export the table anew, one short cell for each number."
+        ) from error
     if len(rows) < 2:
         raise BadInput(
-            f"{path.name} must have a line of column names and rows below, got {len(rows)} lines."
+            f"{path.name} must have a line of column names and rows below, got {len(rows)} lines. "
+            "Export the table anew, with both."
         )
+    _check_shape(path.name, rows)
+    return Table(path.name, {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])})
+
+
+def _check_shape(name: str, rows: list[list[str]]) -> None:
     header = rows[0]
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise BadInput(
+            f"{name} must separate cells by commas, got "
+            f"{'semicolons' if ';' in header[0] else 'tabs'}. Export it with commas; write 0.5 "
+            "and not 0,5."
+        )
     if len(set(header)) < len(header):
-        raise BadInput(f"{path.name} must name each column once, got {', '.join(header)}.")
+        raise BadInput(
+            f"{name} must name each column once, got {', '.join(header)}. Rename or leave out "
+            "those that are there twice."
+        )
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(header):
             raise BadInput(
-                f"{path.name} must have {len(header)} cells in each row, got {len(row)} in row "
+                f"{name} must have {len(header)} cells in each row, got {len(row)} in row "
                 f"{number} below the header. Separate cells by commas; write 0.5 and not 0,5."
             )
-    return Table(path.name, {name: [row[i] for row in rows[1:]] for i, name in enumerate(header)})
 
 
 def _number(cell: str) -> float:

@@ -67,6 +67,16 @@ def test_suv_becomes_activity_per_gram() -> None:
         (lambda: PAPER_KIDNEY_CORTEX.voxel_dose_gy([1.0, -1.0]), "at least 0 MBq·h/g"),
         (lambda: PAPER_KIDNEY_CORTEX.voxel_dose_gy([np.nan]), "must be finite"),
         (
+            lambda: tia_mbq_h_per_g(
+                np.array([1.0, np.nan]), administered_activity_mbq=1.0, weight_kg=80.0
+            ),
+            r"tia_suv_min must be finite and at least 0 \(g/mL\)·min",
+        ),
+        (
+            lambda: tia_mbq_h_per_g([1.0, -3.0], administered_activity_mbq=1.0, weight_kg=80.0),
+            "tia_suv_min must be finite and at least 0",
+        ),
+        (
             lambda: tia_mbq_h_per_g(1.0, administered_activity_mbq=0.0, weight_kg=80.0),
             "administered_activity_mbq must be a finite number above 0 MBq",
         ),

@@ -162,6 +162,7 @@ def test_maps_of_a_dynamic_image(tmp_path: Path, rpt_kinetics) -> None:
         "k2.nii.gz": "1/min",
         "vt.nii.gz": "mL/mL",
         "vb.nii.gz": "mL/mL",
+        "rms_residual.nii.gz": "uCi/mL",
     }
     assert told["flag.nii.gz"]["1"] == {"meaning": "fitted", "voxels": 11}
     values = nib.load(tmp_path / "one" / "k1.nii.gz").get_fdata()
@@ -169,6 +170,32 @@ def test_maps_of_a_dynamic_image(tmp_path: Path, rpt_kinetics) -> None:
     assert values.ravel()[1:] == pytest.approx(k1.ravel()[1:], rel=3e-3)
     assert rpt_kinetics(*words, "--out", tmp_path / "two").returncode == 0
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert told["misfit"].startswith("root mean square residual")
+    # Deviations of frames: 1 % of a voxel's activity, in Bq/mL.
+    header, *lines = frames.read_text().splitlines()
+    activity = nib.load(image).get_fdata()[1, 1, 1]
+    deviation = (10.0 * activity).tolist()
+    frames.write_text(
+        "\n".join(
+            [
+                f"{header},standard_deviation_bq_per_ml",
+                *(f"{line},{one!r}" for line, one in zip(lines, deviation, strict=True)),
+            ]
+        )
+    )
+    noise = np.random.default_rng(0).normal(size=(3, 2, 2, len(START))) * 0.01 * activity
+    noisy = nib.load(image).get_fdata() + noise
+    nib.Nifti1Image(noisy, np.diag([2.0, 3.0, 4.0, 1.0])).to_filename(image)
+    assert rpt_kinetics(*words, "--out", tmp_path / "weighted").returncode == 0
+    told = json.loads((tmp_path / "weighted" / "maps.json").read_text())
+    assert told["maps"]["chi_square_per_degree.nii.gz"] == "1"
+    misfit = nib.load(tmp_path / "weighted" / "chi_square_per_degree.nii.gz").get_fdata()
+    # 11 voxels of 21 degrees of freedom.
+    assert np.nanmean(misfit) == pytest.approx(1.0, abs=3.0 * np.sqrt(2 / 21 / 11))
+    frames.write_text(frames.read_text().replace("deviation_bq_per_ml", "deviation_suv"))
+    refused = rpt_kinetics(*words, "--out", tmp_path / "four")
+    assert refused.returncode == 2
+    assert "must be in one unit, got SUV (g/mL) and uCi/mL" in refused.stderr
     refused = rpt_kinetics(
         *[{"1tcm": "all"}.get(str(word), word) for word in words], "--out", tmp_path / "three"
     )
@@ -184,12 +211,24 @@ def test_maps_of_a_dynamic_image(tmp_path: Path, rpt_kinetics) -> None:
         (("--curve", "CURVE", "--unit", "suv"), "--frames, --mask and --unit go with --dynamic"),
         (("--curve", "none.csv"), "none.csv must be a readable CSV file"),
         (("--curve", "CURVE", "--decay-correction", "none"), "must have one decay correction"),
-        (("--curve", "CURVE", "--half-life-min", "0"), "half_life_min must be a finite number"),
+        (
+            ("--curve", "CURVE", "--half-life-min", "0"),
+            "--half-life-min must be above 0 min, got 0.0 min",
+        ),
+        (("--curve", "CURVE", "--half-life-min", "0.001"), "--half-life-min must leave activity"),
+        (("--curve", "CURVE", "--model", "3tcm"), "1tcm, 2tcm_irreversible, 2tcm, all, got '3tcm'"),
+        (
+            ("--dynamic", "d.nii", "--frames", "f.csv", "--mask", "m.nii", "--unit", "furlong"),
+            "--unit must be one of suv, suv_g_per_ml",
+        ),
         (("--curve", "CURVE", "--weight-kg", "80"), "must be in %IA/L to become an SUV"),
-        (("--curve", "CURVE", "--delay-min", "-1"), "delay_min must be finite and at least 0 min"),
+        (
+            ("--curve", "CURVE", "--delay-min", "-1"),
+            "--delay-min must be finite and at least 0 min",
+        ),
         (("--curve", "CURVE", "--delay-min", "99"), "must bring activity before the last frame"),
-        (("--curve", "CURVE", "--injection-min", "nan"), "injection_min must be finite"),
-        (("--curve", "CURVE", "--vb", "1"), "vb must be at least 0 and below 1 mL/mL"),
+        (("--curve", "CURVE", "--injection-min", "nan"), "--injection-min must be finite"),
+        (("--curve", "CURVE", "--vb", "1"), "--vb must be at least 0 and below 1 mL/mL"),
         (("--curve", "CURVE", "--input-decay-correction", "none"), "goes with an input CSV"),
     ],
 )
@@ -198,8 +237,8 @@ def test_bad_requests_end_in_one_sentence(
 ) -> None:
     curve = str(region_curve(tmp_path))
     ended = rpt_kinetics(
-        "fit", *[curve if word == "CURVE" else word for word in words], "--input", "feng",
-        "--model", "1tcm", "--out", tmp_path / "out",
+        "fit", "--input", "feng", "--model", "1tcm", "--out", tmp_path / "out",
+        *[curve if word == "CURVE" else word for word in words],
     )  # fmt: skip
     assert ended.returncode == 2
     assert message in ended.stderr
@@ -215,8 +254,42 @@ def test_if_no_model_can_be_fitted_the_reason_is_given(tmp_path: Path, rpt_kinet
         "fit", "--curve", curve, "--input", "feng", "--model", "all", "--out", tmp_path / "out"
     )
     assert ended.returncode == 2
-    assert "needs at least 5 frames for the AICc, got 3" in ended.stderr
+    assert (
+        "of 1tcm, the smallest: 1tcm with 3 free parameters needs at least 5 frames" in ended.stderr
+    )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("half_life", [(), ("--half-life-min", "inf")])
+def test_without_decay_the_fit_is_one(tmp_path: Path, rpt_kinetics, half_life) -> None:
+    ended = rpt_kinetics(
+        "fit", "--curve", region_curve(tmp_path), "--input", "feng", "--model", "1tcm",
+        *half_life, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads((tmp_path / "out" / "fit.json").read_text())
+    assert told["provenance"]["parameters"]["half_life_min"] is None
+    assert "at least that of residuals of 1e-06" in told["aicc_formula"]
+
+
+@pytest.mark.parametrize(("option", "word"), [("--decay-correction", "none"),
+                                              ("--input-decay-correction", "none")])  # fmt: skip
+def test_a_half_life_that_leaves_nothing_is_blamed(
+    tmp_path: Path, rpt_kinetics, option: str, word: str
+) -> None:
+    region = region_curve(
+        tmp_path, correction="none" if option == "--decay-correction" else "injection"
+    )
+    (tmp_path / "input.csv").write_text("time_min,plasma_uci_per_ml\n1,9\n9,4\n50,1\n")
+    words = {"--input-decay-correction": "injection", option: word}
+    ended = rpt_kinetics(
+        "fit", "--curve", region, "--input", tmp_path / "input.csv", "--model", "1tcm",
+        *[each for pair in words.items() for each in pair], "--half-life-min", "1e-3",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: --half-life-min must leave activity to correct")
+    assert "Warning" not in ended.stderr
 
 
 def test_residuals_that_belie_the_deviations_are_warned_of(tmp_path: Path, rpt_kinetics) -> None:

@@ -6,6 +6,7 @@ from compartments import INPUTS, TERMS, plasma_of
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.inputs import (
     InputFunction,
+    decay_rate_per_min,
     feng,
     kabasakal,
     percent_ia_per_l_to_suv,
@@ -100,6 +101,7 @@ def test_decay_correction_there_and_back() -> None:
         (lambda: feng(blood_to_plasma_ratio=0.0), "blood_to_plasma_ratio must be .* above 0"),
         (lambda: kabasakal(percent_ia_per_l=(1.0, -1.0)), "above 0 %IA/L, got -1.0 %IA/L"),
         (lambda: percent_ia_per_l_to_suv(siebinga(), weight_kg=-1.0), "above 0 kg, got -1.0 kg"),
+        (lambda: percent_ia_per_l_to_suv(siebinga(), weight_kg=1e308), "from 0.001 to 10000 kg"),
         (lambda: percent_ia_per_l_to_suv(feng(), weight_kg=80.0), "must be in %IA/L .* uCi/mL"),
         (lambda: feng().delayed(-1.0), "delay_min must be finite and at least 0 min"),
     ],
@@ -107,3 +109,24 @@ def test_decay_correction_there_and_back() -> None:
 def test_input_that_cannot_be(call, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("half_life_min", [1e-160, 9.9e-4, 1.1e12, 0.0, -np.inf, np.nan])
+def test_half_lives_of_no_isotope_are_refused(half_life_min: float) -> None:
+    with pytest.raises(BadInput, match=r"half_life_min must be .* 18F 109.77 min"):
+        decay_rate_per_min(half_life_min)
+
+
+def test_half_lives_up_to_none_are_taken() -> None:
+    assert decay_rate_per_min(np.inf) == 0.0
+    assert decay_rate_per_min(1e12) > 0.0
+    assert decay_rate_per_min(1e-3) == pytest.approx(1000 * np.log(2))
+
+
+def test_a_correction_where_nothing_is_left_is_refused() -> None:
+    late = InputFunction(**{**vars(feng()), "decay_corrected": False}).delayed(10.0)
+    with pytest.raises(BadInput, match=r"half_life_min must leave activity .* at 10 min, got 0.05"):
+        late.corrected_for_decay(0.05)
+    assert late.corrected_for_decay(1.0).plasma.value(11.0) == pytest.approx(
+        2**11 * feng().plasma.value(1.0)
+    )

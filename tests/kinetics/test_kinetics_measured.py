@@ -107,6 +107,17 @@ def test_first_sample_later_than_zero() -> None:
         ("time_min,plasma_suv\n0,0\n1,much\n", "finite numbers, got 'much' in row 2"),
         ("time_min,plasma_suv\n0,0\n1,nan\n", "got 'nan' in row 2"),
         ("time_min,plasma_suv\n0,0\n1,\n", "got '' in row 2"),
+        ("time_min,plasma_suv\n0,0\n1,1e308\n", r"at most 1e\+15 of their unit, got 1e\+308"),
+        ("time_min,plasma_suv\n0,0\n1e300,1\n", r"at most 1e\+09 min, got 1e\+300 min"),
+        ("time_min,plasma_suv\n1e-300,1\n1,1\n", "at least 1e-09 min apart, and after 0 min"),
+        ("time_min;plasma_suv\n0;0\n1;0,5\n", "separate cells by commas, got semicolons"),
+        ("time_min\tplasma_suv\n0\t0\n", "separate cells by commas, got tabs"),
+        (f"time_min,plasma_suv\n0,{'1' * 200_000}\n", "cannot be read as one .field larger"),
+        ("time_min,plasma_suv,decay_correction\n0,0,none\n1,1,injection\n", "hold one word"),
+        (
+            "time_min,plasma_suv,decay_correction\n0,0,scan_start\n1,1,scan_start\n",
+            "must be injection, none, got 'scan_start'. Say none",
+        ),
         ("time_min,plasma_suv\n0,0\n1,0,5\n", "2 cells in each row, got 3 in row 2"),
     ],
 )
@@ -114,6 +125,20 @@ def test_bad_csv(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence) as refused:
         read_input_csv(written(tmp_path, text))
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_the_column_says_whether_decay_is_corrected(tmp_path: Path) -> None:
+    taken = "taken as corrected for decay to time 0"
+    silent = read_input_csv(written(tmp_path, PLAIN))
+    assert silent.decay_corrected
+    assert taken in silent.assumptions
+    assert taken not in read_input_csv(tmp_path / "Doe_Jane.csv", decay_corrected=True).assumptions
+    header, *rows = PLAIN.splitlines()
+    for word, corrected in (("injection", True), ("none", False)):
+        lines = [f"{header},decay_correction", *(f"{row},{word}" for row in rows)]
+        stated = read_input_csv(written(tmp_path, "\n".join(lines)))
+        assert stated.decay_corrected is corrected
+        assert taken not in stated.assumptions
 
 
 def test_csv_that_is_none(tmp_path: Path) -> None:

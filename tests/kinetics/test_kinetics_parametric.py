@@ -68,7 +68,7 @@ def test_a_noisy_voxel_is_fitted_as_a_region_is(model: str) -> None:
     exact = SCAN.pet(true)
     deviation = frame_deviation(SCAN) * 0.02 * exact.max()
     noisy = exact + np.random.default_rng(4).normal(size=exact.shape) * deviation
-    found = parametric_values(noisy, SCAN, model=model)
+    found = parametric_values(noisy, SCAN, model=model, standard_deviation=deviation)
     for index, activity in enumerate(noisy):
         curve = RegionCurve(
             frames=SCAN.frames, activity=activity, standard_deviation=deviation, unit="uCi/mL"
@@ -80,6 +80,9 @@ def test_a_noisy_voxel_is_fitted_as_a_region_is(model: str) -> None:
                 # what noise leaves open.
                 off = found.maps[name][index] - fit.estimates[key]
                 assert abs(off) < 0.05 * fit.standard_errors[key]
+        assert found.misfit[index] == pytest.approx(
+            fit.chi_square / fit.degrees_of_freedom, rel=1e-3
+        )
 
 
 def test_the_mean_over_noisy_voxels_is_the_truth() -> None:
@@ -91,6 +94,23 @@ def test_the_mean_over_noisy_voxels_is_the_truth() -> None:
     for name, value in (("k1", 0.4), ("k2", 0.15), ("vb", 0.1)):
         of_mean = found.maps[name].std() / np.sqrt(2000)
         assert abs(found.maps[name].mean() - value) < 3.0 * of_mean
+    # The weighted mean square of m residuals is that of the noise, less three parameters' share.
+    inverse = deviation.min() / deviation
+    expected = deviation.min() ** 2 * (len(deviation) - 3) / np.sum(inverse**2)
+    assert np.mean(found.misfit**2) == pytest.approx(expected, rel=3.0 * np.sqrt(2 / 25 / 2000))
+
+
+def test_the_misfit_tells_a_wrong_model_from_a_right_one() -> None:
+    kept = rates(200, seed=9, binding=True)
+    exact = SCAN.pet(kept)
+    deviation = frame_deviation(SCAN) * 0.005 * exact.max()
+    noisy = exact + np.random.default_rng(10).normal(size=exact.shape) * deviation
+    right = parametric_values(noisy, SCAN, model="2tcm_irreversible", standard_deviation=deviation)
+    wrong = parametric_values(noisy, SCAN, model="1tcm", standard_deviation=deviation)
+    fitted = right.flag == FITTED
+    assert right.misfit[fitted].mean() == pytest.approx(1.0, abs=3.0 * np.sqrt(2 / 24 / 150))
+    assert np.nanmedian(wrong.misfit) > 2.0
+    assert np.isnan(right.misfit[~fitted]).all()
 
 
 def test_voxels_do_not_depend_on_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +148,7 @@ def test_bad_requests_are_refused() -> None:
     activity = SCAN.pet(rates(3, seed=7))
     broken = activity.copy()
     broken[1, [4, 9]] = np.nan
-    with pytest.raises(BadInput, match=r"must be finite in every voxel of the mask, and 5, 10"):
+    with pytest.raises(BadInput, match=r"1e\+15 in every voxel of the mask, and 5, 10"):
         parametric_values(broken, SCAN)
     with pytest.raises(BadInput, match="Maps can be made of 1tcm or 2tcm_irreversible, got '2tcm'"):
         parametric_values(activity, SCAN, model="2tcm")
@@ -175,7 +195,8 @@ def test_maps_lie_on_the_images_grid_with_nan_outside(
     image = read_dynamic(path, mask_path, frames=len(WIDTHS))
     files, counts = mapped(image)
     assert counts == {0: 2, 1: 22, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0}
-    assert set(files) == {"k1.nii.gz", "k2.nii.gz", "vt.nii.gz", "vb.nii.gz", "flag.nii.gz"}
+    names = ("k1", "k2", "vt", "vb", "rms_residual", "flag")
+    assert set(files) == {f"{name}.nii.gz" for name in names}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     k1 = nib.load(tmp_path / "k1.nii.gz")

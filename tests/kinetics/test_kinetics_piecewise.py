@@ -25,7 +25,7 @@ def sampled(time: float) -> float:
 
 
 def test_recursion_against_lsoda() -> None:
-    rates = random_rates(100, seed=11)
+    rates = random_rates(200, seed=11)
     times = [0.0, 0.2, 0.6, 0.7, 3.0, 45.0, 90.0, 91.0, 300.0]
     curve = linear_curve(SAMPLES_MIN, VALUES, tail_rate_per_min=TAIL_PER_MIN)
     k1, k2 = rates.in_a_row()[:2]

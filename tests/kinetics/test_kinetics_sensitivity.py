@@ -1,17 +1,26 @@
 """Sobol indices against closed forms, and what they say of SUV and dose."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rpt_kinetics.errors import BadInput
+from rpt_kinetics.presets import read_preset
 from rpt_kinetics.sensitivity import (
+    PET_OVER_THERAPY,
     RANGES,
     dose_gy_of_therapy,
+    elasticities,
     sobol_indices,
     suv_of_pet,
 )
+from rpt_kinetics.sensitivity_command import write_sensitivity
 from rpt_kinetics.sensitivity_plot import indices_plot
+from rpt_kinetics.simulation import simulate
+from rpt_kinetics.study_parameters import NONE
 from scipy.integrate import quad
 
 
@@ -91,6 +100,39 @@ def test_suv_and_dose_follow_their_elasticities(
     found = sobol_indices(model, RANGES, samples=1024, seed=0, log_uniform=True)
     assert np.all(found.first_order - found.first_order_confidence < share)
     assert np.all(found.total + found.total_confidence > share)
+
+
+def test_elasticities_of_a_product_of_powers_are_its_exponents() -> None:
+    found = elasticities(lambda p: p[:, 0] ** 2.0 / p[:, 1] ** 0.5, {"x": 3.0, "y": 0.01})
+    assert found == pytest.approx({"x": 2.0, "y": -0.5}, rel=1e-9)
+
+
+def test_the_assumptions_are_the_presets() -> None:
+    preset = read_preset("homogeneous").parameters
+    assert vars(preset.pet_to_therapy_ratio) == dict(
+        zip(("k1", "k2", "k3", "k4", "vb"), PET_OVER_THERAPY.values(), strict=True)
+    )
+    rates = preset.pet_rates.row()
+    assert np.sqrt(np.prod(list(RANGES.values()), axis=1)) == pytest.approx(rates)
+    # At the rim of the first sub-tissue, without any spread, study and sensitivity are one model.
+    organ = simulate(replace(preset, voxel_cv=NONE, gradient_amplitude=NONE, voxels=40), seed=0)
+    one = rates[np.newaxis]
+    assert suv_of_pet(one, time_min=60.0)[0] == pytest.approx(organ.suv_g_per_ml[0])
+    assert dose_gy_of_therapy(one)[0] == pytest.approx(organ.dose_gy[0])
+
+
+def test_the_command_gives_the_local_elasticities(tmp_path: Path) -> None:
+    write_sensitivity(out=tmp_path / "out", samples=16)
+    local = json.loads((tmp_path / "out" / "sensitivity.json").read_text())["local_elasticities"]
+    assert local["at"]["k4_per_min"] == 0.01
+    # The elasticities of kinetics' reference.
+    assert local["suv"]["k4_per_min"] == pytest.approx(-0.165, abs=0.001)
+    assert local["dose"]["k4_per_min"] == pytest.approx(-0.788, abs=0.001)
+
+
+def test_k4_is_the_least_of_the_four_rates_for_the_dose_too() -> None:
+    found = sobol_indices(dose_gy_of_therapy, RANGES, samples=1024, seed=0, log_uniform=True)
+    assert np.argmin(found.total[:4]) == 3
 
 
 def test_bad_requests_are_refused() -> None:

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,7 +20,10 @@ from rpt_kinetics.presets import preset_names, read_preset
 from rpt_kinetics.scatter import heat_scatter, subtissue_scatter
 from rpt_kinetics.simulate_command import FILES, write_simulation
 from rpt_kinetics.study_command import write_study
+from rpt_kinetics.study_figures import times_plot
 from rpt_kinetics.study_pictures import FIGURES
+from rpt_kinetics.study_text import assumed_inputs
+from rpt_kinetics.sweep import SUV_TIMES_MIN
 from typer.testing import CliRunner
 
 FLAT = """
@@ -149,6 +156,52 @@ def test_study_without_seeds_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+ALL_ALIKE = FLAT.replace("k1 = 0.5", "k1 = 1")
+
+
+def test_a_correlation_that_is_not_defined_is_said_in_words_and_no_path_is_shown(
+    tmp_path: Path, rpt_kinetics: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "mine.toml").write_text(ALL_ALIKE)
+    for out, preset, said in (
+        ("flat", tmp_path / "mine.toml", "r not defined (a value does not vary)"),
+        ("varied", "varied", "r = 0."),
+    ):
+        ended = rpt_kinetics(
+            "simulate", "--preset", preset, "--voxels", 100, "--out", tmp_path / out
+        )
+        assert ended.returncode == 0
+        assert f"{out}: a virtual organ, {said}" in ended.stderr
+        assert "nan" not in ended.stderr
+        assert str(tmp_path) not in ended.stderr
+
+
+def test_wild_parameters_end_in_one_sentence(
+    tmp_path: Path, rpt_kinetics: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "mine.toml").write_text("suv_time_min = 1e300\n" + FLAT)
+    ended = rpt_kinetics("simulate", "--preset", tmp_path / "mine.toml", "--out", tmp_path / "out")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: suv_time_min must be from 0.01 to 1440 min")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_studys_words_need_neither_figures_nor_images() -> None:
+    blocked = "import sys; sys.modules.update(nibabel=None, matplotlib=None); "
+    code = blocked + "import rpt_kinetics.study_words"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_assumed_inputs_say_which_agent_a_curve_stands_for() -> None:
+    parameters = read_preset("varied").parameters
+    shared = assumed_inputs(parameters)
+    assert "taken for both agents" in shared["PET"]["assumptions"][0]
+    apart = assumed_inputs(replace(parameters, pet_input="kabasakal"))
+    for agent, name in (("PET", "kabasakal"), ("therapy", "siebinga")):
+        assert apart[agent]["name"] == name
+        assert apart[agent]["assumptions"][0].endswith(f"taken for the {agent} alone")
+
+
 def test_commands_are_registered_and_show_their_options() -> None:
     for command, option in (("simulate", "--voxels"), ("study", "--seeds")):
         shown = CliRunner().invoke(app, [command, "--help"])
@@ -175,12 +228,42 @@ def test_study_writes_every_preset_and_figure(tmp_path: Path) -> None:
         study["pearson_r_against_resolution"]["rows"],
         study["pearson_r_at_suv_times"],
         study["pearson_r_moved"]["rows"],
+        study["pearson_r_of_other_choices"]["rows"],
     ):
         assert {row["preset"] for row in rows} == set(preset_names())
+    row = next(
+        row
+        for row in study["pearson_r_of_other_choices"]["rows"]
+        if (row["preset"], row["parameter"]) == ("opposed", "draws")
+    )
+    assert row["value"] == "independent"
+    assert row["change"] == pytest.approx(row["pearson_r"]["mean"] - one["pearson_r"]["mean"])
+    assert study["ligand_mass"]["rows"][0] == {"ligand_nmol": 3.0, "relative_change": 0.0}
     at_once = [row for row in study["pearson_r_at_suv_times"] if row["suv_time_min"] == 60.0]
     for row in at_once:
         expected = study["presets"][row["preset"]]["pearson_r"]["mean"]
         assert row["pearson_r"]["mean"] == pytest.approx(expected)
+
+
+def test_the_outermost_voxels_are_not_cut_in_half() -> None:
+    heat, twin = matplotlib.figure.Figure().subplots(1, 2, sharex=True, sharey=True)
+    rng = np.random.default_rng(0)
+    suv, dose = rng.uniform(1, 2, 300), rng.uniform(5, 9, 300)
+    subtissue = np.repeat(np.array([1, 2], dtype=np.uint8), 150)
+    heat_scatter(heat, suv, dose, subtissue, title="varied")
+    subtissue_scatter(twin, suv, dose, subtissue, title="varied")
+    for ax in (heat, twin):
+        for (low, high), values in ((ax.get_xlim(), suv), (ax.get_ylim(), dose)):
+            assert low < values.min() - 0.02 * np.ptp(values)
+            assert high > values.max() + 0.02 * np.ptp(values)
+
+
+def test_lines_that_coincide_stay_in_sight() -> None:
+    ax = matplotlib.figure.Figure().subplots()
+    r = np.linspace(0.5, 0.9, len(SUV_TIMES_MIN))
+    times_plot(ax, dict.fromkeys(preset_names(), r), title="")
+    widths = [line.get_linewidth() for line in ax.lines]
+    assert np.all(np.diff(widths) < -0.5)
 
 
 @pytest.mark.parametrize("draw", [heat_scatter, subtissue_scatter])

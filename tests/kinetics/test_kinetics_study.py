@@ -9,7 +9,14 @@ from rpt_kinetics.errors import BadInput
 from rpt_kinetics.imaging import blurred_images, imaged
 from rpt_kinetics.presets import PAPER_PRESETS, preset_names, preset_of, read_preset, with_voxels
 from rpt_kinetics.simulation import Simulation, simulate
-from rpt_kinetics.study_parameters import NONE, SAME, BaseRates, PerRate, StudyParameters
+from rpt_kinetics.study_parameters import (
+    LIMITS,
+    NONE,
+    SAME,
+    BaseRates,
+    PerRate,
+    StudyParameters,
+)
 from rpt_kinetics.sweep import (
     SPECT_FWHM_MM,
     SUV_TIMES_MIN,
@@ -316,24 +323,91 @@ def test_presets_say_what_they_are_and_why_they_are_not_unique() -> None:
         ({"pet_rates": "2"}, "must be a table"),
         ({"voxel_cv": {"k1": 0.1}}, "k2 must be given"),
         ({"voxel_cv": {**vars(NONE), "k9": 0.1}}, "'k9' is no parameter"),
-        ({"voxel_cv": {**vars(NONE), "k1": -0.1}}, r"voxel_cv.k1 must be finite and at least 0"),
-        ({"gradient_amplitude": {**vars(NONE), "k1": -1.5}}, "at least -1"),
+        ({"voxel_cv": {**vars(NONE), "k1": -0.1}}, r"voxel_cv.k1 must be from 0 to 10, got -0.1"),
+        (
+            {"gradient_amplitude": {**vars(NONE), "k1": -1.5}},
+            "gradient_amplitude.k1 must be from -1 to 1000",
+        ),
         ({"pet_to_therapy_ratio": {**vars(SAME), "k4": 0.0}}, "pet_to_therapy_ratio.k4 must be"),
         ({"pet_rates": {**vars(BASE), "vb": 1.0}}, "vb must be at least 0 and below 1"),
         ({"pet_rates": {**vars(BASE), "k2_per_min": -1.0}}, "k2_per_min must be finite"),
-        ({"weight_kg": 0.0}, "weight_kg must be a finite number above 0 kg"),
+        ({"weight_kg": 0.0}, "weight_kg must be from 1 to 1000 kg, got 0.0 kg"),
         ({"weight_kg": "80"}, "weight_kg must be a number"),
         ({"voxels": 4000.5}, "voxels must be a whole number"),
         ({"voxels": 39}, "voxels must be 40 to"),
         ({"draws": "both"}, "must be one of coupled, independent"),
         ({"colour": 1}, "'colour' is no parameter of the study"),
+        ({"suv_time_min": 1e300}, "suv_time_min must be from 0.01 to 1440 min, got 1e"),
+        ({"pet_to_therapy_ratio": {**vars(SAME), "k1": 1e-300}}, "pet_to_therapy_ratio.k1 must be"),
+        ({"second_ratio_factor": {**vars(SAME), "k4": 1e300}}, "second_ratio_factor.k4 must be"),
+        ({"gradient_amplitude": {**vars(NONE), "k3": 1e200}}, "gradient_amplitude.k3 must be"),
+        ({"pet_rates": {**vars(BASE), "k3_per_min": 1e9}}, "k3_per_min must be from 0 to 100"),
+        ({"weight_kg": 10**400}, "weight_kg must be a number of fewer than 300 digits"),
         ({"pet_frame_min": 121.0}, "pet_frame_min must be at most 120 min"),
-        ({"pet_fwhm_mm": float("nan")}, "pet_fwhm_mm must be finite and at least 0 mm"),
+        ({"pet_fwhm_mm": float("nan")}, "pet_fwhm_mm must be from 0 to 40 mm, got nan"),
     ],
 )
 def test_bad_parameters_are_refused_with_a_sentence(changes: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         preset_of({"pet_rates": vars(BASE)} | changes, name="mine")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"second_subtissue_factor": replace(SAME, vb=20.0)}, "mean V_b of the PET .* got 2: "),
+        ({"gradient_amplitude": replace(NONE, vb=10.0)}, "mean V_b of the PET .* got 1.1"),
+        ({"pet_to_therapy_ratio": replace(SAME, vb=0.05)}, "mean V_b of the therapy .* got 2: "),
+        ({"organ_mass_g": 0.1, "voxels": 100_000}, "grid .* must have at most 20,000,000 points"),
+    ],
+)
+def test_organs_that_cannot_be_are_refused_before_any_draw(
+    changes: dict[str, object], words: str
+) -> None:
+    # With a spread the draws would cut V_b off at 1, and nobody would see it.
+    wide = replace(SMALL, voxel_cv=replace(NONE, vb=0.1), **changes)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=words):
+        simulate(wide, seed=0)
+
+
+def test_a_patients_factor_keeps_blood_below_the_whole() -> None:
+    parameters = replace(SMALL, pet_rates=replace(BASE, vb=0.9), patient_cv=replace(NONE, vb=0.5))
+    vb = [simulate(parameters, seed=seed).pet.vb.max() for seed in range(20)]
+    assert max(vb) < 1
+    assert len(np.unique(vb)) == 20
+
+
+def test_results_too_large_for_the_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rpt_kinetics.simulation.LARGEST", 10.0)
+    with pytest.raises(BadInput, match=r"Every voxel's SUV \(g/mL\) must be finite and below 10"):
+        simulate(SMALL, seed=0)
+
+
+def test_the_widest_parameters_that_are_allowed_stay_finite() -> None:
+    high = {name: limits[1] for name, limits in LIMITS.items() if not name.endswith("fwhm_mm")}
+    parameters = replace(
+        SMALL,
+        **high | {"pet_frame_min": 0.0, "correlation_length_mm": 0.0},
+        pet_to_therapy_ratio=PerRate(k1=1e-4, k2=1e6, k3=1e6, k4=1e6, vb=1.0),
+        ratio_cv=PerRate(k1=10.0, k2=10.0, k3=10.0, k4=10.0, vb=0.0),
+        voxel_cv=PerRate(k1=10.0, k2=10.0, k3=10.0, k4=10.0, vb=10.0),
+        distribution="log_normal",
+    )
+    found = simulate(parameters, seed=0)
+    assert np.isfinite([found.suv_g_per_ml, found.dose_gy]).all()
+    assert np.isfinite(found.pearson_r())
+
+
+def test_the_dip_at_4_mm_comes_from_unequal_blur() -> None:
+    found = simulate_first("homogeneous")
+
+    def r(pet_fwhm_mm: float) -> float:
+        return blurred_images(
+            found, pet_fwhm_mm=pet_fwhm_mm, spect_fwhm_mm=4.0, surroundings="cold"
+        ).pearson_r()
+
+    assert r(2.0) < found.pearson_r() - 0.02
+    assert r(4.0) > found.pearson_r()
 
 
 def test_missing_rates_are_refused() -> None:

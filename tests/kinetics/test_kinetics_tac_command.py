@@ -85,6 +85,50 @@ def test_measured_input(tmp_path: Path, rpt_kinetics) -> None:
     assert str(tmp_path) not in out.with_suffix(".json").read_text()
 
 
+RAW = "time_min,plasma_suv,decay_correction\n" + "".join(
+    f"{time},{samples},none\n" for time, samples in ((0, 0), (1, 9), (10, 3), (60, 0.5))
+)
+
+
+def test_an_input_that_says_it_is_not_corrected_is_corrected(tmp_path: Path, rpt_kinetics) -> None:
+    (tmp_path / "raw.csv").write_text(RAW)
+    (tmp_path / "taken.csv").write_text(RAW.replace(",none", "").replace(",decay_correction", ""))
+    told = {}
+    for name in ("raw", "taken"):
+        ended = rpt_kinetics(
+            "tac", *RATES, "--input", tmp_path / f"{name}.csv", "--times-min", "10,60",
+            "--half-life-min", 67.71, "--out", tmp_path / f"{name}_out.csv",
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        told[name] = json.loads((tmp_path / f"{name}_out.json").read_text())
+    plasma = columns(tmp_path / "raw_out.csv")["c_plasma"]
+    assert plasma == pytest.approx([3 * 2 ** (10 / 67.71), 0.5 * 2 ** (60 / 67.71)], rel=1e-12)
+    assert told["raw"]["tia_min"] > 1.2 * told["taken"]["tia_min"]
+    assumed = "taken as corrected for decay to time 0"
+    assert assumed in told["taken"]["input"]["assumptions"]
+    assert assumed not in told["raw"]["input"]["assumptions"]
+    ended = rpt_kinetics(
+        "tac", *RATES, "--input", tmp_path / "raw.csv", "--times-min", "0", "--out",
+        tmp_path / "no.csv",
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "--half-life-min must be given, in min, as raw.csv is not corrected" in ended.stderr
+
+
+@pytest.mark.parametrize("out", ["raw.csv", "link.csv", "other.csv"])
+def test_the_users_input_is_not_replaced(out: str, tmp_path: Path, rpt_kinetics) -> None:
+    source = tmp_path / ("other.json" if out == "other.csv" else "raw.csv")
+    source.write_text(RAW)
+    (tmp_path / "link.csv").symlink_to(source)
+    ended = rpt_kinetics(
+        "tac", *RATES, "--input", source, "--times-min", "0", "--half-life-min", 67.71, "--out",
+        tmp_path / out,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "--out must not replace the input" in ended.stderr
+    assert source.read_text() == RAW
+
+
 def test_provenance_and_same_bytes(tmp_path: Path, rpt_kinetics) -> None:
     for name in "ab":
         rpt_kinetics("tac", *RATES, "--times-min", "0,1", "--out", tmp_path / f"{name}.csv")
@@ -100,21 +144,26 @@ def test_provenance_and_same_bytes(tmp_path: Path, rpt_kinetics) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--k1", "-0.1"], "k1_ml_per_min_per_ml must be finite and at least 0 mL/min/mL"),
-        (["--k2", "-0.1"], "k2_per_min must be finite and at least 0 1/min, got -0.1 1/min"),
-        (["--k3", "nan"], "k3_per_min must be finite"),
-        (["--k4", "inf"], "k4_per_min must be finite"),
-        (["--vb", "1"], "vb must be at least 0 and below 1"),
-        (["--vb", "-0.01"], "vb must be at least 0 and below 1"),
+        (["--k1", "-0.1"], "--k1 must be finite and at least 0 mL/min/mL"),
+        (["--k2", "-0.1"], "--k2 must be finite and at least 0 1/min, got -0.1 1/min"),
+        (["--k3", "nan"], "--k3 must be finite"),
+        (["--k4", "inf"], "--k4 must be finite"),
+        (["--vb", "1"], "--vb must be at least 0 and below 1"),
+        (["--vb", "-0.01"], "--vb must be at least 0 and below 1"),
         (["--times-min", "0,2,1"], "--times-min must ascend, got 2 min before 1 min"),
         (["--times-min", "-1,2"], "--times-min must be finite and at least 0 min"),
         (["--times-min", "0;1"], "numbers in min separated by commas"),
         (["--times-min", ""], "numbers in min separated by commas"),
-        (["--half-life-min", "0"], "half_life_min must be above 0 min, got 0.0 min"),
-        (["--half-life-min", "-5"], "half_life_min must be above 0 min"),
+        (["--half-life-min", "0"], "--half-life-min must be above 0 min, got 0.0 min"),
+        (["--half-life-min", "-5"], "--half-life-min must be above 0 min"),
+        (["--half-life-min=-inf"], "--half-life-min must be above 0 min"),
+        (["--half-life-min", "1e-160"], "--half-life-min must be from 0.001 to 1e+12 min"),
+        (["--times-min", "0,1e155"], "--times-min must be at most 1e+09 min after the injection"),
+        (["--times-min", "0,1e308", "--input", "siebinga"], "--times-min must be at most 1e+09"),
+        (["--k1", "1e308"], "c_pet must be finite, and is too large"),
         (["--k4", "0"], "diverges"),
         (["--k4", "0", "--half-life-min", "inf"], "diverges"),
-        (["--k2", "0"], "Give half_life_min"),
+        (["--k2", "0"], "Give --half-life-min"),
         (["--input", "fang"], "feng, kabasakal, siebinga or a CSV file, and 'fang' is none"),
         (["--out", "TAC.json"], "must be a file name that ends in .csv"),
         (["--out", "none/TAC.csv"], "The folder of TAC.csv must exist"),
@@ -146,6 +195,24 @@ assert not outside & set(sys.modules)
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("library", ["typer", "rich", "matplotlib", "nibabel"])
+def test_a_missing_library_of_the_commands_is_named(library: str, tmp_path: Path) -> None:
+    script = f"""
+import runpy, sys
+sys.modules["{library}"] = None
+sys.argv = ["rpt_kinetics", "simulate", "--preset", "homogeneous", "--out", "out"]
+runpy.run_module("rpt_kinetics", run_name="__main__")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.split() == (
+        f"error: this command needs {library}: pip install 'rpt-kinetics[commands]'.".split()
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_tells_units() -> None:
