@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from rpt_phantom.cohort import write_cohort
 
 ROOT = Path(__file__).parents[1]
+
+# The same examples in every run; `pytest --hypothesis-profile=default` draws others.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -90,8 +90,9 @@ def drawn(
     # Where the mean is 0 everything is, whatever the limits.
     with np.errstate(over="ignore"):
         relative_upper = np.divide(upper, mean, out=np.full_like(mean, np.inf), where=mean > 0)
+        normal_upper = (relative_upper - 1.0) / cv
     if distribution == "truncated_normal":
-        inside = _truncated(chance, -1.0 / cv, (relative_upper - 1.0) / cv)
+        inside = _truncated(chance, -1.0 / cv, normal_upper)
         # The limit itself may round to just below 0.
         return np.asarray(mean * np.maximum(1.0 + cv * inside, 0.0))
     log_std = np.sqrt(np.log1p(cv**2))

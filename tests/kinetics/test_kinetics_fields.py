@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rpt_kinetics.fields import drawn, gaussian_field, periodic_autocorrelation
 from rpt_kinetics.geometry import two_balls
@@ -87,6 +87,7 @@ def test_wide_truncated_draw_is_scipys() -> None:
     mean=st.floats(0.0, 0.99),
     distribution=st.sampled_from(["truncated_normal", "log_normal"]),
 )
+@example(cv=0.5, mean=1.1e-308, distribution="truncated_normal")
 def test_draws_are_never_negative_and_keep_order_and_limit(
     cv: float, mean: float, distribution: str
 ) -> None:
