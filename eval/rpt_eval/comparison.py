@@ -121,6 +121,8 @@ def write_comparison(
     content = read_cohort(cohort)
     question = Question(content, read_methods(preds), against, gamma)
     asked = {"all": content.cases, "training": content.training, "testing": content.testing}[split]
+    if not asked:
+        raise BadInput(f"--split {split} must name cases, and the cohort lists none there.")
     cases = shared_cases(asked, question.methods, partial=partial_cases)
     if case is not None:
         choose_case(cases, case)

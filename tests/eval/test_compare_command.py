@@ -260,6 +260,15 @@ def test_a_reference_of_zeros_is_refused(
     refused(done, tmp_path / "out", "must be above 0 Gy/GBq somewhere")
 
 
+def test_a_split_without_cases_is_refused(
+    rpt_eval: Run, predict: Predict, broken: Path, tmp_path: Path
+) -> None:
+    pred = predict("pred")
+    replace_json(broken / "datalist.json", testing=[])
+    done = compare(rpt_eval, broken, tmp_path / "out", f"a={pred}", more=["--split", "testing"])
+    refused(done, tmp_path / "out", "--split testing must name cases")
+
+
 def test_split_takes_part_of_the_cohort(
     rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
 ) -> None:
