@@ -28,6 +28,7 @@ from rpt_cohort.schema import SCHEMA_VERSION
 from rpt_eval.cycles import read_maps
 from rpt_eval.features import Survey, laboratory_units, record_features, survey
 from rpt_eval.organ_dose import Lesson, learn
+from rpt_eval.predictions import near_activity
 from rpt_eval.projection import METHODS, Recipe, dose_maps, fwhm_between_mm
 from rpt_eval.regions import RATED_ORGANS
 from rpt_eval.regressors import Score, Split, outer_splits
@@ -111,7 +112,12 @@ def write_baselines(
         )
         _write_tables(root, content, lessons, surveys, source)
         _write_infos(root, content, source)
-    for sentence in [*_not_guided(lessons), *(note for of_case in notes for note in of_case)]:
+    doubted = _doubted_units(list(surveys.values()))
+    for sentence in [
+        *doubted,
+        *_not_guided(lessons),
+        *(note for of_case in notes for note in of_case),
+    ]:
         warn(sentence)
 
 
@@ -192,6 +198,19 @@ def _write_maps(cohort: Cohort, root: Path, fwhm_mm: float, job: tuple[Case, Rec
                 None
             )
     return list(notes)
+
+
+def _doubted_units(surveys: Sequence[Survey]) -> Iterator[str]:
+    """Name the cycles whose dose per SUV is off by about their administered activity."""
+    factors = {one.case.name: one.sums[0] / one.sums[1] for one in surveys if one.sums[1] > 0}
+    usual = float(np.median(list(factors.values())))
+    for one in surveys:
+        ratio = factors.get(one.case.name, 0.0) / usual if usual > 0 else 0.0
+        if near_activity(np.array([ratio]), one.case.administered_activity_mbq / 1000):
+            yield (
+                f"{one.case.name}/dose.nii.gz looks like Gy, not Gy/GBq: its dose per SUV is "
+                f"{ratio:.3g} times the cohort's median, near the administered activity in GBq."
+            )
 
 
 def _not_guided(lessons: Sequence[Lesson]) -> Iterator[str]:

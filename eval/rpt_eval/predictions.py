@@ -142,18 +142,18 @@ def unit_fault(dose: Float32[np.ndarray, "x y z"], maps: CycleMaps) -> str | Non
     """Say that a dose map looks like Gy where Gy/GBq is meant, or the reverse."""
     activity_gbq = maps.case.administered_activity_mbq / 1000
     counts = maps.known & (maps.organs > 0) & (maps.dose > 0)
-    if activity_gbq < UNIT_FACTOR_LEAST or not dose[counts].any():
+    if not dose[counts].any():
         return None
     reference, predicted = maps.dose[counts].astype(np.float64), dose[counts].astype(np.float64)
     # Both, since a lesion or two can carry half of the sum.
     factors = np.array([predicted.sum() / reference.sum(), np.median(predicted / reference)])
-    if (factors > 0).all() and _near(factors, activity_gbq):
+    if near_activity(factors, activity_gbq):
         return (
             f"must be in Gy/GBq and looks like Gy: it holds {factors[0]:.3g} times the "
             f"reference's dose, near the administered {activity_gbq:.3g} GBq. Divide it by the "
             "administered activity."
         )
-    if (factors > 0).all() and _near(1 / factors, activity_gbq):
+    if (factors > 0).all() and near_activity(1 / factors, activity_gbq):
         return (
             f"must be in Gy/GBq as the reference must: it holds 1/{1 / factors[0]:.3g} of the "
             f"reference's dose, near the administered {activity_gbq:.3g} GBq. One of the two is "
@@ -171,7 +171,10 @@ def scale_note(dose: Float32[np.ndarray, "x y z"], maps: CycleMaps) -> str | Non
     return f"holds {factor:.3g} times the reference's dose; is it in Gy/GBq?"
 
 
-def _near(factors: Float[np.ndarray, " n"], activity_gbq: float) -> bool:
+def near_activity(factors: Float[np.ndarray, " n"], activity_gbq: float) -> bool:
+    """Say whether doses are all off by about the administered activity, at least 3 GBq."""
+    if activity_gbq < UNIT_FACTOR_LEAST or not (factors > 0).all():
+        return False
     return bool(np.all(np.abs(np.log(factors / activity_gbq)) < np.log(UNIT_FACTOR_NEAR)))
 
 

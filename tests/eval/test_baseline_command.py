@@ -16,6 +16,7 @@ from rpt_eval import regressors
 from rpt_eval.baseline import pet_factor, write_baselines
 from rpt_eval.projection import METHODS
 from rpt_phantom.cohort import write_cohort
+from spoil import replace_values
 
 # Voxels of three lengths, turned about the z axis.
 AFFINE = np.eye(4)
@@ -302,6 +303,20 @@ def test_an_absent_or_tiny_organ_is_named_and_never_0(
     )
     assert np.array_equal(guided[few], factor[few])
     assert "warning" not in capfd.readouterr().err
+
+
+def test_a_measured_dose_in_gy_is_told(
+    cohort_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    case = read_cohort(cohort_folder).cases[0]
+    activity_gbq = case.administered_activity_mbq / 1000
+    run(cohort_folder, tmp_path / "before")
+    assert "looks like Gy" not in capfd.readouterr().err
+    replace_values(cohort_folder / case.label, lambda dose: dose * activity_gbq)
+    run(cohort_folder, tmp_path / "out")
+    told = capfd.readouterr().err
+    assert f"{case.name}/dose.nii.gz looks like Gy" in told
+    assert told.count("looks like Gy") == 1
 
 
 def test_glands_of_few_patients_are_not_guided_and_that_is_told(
