@@ -118,11 +118,8 @@ def write_comparison(
     """
     if seed < 0:
         raise BadInput(f"--seed must be 0 or above, got {seed}.")
-    content = read_cohort(cohort)
-    question = Question(content, read_methods(preds), against, gamma)
-    asked = {"all": content.cases, "training": content.training, "testing": content.testing}[split]
-    if not asked:
-        raise BadInput(f"--split {split} must name cases, and the cohort lists none there.")
+    question = Question(read_cohort(cohort), read_methods(preds), against, gamma)
+    asked = _of_split(question.cohort, split)
     cases = shared_cases(asked, question.methods, partial=partial_cases)
     if case is not None:
         choose_case(cases, case)
@@ -131,16 +128,16 @@ def write_comparison(
         scored = in_parallel(
             partial(score_case, question), cases, description="Cycles", workers=workers
         )
-        unrated_regions = [entry for cycle in scored for entry in cycle.unrated]
         rows = pd.DataFrame([row for cycle in scored for row in cycle.rows])
         rows.to_csv(root / "metrics.csv", index=False)
         cycles = by_cycle(rows)
         names = [method.name for method in question.methods]
         compare_methods(cycles, names, seed=seed).to_csv(root / "tests.csv", index=False)
-        results = summarise(cycles, seed=seed)
         drawn = choose_case(cases, case or exemplary_case(cycles, names[0]))
         write_pictures(root, question, drawn, cycles)
         warnings += [note for cycle in scored for note in cycle.notes]
+        unrated_regions = [entry for cycle in scored for entry in cycle.unrated]
+        results = summarise(cycles, seed=seed)
         summary = {
             **_what(question, cases, asked),
             "pictures_of": drawn.name,
@@ -158,6 +155,13 @@ def write_comparison(
     for sentence in [*warnings, *_unrated_sentences(unrated_regions)]:
         warn(sentence)
     return results
+
+
+def _of_split(cohort: Cohort, split: Split) -> Sequence[Case]:
+    parts = {"all": cohort.cases, "training": cohort.training, "testing": cohort.testing}
+    if not parts[split]:
+        raise BadInput(f"--split {split} must name cases, and the cohort lists none there.")
+    return parts[split]
 
 
 def score_case(question: Question, case: Case) -> Scored:

@@ -1,14 +1,14 @@
 """What tests of the evaluation share: small maps, prediction folders, the command."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from in_process import Run, runner
 from rpt_cohort import Case, json_bytes, nifti_bytes, read_cohort
 from rpt_cohort.command import run_app
 from rpt_eval.__main__ import app
@@ -80,19 +80,6 @@ def broken(cohort: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def rpt_eval(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run ``python -m rpt_eval`` in this process; an exception that gets out fails the test."""
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        arguments = ["rpt_eval", *map(str, words)]
-        monkeypatch.setattr(sys, "argv", arguments)
-        with pytest.raises(SystemExit) as ended:
-            run_app(app)
-        captured = capfd.readouterr()
-        status = ended.value.code or 0
-        assert isinstance(status, int)
-        return subprocess.CompletedProcess(arguments, status, captured.out, captured.err)
-
-    return run
+def rpt_eval(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run ``python -m rpt_eval``."""
+    return runner("rpt_eval", partial(run_app, app), monkeypatch, capfd)
