@@ -1,109 +1,19 @@
-"""``python -m rpt_dosimetry``: DICOM in."""
+"""``python -m rpt_dosimetry``: from DICOM to dose."""
 
-import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Annotated
+from rpt_cohort.command import new_app, run_app
 
-import numpy as np
-import typer
-from rpt_cohort import BadInput, json_bytes, nifti_bytes, write_together
-from rpt_cohort.command import new_app, progress, run_app, say, warn
+from rpt_dosimetry.commands.suv import suv
 
-from rpt_dosimetry.report import report
-from rpt_dosimetry.series import choose_pet, find_series
-from rpt_dosimetry.suv import convert
+_WHAT = "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy."
 
-SUFFIX = ".nii.gz"
-
-app = new_app("From DICOM to what the dose prediction needs: SUV of the diagnostic PET.")
+app = new_app(_WHAT)
+for command in (suv,):
+    app.command()(command)
 
 
-@app.callback()
+@app.callback(help=_WHAT)
 def commands() -> None:
-    """From DICOM to what the dose prediction needs: SUV of the diagnostic PET."""
-
-
-@app.command()
-def suv(
-    series_dir: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SERIES_DIR",
-            help="Folder with the DICOM files of a PET; subfolders are searched.",
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="OUT.nii.gz", help="SUV volume to write, g/mL; OUT.json comes beside it."
-        ),
-    ] = None,
-    list_series: Annotated[
-        bool, typer.Option("--list", help="List the series of the folder and write nothing.")
-    ] = False,
-    series: Annotated[
-        str | None,
-        typer.Option(
-            help="Series Instance UID, or its unique beginning. Default: the only PET series.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
-    """Convert a PET series to body-weight SUV (g/mL) with the story of the conversion.
-
-    Reads Units BQML (Bq/mL, decay-corrected to ADMIN, START or NONE), GML and CM2ML (SUV of
-    any body size) and CNTS (counts with Philips' factors); refuses in one sentence what
-    cannot become SUV. Weight in kg, height in m, dose in Bq and half-life in s are read from
-    the series; the residual in the syringe is not known to DICOM and not subtracted.
-    """
-    found: list[str] = []
-    if list_series:
-        for one in find_series(series_dir, warnings=found, despite_damage=True, progress=_progress):
-            typer.echo(str(one))
-        _warn_of_each(found)
-        return
-    target, beside = _targets(out)
-    chosen = choose_pet(find_series(series_dir, warnings=found, progress=_progress), series)
-    result = convert(chosen, warnings=found, progress=_progress)
-    told = report(result, series_uid=chosen.uid)
-    volume = result.volume
-    write_together(
-        {
-            target: nifti_bytes(volume.data, volume.affine, dtype=np.float32),
-            beside: json_bytes(told),
-        }
-    )
-    _warn_of_each(result.warnings)
-    say(
-        f"{target.name}: {told['branch']}; tracer {told['tracer']}; "
-        f"SUV {told['suv_min']:.4g} to {told['suv_max']:.4g} g/mL."
-    )
-
-
-def _targets(out: Path | None) -> tuple[Path, Path]:
-    if out is None:
-        raise BadInput(f"OUT must be named, a file that ends in {SUFFIX}. --list needs none.")
-    if not out.name.endswith(SUFFIX) or out.name == SUFFIX:
-        raise BadInput(f"OUT must end in {SUFFIX}, got '{out.name}'.")
-    if not out.parent.is_dir():
-        raise BadInput(f"The folder of {out.name} must exist, got '{out.parent}'. Create it first.")
-    if not os.access(out.parent, os.W_OK | os.X_OK):
-        raise BadInput(f"The folder of {out.name} must be writable, and '{out.parent}' is not.")
-    beside = out.with_name(out.name.removesuffix(SUFFIX) + ".json")
-    for path in (out, beside):
-        if path.is_dir():
-            raise BadInput(f"{path.name} must be a file name, got a folder. Name a file inside it.")
-    return out, beside
-
-
-def _warn_of_each(sentences: Sequence[str]) -> None:
-    for sentence in sentences:
-        warn(sentence)
-
-
-def _progress(paths: Sequence[Path], description: str) -> Iterable[Path]:
-    return progress(paths, description)
+    """Keep the commands' names while there is one command."""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""Where a command writes: refused before any work where it cannot be."""
+
+import os
+from pathlib import Path
+
+from rpt_cohort import BadInput
+
+SUFFIX = ".nii.gz"
+
+
+def out_and_json(out: Path | None) -> tuple[Path, Path]:
+    """Return a volume's path and that of the JSON beside it.
+
+    Raises:
+        BadInput: ``out`` is missing, has another suffix, or its folder cannot be written to.
+    """
+    if out is None:
+        raise BadInput(f"OUT must be named, a file that ends in {SUFFIX}. --list needs none.")
+    if not out.name.endswith(SUFFIX) or out.name == SUFFIX:
+        raise BadInput(f"OUT must end in {SUFFIX}, got '{out.name}'.")
+    if not out.parent.is_dir():
+        raise BadInput(f"The folder of {out.name} must exist, got '{out.parent}'. Create it first.")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise BadInput(f"The folder of {out.name} must be writable, and '{out.parent}' is not.")
+    beside = out.with_name(out.name.removesuffix(SUFFIX) + ".json")
+    for path in (out, beside):
+        if path.is_dir():
+            raise BadInput(f"{path.name} must be a file name, got a folder. Name a file inside it.")
+    return out, beside

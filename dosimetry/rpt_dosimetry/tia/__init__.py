@@ -1,0 +1,1 @@
+"""Time-integrated activity: from activities at a few times to decays."""
