@@ -48,6 +48,7 @@ bench: .venv/ready
 	$(PY) benchmarks/inference.py
 	$(PY) benchmarks/eval.py
 	$(PY) benchmarks/kinetics.py
+	$(PY) benchmarks/dose.py
 
 # The cohort of the shipped weights: 80 virtual patients.
 $(BUILD)/weights/cohort: .venv/ready

@@ -1,9 +1,19 @@
-"""DICOM in and out for rpt-dosegan: a PET series becomes a body-weight SUV volume."""
+"""DICOM in and out for rpt-dosegan: a PET series becomes SUV, a SPECT series activity."""
 
+from rpt_dosimetry.concentration import Concentration, read_concentration
 from rpt_dosimetry.report import report
 from rpt_dosimetry.series import Series, choose_pet, find_series
 from rpt_dosimetry.suv import Suv, convert
 
 __version__ = "0.1.0"
 
-__all__ = ["Series", "Suv", "choose_pet", "convert", "find_series", "report"]
+__all__ = [
+    "Concentration",
+    "Series",
+    "Suv",
+    "choose_pet",
+    "convert",
+    "find_series",
+    "read_concentration",
+    "report",
+]

@@ -97,6 +97,65 @@ def half_life_s(tags: Tags) -> float | None:
     return tags.number(HALF_LIFE)
 
 
+def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
+    """Read the half-life that a correction for decay needs, s.
+
+    Args:
+        tags: The series.
+        coded_nuclide: The nuclide that the series names, if any.
+
+    Returns:
+        Half-life as the series gives it, s.
+
+    Raises:
+        BadInput: Missing, not plausible, or not that of the nuclide.
+    """
+    life_s = half_life_s(tags)
+    if life_s is None:
+        raise missing(HALF_LIFE, "to correct for decay")
+    fault = check_half_life(half_life_s=life_s, coded=coded_nuclide).fault
+    if fault:
+        raise BadInput(f"{HALF_LIFE} must be that of the nuclide in seconds, {fault}")
+    return life_s
+
+
+def decay_correction(tags: Tags, warnings: list[str]) -> str:
+    """Read to what the values were corrected for decay.
+
+    Args:
+        tags: The series.
+        warnings: Takes that Corrected Image says otherwise.
+
+    Returns:
+        ``ADMIN``, ``START`` or ``NONE``.
+
+    Raises:
+        BadInput: Missing, or none of the three.
+    """
+    correction = tags.text(DECAY_CORRECTION).upper()
+    if not correction:
+        raise missing(DECAY_CORRECTION, "to know what the values were corrected to")
+    if correction not in ("ADMIN", "START", "NONE"):
+        raise BadInput(f"{DECAY_CORRECTION} must be ADMIN, START or NONE, and it is none of them.")
+    _compare_with_corrected_image(tags, correction, warnings)
+    return correction
+
+
+def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
+    """Warn where only a time of day is told and the nuclide lives for days.
+
+    Args:
+        tags: The series.
+        life_s: Physical half-life, s.
+        warnings: Takes the sentence.
+    """
+    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
+        warnings.append(
+            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
+            "day cannot be told from one on the day of the scan."
+        )
+
+
 def activity_at_reference(
     tags: Tags, injection: Injection, warnings: list[str]
 ) -> ActivityAtReference:
@@ -114,12 +173,7 @@ def activity_at_reference(
         BadInput: Decay Correction is missing or unknown, a time or the half-life that it
             needs is missing, or the half-life or the elapsed time cannot be right.
     """
-    correction = tags.text(DECAY_CORRECTION).upper()
-    if not correction:
-        raise missing(DECAY_CORRECTION, "to know what the values were corrected to")
-    if correction not in ("ADMIN", "START", "NONE"):
-        raise BadInput(f"{DECAY_CORRECTION} must be ADMIN, START or NONE, and it is none of them.")
-    _compare_with_corrected_image(tags, correction, warnings)
+    correction = decay_correction(tags, warnings)
     if correction == "ADMIN":
         count = len(tags)
         return ActivityAtReference("ADMIN", [injection.activity_bq] * count, [0.0] * count)
@@ -129,7 +183,7 @@ def activity_at_reference(
 def _decayed(
     tags: Tags, injection: Injection, correction: str, warnings: list[str]
 ) -> ActivityAtReference:
-    life_s = _need_half_life_s(tags, injection.coded_nuclide)
+    life_s = need_half_life_s(tags, injection.coded_nuclide)
     if injection.fault:
         raise BadInput(injection.fault)
     if injection.moment is None:
@@ -148,16 +202,6 @@ def _decayed(
         for one_s in elapsed_s
     ]
     return ActivityAtReference(f"{correction}: {reference.branch}", left_bq, elapsed_s)
-
-
-def _need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
-    life_s = half_life_s(tags)
-    if life_s is None:
-        raise missing(HALF_LIFE, "to correct for decay")
-    fault = check_half_life(half_life_s=life_s, coded=coded_nuclide).fault
-    if fault:
-        raise BadInput(f"{HALF_LIFE} must be that of the nuclide in seconds, {fault}")
-    return life_s
 
 
 def _check_elapsed(elapsed_s: list[float], life_s: float, reference: Reference) -> None:
@@ -184,11 +228,7 @@ def _warn_of_times(
         warnings.append(
             f"The reference times of the slices differ by {spread_s:.0f} s, and a series has one."
         )
-    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
-        warnings.append(
-            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
-            "day cannot be told from one on the day of the scan."
-        )
+    warn_of_unknown_day(tags, life_s, warnings)
 
 
 def _compare_with_corrected_image(tags: Tags, correction: str, warnings: list[str]) -> None:

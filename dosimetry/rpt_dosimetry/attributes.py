@@ -52,6 +52,7 @@ ACQUISITION_TIME = Tag("Acquisition Time", 0x0008, 0x0032)
 TIMEZONE = Tag("Timezone Offset From UTC", 0x0008, 0x0201)
 FRAME_DURATION = Tag("Actual Frame Duration", 0x0018, 0x1242)
 FRAME_REFERENCE_TIME = Tag("Frame Reference Time", 0x0054, 0x1300)
+DECAY_FACTOR = Tag("Decay Factor", 0x0054, 0x1321)
 RESCALE_SLOPE = Tag("Rescale Slope", 0x0028, 0x1053)
 RESCALE_INTERCEPT = Tag("Rescale Intercept", 0x0028, 0x1052)
 DOSE = Tag("Radionuclide Total Dose", 0x0018, 0x1074, in_radiopharmaceutical=True)
@@ -113,6 +114,7 @@ NUMBERS = frozenset(
         HALF_LIFE,
         FRAME_DURATION,
         FRAME_REFERENCE_TIME,
+        DECAY_FACTOR,
         RESCALE_SLOPE,
         RESCALE_INTERCEPT,
         PHILIPS_SUV_FACTOR,

@@ -1,6 +1,6 @@
 """The JSON beside a SUV volume."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -44,7 +44,7 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
         "branch": f"{factor.units_branch}, {at.decay_branch}" if at else factor.units_branch,
         "units_branch": factor.units_branch,
         "decay_branch": at.decay_branch if at else None,
-        "suv_factor": _one_or_list(factor.factor),
+        "suv_factor": one_or_list(factor.factor),
         "suv_factor_unit": factor.factor_unit,
         "weight_kg": suv.patient.weight_kg,
         "height_cm": suv.patient.height_cm,
@@ -52,9 +52,9 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
         "half_life_s": suv.radiopharmaceutical.half_life_s,
         "injected_activity_mbq": injection.activity_bq / 1e6,
         "activity_at_reference_mbq": (
-            _one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
+            one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
         ),
-        "injection_to_reference_s": _one_or_list(at.elapsed_s) if at else None,
+        "injection_to_reference_s": one_or_list(at.elapsed_s) if at else None,
         "injection_to_scan_start_s": suv.scan_start_s,
         "pet_time_min": None if suv.mid_scan_s is None else suv.mid_scan_s / 60.0,
         "suv_min": float(data.min()),
@@ -65,20 +65,33 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
         "slice_axis": suv.slice_axis,
         "warnings": suv.warnings,
         "tags_used": suv.tags_used,
-        "provenance": _provenance(suv, series_uid, command),
+        "provenance": series_provenance(suv.slice_sha256, series_uid=series_uid, command=command),
     }
 
 
-def _provenance(suv: Suv, series_uid: str, command: str) -> Mapping[str, Any]:
+def series_provenance(
+    slice_sha256: Sequence[str], *, series_uid: str, command: str
+) -> dict[str, Any]:
+    """Build the provenance of a volume made of one series.
+
+    Args:
+        slice_sha256: The files, in the order of the slices.
+        series_uid: Series Instance UID of the source; only its hash is told.
+        command: The command that made the volume.
+
+    Returns:
+        A JSON-ready mapping.
+    """
     return provenance(
         package="rpt-dosimetry",
         command=command,
         parameters={"series_uid_sha256": sha256(series_uid.encode()).hexdigest()},
         # File names of an export often hold the patient's name; a slice's number does not.
-        inputs={f"slice {index + 1}": digest for index, digest in enumerate(suv.slice_sha256)},
+        inputs={f"slice {index + 1}": digest for index, digest in enumerate(slice_sha256)},
         libraries=_LIBRARIES,
     )
 
 
-def _one_or_list(values: list[float]) -> float | list[float]:
+def one_or_list(values: list[float]) -> float | list[float]:
+    """Tell what is the same in every slice once."""
     return values[0] if min(values) == max(values) else values

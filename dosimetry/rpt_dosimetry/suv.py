@@ -3,34 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from rpt_cohort import BadInput, Volume, file_sha256
+from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.activity import Injection, injected_activity_bq
-from rpt_dosimetry.attributes import (
-    LOSSY,
-    NUMBER_OF_SLICES,
-    RESCALE_INTERCEPT,
-    RESCALE_SLOPE,
-    SERIES_TYPE,
-)
-from rpt_dosimetry.folder import DicomFile, Progress, no_progress
-from rpt_dosimetry.geometry import find_grid, repeated_positions, to_ras
+from rpt_dosimetry.folder import Progress, no_progress
+from rpt_dosimetry.geometry import to_ras
 from rpt_dosimetry.injection_time import injection_time
 from rpt_dosimetry.patient import Patient, read_patient
-from rpt_dosimetry.pixels import rescaled, stored_values
 from rpt_dosimetry.radiopharmaceutical import (
     Radiopharmaceutical,
     coded_nuclide,
     read_radiopharmaceutical,
 )
-from rpt_dosimetry.reading import DICOM_ERRORS, read_whole
 from rpt_dosimetry.scan_times import acquisition_times, mid_scan
 from rpt_dosimetry.series import Series
+from rpt_dosimetry.slices import fits_float32, in_order, read_values, seconds_after
 from rpt_dosimetry.suv_factor import SuvFactor, check_corrections, find_suv_factor
 from rpt_dosimetry.tags import Tags, if_readable
 
@@ -86,20 +77,17 @@ def convert(
         BadInput: The series cannot become SUV; the sentence names the tag or the slices.
     """
     told = list(warnings)
-    files = _without_copies(series.files, told)
-    grid = find_grid([file.header for file in files])
-    files = [files[index] for index in grid.order]
-    tags = Tags([file.header for file in files])
-    _check_series(tags, told)
+    slices = in_order(series, told)
+    tags = slices.tags
     check_corrections(tags, told)
     patient = read_patient(tags, told)
     injection = _read_injection(tags, told)
     factor = find_suv_factor(tags, patient=patient, injection=injection, warnings=told)
     if injection.fault:
         told.append(injection.fault)
-    data, hashes = _read_suv(files, tags, factor.factor, progress)
+    data, hashes = read_values(slices, factor.factor, progress)
     _check_values(data, told)
-    volume, slice_axis, reverse = to_ras(data, grid)
+    volume, slice_axis, reverse = to_ras(data, slices.grid)
     scan_start, scan_middle = _scan_times(tags, told)
     return Suv(
         volume=volume,
@@ -108,52 +96,12 @@ def convert(
         patient=patient,
         radiopharmaceutical=read_radiopharmaceutical(tags, told),
         injection=injection,
-        scan_start_s=_after(injection.moment, scan_start),
-        mid_scan_s=_after(injection.moment, scan_middle),
+        scan_start_s=seconds_after(injection.moment, scan_start),
+        mid_scan_s=seconds_after(injection.moment, scan_middle),
         tags_used=tags.record(injection.moment),
         slice_sha256=hashes[::-1] if reverse else hashes,
         warnings=told,
     )
-
-
-def _without_copies(files: Sequence[DicomFile], warnings: list[str]) -> list[DicomFile]:
-    """Drop byte-identical copies of a slice; refuse several slices at one position."""
-    dropped: set[int] = set()
-    repeated = repeated_positions([file.header for file in files])
-    for group in repeated:
-        if len({_sha256(files[index].path) for index in group}) > 1:
-            raise BadInput(
-                f"Each position must hold one slice, and {len(repeated)} positions hold several "
-                "that differ: the series has several frames or gates, or was sent twice. Give "
-                "one static volume."
-            )
-        dropped.update(group[1:])
-    if dropped:
-        warnings.append(f"{len(dropped)} of {len(files)} files are copies; each was used once.")
-    return [file for index, file in enumerate(files) if index not in dropped]
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except BadInput as error:  # its own message would repeat the file's name
-        raise BadInput("Every slice must be a readable file, and one is not.") from error
-
-
-def _check_series(tags: Tags, warnings: list[str]) -> None:
-    expected = tags.number(NUMBER_OF_SLICES)
-    if expected is not None and expected > len(tags):
-        raise BadInput(
-            f"{NUMBER_OF_SLICES} tells {expected:g} slices, and the series has {len(tags)}: some "
-            "are missing. Copy or export the whole series."
-        )
-    kind = tags.text(SERIES_TYPE).upper()
-    if "REPROJECTION" in kind:
-        raise BadInput(f"{SERIES_TYPE} must be IMAGE, got REPROJECTION. Give the slices.")
-    if kind.startswith(("DYNAMIC", "GATED")):
-        warnings.append(f"{SERIES_TYPE} is dynamic or gated; this is one frame of it.")
-    if "01" in tags.texts(LOSSY):
-        warnings.append(f"{LOSSY} is 01: the values were changed by lossy compression.")
 
 
 def _read_injection(tags: Tags, warnings: list[str]) -> Injection:
@@ -165,31 +113,8 @@ def _read_injection(tags: Tags, warnings: list[str]) -> Injection:
         return Injection(activity_bq, None, nuclide, fault=str(error))
 
 
-def _read_suv(
-    files: Sequence[DicomFile], tags: Tags, factor: Sequence[float], progress: Progress
-) -> tuple[Float[np.ndarray, "i j k"], list[str]]:
-    slopes = tags.need_numbers(RESCALE_SLOPE, "to read the voxel values")
-    intercepts = tags.numbers(RESCALE_INTERCEPT) or [0.0] * len(tags)
-    if min(slopes) <= 0:
-        raise BadInput(f"{RESCALE_SLOPE} must be above 0 in every slice, got {min(slopes):g}.")
-    planes, hashes = [], []
-    for index, path in enumerate(progress([file.path for file in files], "Reading slices")):
-        name = f"slice {index + 1} of {len(files)}"
-        try:
-            dataset, sha256 = read_whole(path)
-        except DICOM_ERRORS as error:
-            raise BadInput(f"Every slice must be a whole DICOM file, and {name} is not.") from error
-        stored = stored_values(dataset, name=name)
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below as not finite
-            plane = rescaled(stored, dataset, slope=slopes[index], intercept=intercepts[index])
-            # NumPy's [row, column] is DICOM's [j, i].
-            planes.append((plane * factor[index]).T)
-        hashes.append(sha256)
-    return np.stack(planes, axis=2), hashes
-
-
 def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None:
-    if not (np.abs(data) <= np.finfo(np.float32).max).all():  # NaN compares as false
+    if not fits_float32(data):
         raise BadInput("Every SUV must be a finite number, and some are not. Check Rescale Slope.")
     negative = int((data < 0).sum())
     if negative:
@@ -218,9 +143,3 @@ def _scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datet
         return None, None
     begin = min((moment for moment in acquired if moment is not None), default=None)
     return begin, if_readable(lambda: mid_scan(tags), warnings)
-
-
-def _after(injection: datetime | None, moment: datetime | None) -> float | None:
-    if injection is None or moment is None:
-        return None
-    return (moment - injection).total_seconds()

@@ -1,0 +1,120 @@
+"""``kernel``: the voxel S-values of a nuclide."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rpt_cohort import BadInput, json_bytes, nifti_bytes, provenance, write_together
+from rpt_cohort.command import say
+
+from rpt_dosimetry.commands.targets import out_and_json
+from rpt_dosimetry.radiation.electron_kernel import ELECTRONS
+from rpt_dosimetry.radiation.kernel import LEFT_OUT, Kernel, compute_kernel, kernel_shape
+from rpt_dosimetry.radiation.media import MEDIA, find_medium
+from rpt_dosimetry.radiation.nuclide import find_nuclide
+from rpt_dosimetry.radiation.photon_kernel import PHOTONS, SEED
+from rpt_dosimetry.radiation.voxel_kernel import Spacing, whole_sum
+
+LEAST_MM, LARGEST_MM = 0.5, 50.0
+LARGEST_VOXELS = 2**26
+
+
+def kernel(
+    voxel_mm: Annotated[
+        str,
+        typer.Option(metavar="X,Y,Z", help="Sides of a voxel, mm, such as 4.8,4.8,4.8."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="KERNEL.nii.gz",
+            help="Voxel S-values to write, mGy/(MBq·s); KERNEL.json comes beside it.",
+        ),
+    ],
+    nuclide: Annotated[str, typer.Option(help="ICRP-107 name.")] = "Lu-177",
+    medium: Annotated[str, typer.Option(help=f"One of {', '.join(MEDIA)}.")] = "soft",
+) -> None:
+    """Compute the voxel S-values (mGy/(MBq·s)) of a nuclide in an infinite medium.
+
+    The source voxel is at the centre; every side has an odd number of voxels and reaches until
+    less than 1 % of the absorbed energy lies outside. Electrons go by their spectrum, range and
+    multiple scattering, photons by Monte Carlo with a fixed seed.
+    """
+    target, beside = out_and_json(out)
+    spacing_mm = _spacing(voxel_mm)
+    shape = kernel_shape(nuclide, spacing_mm=spacing_mm, medium_name=medium)
+    if np.prod(shape, dtype=np.float64) > LARGEST_VOXELS:
+        raise BadInput(
+            f"The kernel must have at most {LARGEST_VOXELS} voxels, and voxels of {voxel_mm} mm "
+            f"make it {shape[0]} × {shape[1]} × {shape[2]}. Take larger voxels."
+        )
+    computed = compute_kernel(nuclide, spacing_mm=spacing_mm, medium_name=medium)
+    values = computed.s_mgy_per_mbq_s()
+    affine = np.diag([*spacing_mm, 1.0])
+    affine[:3, 3] = -np.array(spacing_mm) * (np.array(values.shape) // 2)
+    told = _story(computed, values, nuclide=nuclide, medium=medium)
+    write_together(
+        {
+            target: nifti_bytes(values, affine, dtype=np.float32),
+            beside: json_bytes(told),
+        }
+    )
+    say(
+        f"{target.name}: {nuclide} in {medium}, {told['shape'][0]} × {told['shape'][1]} × "
+        f"{told['shape'][2]} voxels; self {told['self_mgy_per_mbq_s']:.4g} mGy/(MBq·s); "
+        f"{computed.absorbed_kev:.2f} of {computed.emitted_kev:.2f} keV per decay inside."
+    )
+
+
+def _spacing(text: str) -> Spacing:
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadInput(
+            f"--voxel-mm must be three numbers such as 4.8,4.8,4.8, got '{text}'."
+        ) from error
+    if not all(LEAST_MM <= side <= LARGEST_MM for side in (x, y, z)):  # NaN compares as false
+        raise BadInput(
+            f"--voxel-mm must be sides from {LEAST_MM:g} to {LARGEST_MM:g} mm, got '{text}'."
+        )
+    return x, y, z
+
+
+def _story(computed: Kernel, values: np.ndarray, *, nuclide: str, medium: str) -> dict[str, Any]:
+    found, material = find_nuclide(nuclide), find_medium(medium)
+    centre = tuple(n // 2 for n in values.shape)
+    return {
+        "quantity": "voxel S-value, mGy/(MBq·s)",
+        "nuclide": nuclide,
+        "half_life_h": found.half_life_h,
+        "medium": medium,
+        "density_g_per_cm3": material.density_g_per_cm3,
+        "mass_percent": dict(material.mass_percent),
+        "voxel_mm": list(computed.spacing_mm),
+        "voxel_g": computed.voxel_g,
+        "shape": list(values.shape),
+        "self_mgy_per_mbq_s": float(values[centre]),
+        "energy_kev_per_decay": {
+            "emitted_electrons": found.electron_kev,
+            "emitted_photons": found.photon_kev,
+            "absorbed_electrons": whole_sum(computed.electron_kev),
+            "absorbed_photons": whole_sum(computed.photon_kev),
+            "absorbed": computed.absorbed_kev,
+            "escaped": computed.escaped_kev,
+        },
+        "left_out_at_most": LEFT_OUT,
+        "provenance": provenance(
+            package="rpt-dosimetry",
+            command="kernel",
+            parameters={
+                "nuclide": nuclide,
+                "medium": medium,
+                "voxel_mm": list(computed.spacing_mm),
+                "photons": PHOTONS,
+                "electrons": ELECTRONS,
+            },
+            seed=SEED,
+            libraries=("rpt-cohort", "icrp107-database", "xraydb", "numpy", "nibabel"),
+        ),
+    }

@@ -1,0 +1,183 @@
+"""A quantitative PET or SPECT series becomes activity concentration at its own time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from rpt_cohort import BadInput, Volume
+
+from rpt_dosimetry.activity import injected_activity_bq
+from rpt_dosimetry.attributes import CORRECTED_IMAGE, RADIONUCLIDE_CODE, UNITS
+from rpt_dosimetry.decay import decayed_activity_bq
+from rpt_dosimetry.folder import Progress, no_progress
+from rpt_dosimetry.geometry import to_ras
+from rpt_dosimetry.mid_scan import DecayToMidScan, decay_to_mid_scan
+from rpt_dosimetry.radiopharmaceutical import coded_nuclide
+from rpt_dosimetry.series import Series
+from rpt_dosimetry.slices import Slices, fits_float32, in_order, read_values, seconds_after
+from rpt_dosimetry.tags import Tags, if_readable, missing
+
+_MM3_PER_ML = 1000.0
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """Activity concentration at mid-scan and what it rests on.
+
+    Attributes:
+        volume: Concentration, Bq/mL at mid-scan, float32, RAS+.
+        slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
+        decay: The factor to mid-scan, in the order of the slices in ``volume``.
+        nuclide: The coded one, such as ``Lu-177``; ``None`` where nothing known is coded.
+        injected_activity_bq: As the series gives it, Bq; ``None`` where it is not told.
+        stored_activity_bq: In the field of view, Bq, with the values as stored.
+        activity_bq: In the field of view, Bq, at mid-scan.
+        injection_to_mid_scan_s: From the begin of the administration, s, if told.
+        tags_used: Every tag asked for and found.
+        slice_sha256: The files, in the order of the slices.
+        warnings: What the user should know, a sentence each.
+    """
+
+    volume: Volume
+    slice_axis: int
+    decay: DecayToMidScan
+    nuclide: str | None
+    injected_activity_bq: float | None
+    stored_activity_bq: float
+    activity_bq: float
+    injection_to_mid_scan_s: float | None
+    tags_used: list[dict[str, Any]]
+    slice_sha256: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_concentration(
+    series: Series, *, warnings: Sequence[str] = (), progress: Progress = no_progress
+) -> Concentration:
+    """Read one series as activity concentration at mid-scan.
+
+    Args:
+        series: Single-frame images in Bq/mL: PET, or SPECT stored as PET.
+        warnings: What was told when the series was found, to be told first.
+        progress: Wraps the list of files, to show how far the reading is.
+
+    Returns:
+        The volume and what it rests on. Weight, height and injected activity are not needed.
+
+    Raises:
+        BadInput: The series is not in Bq/mL, or its correction for decay cannot be undone;
+            the sentence names the tag or the slices.
+    """
+    told = list(warnings)
+    slices = in_order(series, told)
+    tags = slices.tags
+    _check_units(tags)
+    _check_corrections(tags, told)
+    nuclide = coded_nuclide(tags)
+    if nuclide is None:
+        told.append(f"{RADIONUCLIDE_CODE} names no nuclide known here; the half-life was used.")
+    decay = decay_to_mid_scan(tags, coded_nuclide=nuclide, warnings=told)
+    data, hashes = read_values(slices, [1.0] * len(tags), progress)
+    _check_values(data, told)
+    stored_bq = _total_bq(data, slices)
+    data *= decay.factor
+    activity_bq = _total_bq(data, slices)
+    injected_bq = if_readable(lambda: injected_activity_bq(tags, told), told)
+    elapsed_s = seconds_after(decay.administered, decay.mid_scan)
+    _compare_with_injected(activity_bq, injected_bq, elapsed_s, decay.half_life_s, told)
+    volume, slice_axis, reverse = to_ras(data, slices.grid)
+    return Concentration(
+        volume=volume,
+        slice_axis=slice_axis,
+        decay=_reversed(decay) if reverse else decay,
+        nuclide=nuclide,
+        injected_activity_bq=injected_bq,
+        stored_activity_bq=stored_bq,
+        activity_bq=activity_bq,
+        injection_to_mid_scan_s=elapsed_s,
+        tags_used=tags.record(decay.administered),
+        slice_sha256=hashes[::-1] if reverse else hashes,
+        warnings=told,
+    )
+
+
+def _check_units(tags: Tags) -> None:
+    units = tags.text(UNITS).upper()
+    if not units:
+        raise missing(UNITS, "to know what the values are")
+    if units == "CNTS":
+        raise BadInput(
+            f"{UNITS} must be BQML, got CNTS: counts are no activity. Calibrate them first, or "
+            "export the series in BQML."
+        )
+    if units in ("GML", "CM2ML"):
+        raise BadInput(
+            f"{UNITS} must be BQML, got {units}: to undo a SUV its weight and dose would have to "
+            "be guessed. Export the series in BQML."
+        )
+    if units != "BQML":
+        raise BadInput(f"{UNITS} must be BQML, and it is not. Export the series in BQML.")
+
+
+def _check_corrections(tags: Tags, warnings: list[str]) -> None:
+    """Refuse a series without ATTN; warn of the others, which vendors leave out at times.
+
+    UNIF is what nuclear medicine calls the correction that PET calls NORM.
+    """
+    corrections = set(tags.text(CORRECTED_IMAGE).upper().split("\\"))
+    if "ATTN" not in corrections:
+        raise BadInput(
+            f"{CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
+            "attenuation a value is no concentration. Give the corrected series."
+        )
+    for names, of_what in ((("NORM", "UNIF"), "detector uniformity"), (("SCAT",), "scatter")):
+        if not corrections & set(names):
+            warnings.append(
+                f"{CORRECTED_IMAGE} does not contain {' or '.join(names)}: make sure that the "
+                f"series is corrected for {of_what}, for without it a value is no concentration."
+            )
+
+
+def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None:
+    if not fits_float32(data):
+        raise BadInput(
+            "Every concentration must be a finite number, and some are not. Check Rescale Slope."
+        )
+    negative = int((data < 0).sum())
+    if negative:
+        warnings.append(
+            f"{negative} voxels have a concentration below 0, down to {data.min():.3g} Bq/mL as "
+            "stored; they were kept."
+        )
+    if data.max() <= 0:
+        warnings.append("No voxel has a concentration above 0 Bq/mL: the image is empty.")
+
+
+def _total_bq(data: Float[np.ndarray, "i j k"], slices: Slices) -> float:
+    voxel_ml = abs(float(np.linalg.det(slices.grid.affine[:3, :3]))) / _MM3_PER_ML
+    return float(data.sum()) * voxel_ml
+
+
+def _compare_with_injected(
+    activity_bq: float,
+    injected_bq: float | None,
+    elapsed_s: float | None,
+    life_s: float,
+    warnings: list[str],
+) -> None:
+    """Warn of more activity than is left: a unit, a calibration or the dose is wrong."""
+    if injected_bq is None or elapsed_s is None:
+        return
+    left_bq = decayed_activity_bq(activity_bq=injected_bq, elapsed_s=elapsed_s, half_life_s=life_s)
+    if activity_bq > left_bq:
+        warnings.append(
+            f"The field of view holds {activity_bq / 1e6:.4g} MBq at mid-scan, and of the "
+            f"injected activity {left_bq / 1e6:.4g} MBq are left: the calibration, the dose or a "
+            "time may be wrong."
+        )
+
+
+def _reversed(decay: DecayToMidScan) -> DecayToMidScan:
+    return replace(decay, elapsed_s=decay.elapsed_s[::-1], factor=decay.factor[::-1])

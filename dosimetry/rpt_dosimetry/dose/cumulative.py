@@ -1,0 +1,165 @@
+"""Dose over several cycles, and the activity that still reaches a limit."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.dose.cycle_table import CycleTable, RegionDose
+
+MBQ_PER_GBQ = 1000.0
+COVERAGE = 2.0
+"""Standard uncertainties on either side: about 95 % of a normal distribution."""
+
+DEFINITIONS = {
+    "dose_gy": "sum of the cycles' mean doses",
+    "bed_gy": "sum of the cycles' BED: cycles are weeks apart, and repair is done between",
+    "relative_sd": "of the sum, as if the cycles' uncertainties were one and the same error "
+    "(one calibration, one way to draw organs): the sum of the cycles' absolute ones; ours",
+    "activity_to_limit_mbq": "(limit - dose so far) / dose per activity of the LAST cycle named; "
+    "0 where the limit is reached",
+    "interval_95_mbq": "plus and minus two standard uncertainties, by first-order propagation "
+    "(JCGM 100:2008) of the dose's relative uncertainty u, the same error for the past and the "
+    "next cycle, and of the sample's relative standard deviation s of the dose per activity "
+    "between cycles: sqrt((limit u)^2 + ((limit - dose) s)^2) / dose per activity; not below 0; "
+    "s is left out with one cycle; null where u is unknown",
+}
+
+
+@dataclass(frozen=True)
+class ActivityToLimit:
+    """How much activity still reaches a limit.
+
+    Attributes:
+        limit_gy: The stated limit of the mean dose, Gy.
+        dose_gy: Dose so far, Gy.
+        last_gy_per_gbq: Dose per activity of the last cycle, Gy/GBq.
+        between_cycles_relative_sd: Its spread over the cycles; ``None`` with one cycle.
+        activity_to_limit_mbq: Activity that reaches the limit, MBq; 0 where it is reached.
+        interval_95_mbq: Its interval, MBq; ``None`` where the dose's uncertainty is unknown.
+    """
+
+    limit_gy: float
+    dose_gy: float
+    last_gy_per_gbq: float
+    between_cycles_relative_sd: float | None
+    activity_to_limit_mbq: float
+    interval_95_mbq: tuple[float, float] | None
+
+
+def activity_to_limit(
+    rows: Sequence[RegionDose], *, net_mbq: Sequence[float], limit_gy: float
+) -> ActivityToLimit:
+    """Compute the activity of a further cycle that brings a region to its limit.
+
+    Args:
+        rows: The region in each cycle, the last one last.
+        net_mbq: Activity of each cycle, MBq.
+        limit_gy: Limit of the cumulative mean dose, Gy.
+
+    Returns:
+        The activity and its interval; see ``DEFINITIONS``.
+
+    Raises:
+        BadInput: The last cycle gave the region no dose, so no activity reaches the limit.
+    """
+    per_gbq = [row.dose_gy * MBQ_PER_GBQ / mbq for row, mbq in zip(rows, net_mbq, strict=True)]
+    if not per_gbq[-1] > 0:
+        raise BadInput(
+            "A limited region must have a dose above 0 Gy in the last cycle, got 0 Gy. "
+            "Leave its limit out."
+        )
+    dose = sum(row.dose_gy for row in rows)
+    spread = statistics.stdev(per_gbq) / statistics.fmean(per_gbq) if len(per_gbq) > 1 else None
+    left_gy = limit_gy - dose
+    relative_sd = _relative_sd(rows)
+    interval = None
+    if relative_sd is not None:
+        sd_gbq = math.hypot(limit_gy * relative_sd, left_gy * (spread or 0.0)) / per_gbq[-1]
+        low, high = (
+            max(0.0, left_gy / per_gbq[-1] + sign * COVERAGE * sd_gbq) * MBQ_PER_GBQ
+            for sign in (-1, 1)
+        )
+        interval = (low, high)
+    return ActivityToLimit(
+        limit_gy=limit_gy,
+        dose_gy=dose,
+        last_gy_per_gbq=per_gbq[-1],
+        between_cycles_relative_sd=spread,
+        activity_to_limit_mbq=max(0.0, left_gy / per_gbq[-1]) * MBQ_PER_GBQ,
+        interval_95_mbq=interval,
+    )
+
+
+def cumulate_cycles(cycles: Sequence[CycleTable], limits_gy: Mapping[str, float]) -> dict[str, Any]:
+    """Sum doses over cycles.
+
+    Args:
+        cycles: One or more, in the order they were given.
+        limits_gy: Region → limit of the cumulative mean dose, Gy.
+
+    Returns:
+        What goes into the JSON, provenance aside.
+
+    Raises:
+        BadInput: Nuclides differ, a cycle is there twice, no region is in every cycle, or a
+            limit names a region that is not.
+    """
+    _check_one_therapy(cycles)
+    shared = [name for name in cycles[0].regions if all(name in one.regions for one in cycles)]
+    if not shared:
+        raise BadInput("The cycles must have a region in common, and have none. Name them alike.")
+    net_mbq = [cycle.net_mbq for cycle in cycles]
+    for name in limits_gy:
+        if name not in shared:
+            raise BadInput(
+                f"--limit must name a region of every cycle's table, one of {', '.join(shared)}, "
+                f"got '{name}'."
+            )
+    rows = {name: [cycle.regions[name] for cycle in cycles] for name in shared}
+    known = {name for cycle in cycles for name in cycle.regions}
+    return {
+        "nuclide": cycles[0].nuclide,
+        "engines": [cycle.engine for cycle in cycles],
+        "net_administered_mbq": net_mbq,
+        "regions": {name: _summed(rows[name], net_mbq) for name in shared},
+        "not_in_every_cycle": sorted(known - set(shared)),
+        "limits": {
+            name: asdict(activity_to_limit(rows[name], net_mbq=net_mbq, limit_gy=limit_gy))
+            for name, limit_gy in limits_gy.items()
+        },
+        "definitions": DEFINITIONS,
+    }
+
+
+def _check_one_therapy(cycles: Sequence[CycleTable]) -> None:
+    nuclides = sorted({cycle.nuclide for cycle in cycles})
+    if len(nuclides) > 1:
+        raise BadInput(f"The cycles must be of one nuclide, got {', '.join(nuclides)}.")
+    images = [cycle.activity_sha256 for cycle in cycles]
+    if len(set(images)) < len(images):
+        raise BadInput(
+            "Each cycle must be named once, and two have the same activity images. "
+            "Leave one of them out."
+        )
+
+
+def _summed(rows: Sequence[RegionDose], net_mbq: Sequence[float]) -> dict[str, Any]:
+    dose = sum(row.dose_gy for row in rows)
+    beds = [row.bed_gy for row in rows if row.bed_gy is not None]
+    return {
+        "dose_gy": dose,
+        "dose_gy_per_gbq": dose * MBQ_PER_GBQ / sum(net_mbq),
+        "relative_sd": _relative_sd(rows),
+        "bed_gy": sum(beds) if len(beds) == len(rows) else None,
+        "cycle_dose_gy": [row.dose_gy for row in rows],
+    }
+
+
+def _relative_sd(rows: Sequence[RegionDose]) -> float | None:
+    dose = sum(row.dose_gy for row in rows)
+    parts = [row.dose_gy * row.relative_sd for row in rows if row.relative_sd is not None]
+    return sum(parts) / dose if len(parts) == len(rows) and dose > 0 else None

@@ -1,0 +1,133 @@
+"""The time–activity curve of each region, and the time-integrated activity of each voxel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.dose.activity_series import BQ_PER_MBQ, ActivitySeries
+from rpt_dosimetry.dose.regions import WHOLE_IMAGE, Region
+from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.tia.region_fit import RegionFit, fit_region, rises_at_the_end
+from rpt_dosimetry.tia.voxel_fit import fit_voxels, scale_shape
+
+OWN, ORGAN = "own", "organ"
+VOXEL_CURVES = (OWN, ORGAN)
+SCALED = "its region's curve, scaled"
+
+
+@dataclass(frozen=True)
+class TiaMap:
+    """Time-integrated activity of every voxel.
+
+    Attributes:
+        mbq_h_per_ml: MBq h/mL, shape (x, y, z).
+        methods: How it was found → number of voxels.
+    """
+
+    mbq_h_per_ml: Float64[np.ndarray, "x y z"]
+    methods: Mapping[str, int]
+
+
+def region_activity_mbq(series: ActivitySeries, region: Region) -> Float64[np.ndarray, " t"]:
+    """Return a region's activity at each time, MBq."""
+    if region.name == WHOLE_IMAGE:
+        return series.total_mbq()
+    per_image = [image.ravel()[region.voxels].sum(dtype=np.float64) for image in series.bq_per_ml]
+    return np.array(per_image) * series.voxel_ml / BQ_PER_MBQ
+
+
+def fit_curves(
+    series: ActivitySeries, regions: Sequence[Region], therapy: Therapy, *, model: str
+) -> dict[str, RegionFit]:
+    """Fit each region's activity.
+
+    Args:
+        series: The activities.
+        regions: The regions.
+        therapy: Times, infusion and nuclide.
+        model: ``auto`` or a model of ``tia.region_fit``.
+
+    Returns:
+        Region's name → fit, of MBq.
+
+    Raises:
+        BadInput: There are fewer points than the model needs.
+    """
+    return {
+        region.name: fit_region(
+            therapy.time_h,
+            region_activity_mbq(series, region).tolist(),
+            half_life_h=therapy.nuclide.half_life_h,
+            infusion_h=therapy.infusion_h,
+            name=region.name,
+            model=model,
+        )
+        for region in regions
+    }
+
+
+def refuse_rising_image(total_mbq: Float64[np.ndarray, " t"]) -> None:
+    """Refuse images whose whole activity rises at the end, as none in a patient can.
+
+    Raises:
+        BadInput: It does.
+    """
+    if rises_at_the_end(total_mbq):
+        before, last = total_mbq[-2:].tolist()
+        raise BadInput(
+            "The activity of the whole image must fall at the end, and it rises from "
+            f"{before:.6g} to {last:.6g} MBq. Check the order of the times, the calibration, and "
+            "that the images are not corrected for decay."
+        )
+
+
+def own_tia(series: ActivitySeries, therapy: Therapy) -> TiaMap:
+    """Fit each voxel's own points."""
+    fit = fit_voxels(
+        series.bq_per_ml.reshape(len(series.bq_per_ml), -1),
+        time_h=therapy.time_h,
+        half_life_h=therapy.nuclide.half_life_h,
+        infusion_h=therapy.infusion_h,
+    )
+    return TiaMap(fit.tia.reshape(series.shape) / BQ_PER_MBQ, fit.counts)
+
+
+def organ_tia(
+    series: ActivitySeries,
+    therapy: Therapy,
+    *,
+    regions: Sequence[Region],
+    fits: Mapping[str, RegionFit],
+) -> TiaMap:
+    """Scale the curve of its lesion, else of its organ, to each voxel; the rest has its own fit.
+
+    Args:
+        series: The activities.
+        therapy: Times, infusion and nuclide.
+        regions: The regions; organs and lesions are used.
+        fits: Region's name → fit.
+    """
+    activity = series.bq_per_ml.reshape(len(series.bq_per_ml), -1)
+    tia = np.zeros(activity.shape[1])
+    scaled = np.zeros(activity.shape[1], dtype=bool)
+    kinds = {"organ": 0, "lesion": 1}
+    # Lesions last: they overwrite the organ that they lie in.
+    for region in sorted((r for r in regions if r.kind in kinds), key=lambda r: kinds[r.kind]):
+        tia[region.voxels] = scale_shape(
+            activity[:, region.voxels].astype(np.float64),
+            time_h=therapy.time_h,
+            fit=fits[region.name],
+        )
+        scaled[region.voxels] = True
+    rest = fit_voxels(
+        activity[:, ~scaled],
+        time_h=therapy.time_h,
+        half_life_h=therapy.nuclide.half_life_h,
+        infusion_h=therapy.infusion_h,
+    )
+    tia[~scaled] = rest.tia
+    methods = {SCALED: int(np.count_nonzero(scaled)), **rest.counts}
+    return TiaMap(tia.reshape(series.shape) / BQ_PER_MBQ, methods)

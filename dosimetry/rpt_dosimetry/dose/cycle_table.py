@@ -1,0 +1,108 @@
+"""Read what ``dose`` wrote of one cycle: its nuclide, activity and table."""
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rpt_cohort import BadInput, file_sha256
+
+SUMMARY, TABLE = "summary.json", "organs.csv"
+
+
+@dataclass(frozen=True)
+class RegionDose:
+    """A region's row of one cycle.
+
+    Attributes:
+        dose_gy: Mean absorbed dose, Gy.
+        bed_gy: BED, Gy; ``None`` where the table has none.
+        relative_sd: Relative standard uncertainty of the dose; ``None`` where unknown.
+    """
+
+    dose_gy: float
+    bed_gy: float | None
+    relative_sd: float | None
+
+
+@dataclass(frozen=True)
+class CycleTable:
+    """One cycle.
+
+    Attributes:
+        nuclide: ICRP-107 name.
+        engine: The dose engine's name.
+        net_mbq: Administered activity less residuals, MBq.
+        regions: Name → row.
+        inputs: File → SHA-256.
+        activity_sha256: Of the cycle's activity images.
+    """
+
+    nuclide: str
+    engine: str
+    net_mbq: float
+    regions: dict[str, RegionDose]
+    inputs: dict[str, str]
+    activity_sha256: tuple[str, ...]
+
+
+def read_cycle_table(folder: Path) -> CycleTable:
+    """Read a folder that ``dose`` wrote.
+
+    Raises:
+        BadInput: It is none, or its files are broken.
+    """
+    name = folder.resolve().name
+    for file in (SUMMARY, TABLE):
+        if not (folder / file).is_file():
+            raise BadInput(
+                f"'{name}' must be a folder that `dose` wrote, and has no {file}. "
+                "Name one of those."
+            )
+    inputs = {file: file_sha256(folder / file) for file in (SUMMARY, TABLE)}
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        hashes = summary["provenance"]["inputs"]
+        with (folder / TABLE).open(newline="", encoding="utf-8") as stream:
+            rows = {row["name"]: _region(row) for row in csv.DictReader(stream)}
+        cycle = CycleTable(
+            nuclide=str(summary["nuclide"]),
+            engine=str(summary["engine"]),
+            net_mbq=_finite(summary["net_administered_mbq"]),
+            regions=rows,
+            inputs=inputs,
+            activity_sha256=tuple(hashes[key] for key in hashes if key.startswith("activity")),
+        )
+    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
+        raise BadInput(
+            f"'{name}' must hold {SUMMARY} and {TABLE} as `dose` writes them, and they are not. "
+            "Compute the dose anew."
+        ) from error
+    if not (cycle.net_mbq > 0 and rows):
+        raise BadInput(
+            f"'{name}' must tell an activity above 0 MBq and at least one region. "
+            "Compute the dose anew."
+        )
+    return cycle
+
+
+def _region(row: dict[str, Any]) -> RegionDose:
+    percent = _maybe(row["relative_sd_pct"])
+    return RegionDose(
+        dose_gy=_finite(row["dose_mean_gy"]),
+        bed_gy=_maybe(row["bed_gy"]),
+        relative_sd=None if percent is None else percent / 100.0,
+    )
+
+
+def _maybe(cell: str) -> float | None:
+    return None if cell == "" else _finite(cell)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"must be a finite number, 0 or above, got {number!r}")
+    return number

@@ -1,0 +1,139 @@
+"""Read a DICOM structure set: regions of interest as planar contours.
+
+Source: DICOM PS3.3, C.8.8.5 (Structure Set) and C.8.8.6 (ROI Contour).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from jaxtyping import Float
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, Tag
+from rpt_dosimetry.elements import components
+from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+
+STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
+CLOSED_PLANAR = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+
+_ROIS = Tag("Structure Set ROI Sequence", 0x3006, 0x0020)
+_ROI_CONTOURS = Tag("ROI Contour Sequence", 0x3006, 0x0039)
+_CONTOUR_DATA = Tag("Contour Data", 0x3006, 0x0050)
+_LARGEST_MM = 1e5  # as of Image Position (Patient)
+# Nothing else of the file is loaded, least of all the names of patient and operator.
+_TAGS = [(tag.group, tag.element) for tag in (SOP_CLASS, MODALITY, _ROIS, _ROI_CONTOURS)]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One region of interest.
+
+    Attributes:
+        number: ROI Number, by which errors call it: a name is free text.
+        name: ROI Name, such as ``Kidney_L``.
+        contours_mm: The points of its closed planar contours, mm, RAS+ world of NIfTI.
+        open_contours: How many of its contours are open and so have no inside.
+    """
+
+    number: int
+    name: str
+    contours_mm: tuple[Float[np.ndarray, "_ 3"], ...]
+    open_contours: int
+
+
+def read_structures(path: Path, *, frame_of_reference_uid: str) -> list[Structure]:
+    """Read the regions of a structure set that was drawn on one image.
+
+    Args:
+        path: An RTSTRUCT file.
+        frame_of_reference_uid: Frame of Reference UID of the image: a contour drawn in
+            another frame lies elsewhere, even if it is the same patient's.
+
+    Returns:
+        The regions in the order of the file, those without contours too. POINT contours
+        are left out: they mark a place and enclose nothing.
+
+    Raises:
+        BadInput: The file is damaged or no structure set, a region refers to another frame,
+            or its contours are malformed. No name is repeated.
+    """
+    dataset = _read(path)
+    try:
+        with quiet():
+            contours = {
+                int(item.ReferencedROINumber): list(item.get("ContourSequence") or [])
+                for item in dataset.get("ROIContourSequence") or []
+            }
+            items = list(dataset.get("StructureSetROISequence") or [])
+            structures = [_structure(item, contours, frame_of_reference_uid) for item in items]
+    except DICOM_ERRORS as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(
+            "The structure set must have numbered ROIs with contours, and one is malformed. "
+            "Export it anew."
+        ) from error
+    if not structures:
+        raise BadInput(f"The structure set must hold a region, and {_ROIS} is empty.")
+    if len({one.number for one in structures}) < len(structures):
+        raise BadInput("Each ROI Number must stand once, and one is repeated. Export anew.")
+    return structures
+
+
+def _read(path: Path) -> Any:
+    try:
+        with quiet():
+            dataset = pydicom.dcmread(path, specific_tags=_TAGS)
+    except DICOM_ERRORS as error:  # the file's name may hold the patient's
+        raise BadInput(
+            "The structure set must be a whole DICOM file that can be read, and it is not."
+        ) from error
+    if components(dataset, SOP_CLASS) != [STRUCTURE_SET_STORAGE]:
+        modality = re.sub(r"[^A-Z0-9_]", "?", "".join(components(dataset, MODALITY)))[:16]
+        raise BadInput(
+            f"The structure set must be an RT Structure Set, got {modality or 'another object'}. "
+            "Name the RTSTRUCT file."
+        )
+    return dataset
+
+
+def _structure(item: Any, contours: dict[int, list[Any]], frame_of_reference_uid: str) -> Structure:
+    number = int(item.ROINumber)
+    if str(item.get("ReferencedFrameOfReferenceUID", "")) != frame_of_reference_uid:
+        raise BadInput(
+            f"{FRAME_OF_REFERENCE} of ROI {number} must be that of the image, and it is not: the "
+            "region was drawn on another image. Give the image that it was drawn on."
+        )
+    closed, opened = [], 0
+    for contour in contours.get(number, []):
+        kind = str(contour.get("ContourGeometricType", "")).strip()
+        if kind in CLOSED_PLANAR:
+            closed.append(_points_mm(contour, number))
+        elif kind != "POINT":
+            opened += 1
+    name = str(item.get("ROIName", "") or "").strip()
+    return Structure(number, name, tuple(closed), opened)
+
+
+def _points_mm(contour: Any, number: int) -> Float[np.ndarray, "points 3"]:
+    """Return a contour's points; DICOM's axes are LPS, NIfTI's world is RAS."""
+    values = contour.get("ContourData")
+    listed: Sequence[Any] = [] if values is None else values
+    told = int(contour.get("NumberOfContourPoints") or len(listed) // 3)
+    if len(listed) != 3 * told or told < 1:
+        raise BadInput(
+            f"{_CONTOUR_DATA} must be three numbers a point, and in a contour of ROI {number} it "
+            f"is {len(listed)} for {told} points. Export the structure set anew."
+        )
+    points_mm = np.array([float(value) for value in listed]).reshape(-1, 3)
+    if not (np.abs(points_mm) <= _LARGEST_MM).all():  # NaN compares as false
+        raise BadInput(
+            f"{_CONTOUR_DATA} must be within {_LARGEST_MM:g} mm, and in ROI {number} it is not."
+        )
+    points_mm[:, :2] *= -1.0
+    return points_mm

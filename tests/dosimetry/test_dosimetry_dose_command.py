@@ -1,0 +1,327 @@
+"""``dose`` end to end on small volumes: what it writes, and what it refuses."""
+
+import csv
+import json
+import math
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from rpt_cohort import nifti_bytes
+
+SHAPE = (12, 10, 8)
+AFFINE = np.diag([4.8, 4.8, 4.8, 1.0])
+VOXEL_ML = 4.8**3 / 1000
+DECAY_PER_H = math.log(2) / (6.647 * 24)
+HALF_LIFE_H = 50.0
+TIMES_H = (4.0, 24.0, 72.0, 168.0)
+DELTA = 0.08531964  # g Gy/(MBq h), Lu-177's electrons
+MAPS = ("dose.nii.gz", "dose_gy.nii.gz", "tia.nii.gz")
+
+
+def write(path: Path, data: np.ndarray, dtype=np.float32, affine=AFFINE) -> Path:
+    path.write_bytes(nifti_bytes(data, affine, dtype=dtype))
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)
+
+
+def table(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "organs.csv").open(newline="") as stream:
+        return {row["name"]: row for row in csv.DictReader(stream)}
+
+
+@pytest.fixture
+def organs() -> np.ndarray:
+    organs = np.zeros(SHAPE, dtype=np.uint8)
+    organs[1:11, 1:9, 1:7] = 199
+    organs[2:5, 2:5, 2:5] = 2
+    organs[7:10, 2:5, 2:5] = 3
+    return organs
+
+
+@pytest.fixture
+def cycle(tmp_path, organs):
+    """Write a patient whose organs wash out mono-exponentially; return the command's words."""
+    at_0h = np.zeros(SHAPE)
+    at_0h[organs == 199] = 2e4
+    at_0h[np.isin(organs, (2, 3))] = 8e5
+    rate = math.log(2) / HALF_LIFE_H
+    words: list[object] = ["dose"]
+    for number, time_h in enumerate(TIMES_H):
+        image = at_0h * math.exp(-rate * time_h)
+        path = write(tmp_path / f"A{number}.nii.gz", image)
+        words += ["--activity", path, "--time-h", time_h]
+    words += ["--organs", write(tmp_path / "organs.nii.gz", organs, np.uint8)]
+    return [*words, "--administered-mbq", 7400, "--engine", "local", "--out", tmp_path / "out"]
+
+
+def test_closed_form(cycle, command, tmp_path) -> None:
+    # TIA of a voxel: 0.8 MBq/mL · T/ln 2; dose: 0.08532 / 1.04 of it.
+    done = command(*cycle, "--residual-mbq", 400)
+    assert done.status == 0, done.err
+    out = tmp_path / "out"
+    tia_h = HALF_LIFE_H / math.log(2)
+    kidney_gy = 0.8 * tia_h * DELTA / 1.04
+    dose = read(out / "dose_gy.nii.gz")
+    assert dose[3, 3, 3] == pytest.approx(kidney_gy, rel=1e-5)
+    assert dose[0, 0, 0] == 0
+    assert read(out / "tia.nii.gz")[3, 3, 3] == pytest.approx(0.8 * tia_h, rel=1e-5)
+    np.testing.assert_allclose(read(out / "dose.nii.gz"), dose / 7.0, rtol=1e-6)
+    assert {path.name for path in out.iterdir()} == {*MAPS, "organs.csv", "summary.json"}
+    rows = table(out)
+    assert list(rows) == [
+        *("whole_image", "kidney_right", "kidney_left", "remaining_body", "body", "kidney"),
+    ]
+    kidney = rows["kidney"]
+    assert float(kidney["voxels"]) == 54
+    assert float(kidney["volume_ml"]) == pytest.approx(54 * VOXEL_ML)
+    assert float(kidney["mass_g"]) == pytest.approx(54 * VOXEL_ML * 1.04)
+    for column in ("dose_mean_gy", "dose_d2_gy", "dose_d50_gy", "dose_d98_gy"):
+        assert float(kidney[column]) == pytest.approx(kidney_gy, rel=1e-5)
+    assert float(kidney["dose_sd_gy"]) == pytest.approx(0, abs=1e-5)
+    assert float(kidney["tia_coefficient_h"]) == pytest.approx(
+        0.8 * 54 * VOXEL_ML * tia_h / 7000, rel=1e-5
+    )
+    assert float(kidney["effective_half_life_h"]) == pytest.approx(HALF_LIFE_H, rel=1e-4)
+    g = 2.8 / (2.8 + HALF_LIFE_H)
+    bed = kidney_gy * (1 + g * kidney_gy / 2.5)
+    assert float(kidney["bed_gy"]) == pytest.approx(bed, rel=1e-4)
+    assert kidney["recovery_coefficient"] == kidney["volume_sd_pct"] == ""
+    assert float(kidney["relative_sd_pct"]) == pytest.approx(5.0, abs=0.1)
+    assert rows["body"]["bed_gy"] == rows["whole_image"]["bed_gy"] == ""
+
+
+def test_summary(cycle, command, tmp_path) -> None:
+    command(*cycle, "--alpha-beta", "kidney=2.6", "--repair-half-time-h", "kidney_left=2")
+    text = (tmp_path / "out" / "summary.json").read_text()
+    told = json.loads(text)
+    assert str(tmp_path) not in text
+    assert told["energy_kev_per_decay"]["absorbed"] == pytest.approx(147.92, rel=1e-4)
+    assert told["bed_parameters"]["kidney"] == {"alpha_beta_gy": 2.6, "repair_half_time_h": 2.8}
+    assert told["bed_parameters"]["kidney_left"] == {"alpha_beta_gy": 2.6, "repair_half_time_h": 2}
+    assert told["net_administered_mbq"] == 7400
+    assert told["region_fallbacks"] == {}
+    assert sum(told["voxel_methods"].values()) == np.prod(SHAPE)
+    assert set(told["provenance"]["inputs"]) == {*(f"activity_{i}" for i in (1, 2, 3, 4)), "organs"}
+    assert told["provenance"]["command"] == "dose"
+    total = float(table(tmp_path / "out")["whole_image"]["map_tia_mbq_h"])
+    assert told["tia_mbq_h"] == pytest.approx(total)
+
+
+def test_same_input_same_bytes(cycle, command, tmp_path) -> None:
+    command(*cycle)
+    command(*cycle, "--out", tmp_path / "again")
+    for path in (tmp_path / "out").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+def test_organ_curve_sums_to_the_organ(cycle, command, tmp_path, organs) -> None:
+    noise = np.random.default_rng(0)
+    for number in range(4):
+        path = tmp_path / f"A{number}.nii.gz"
+        write(path, read(path) * noise.uniform(0.7, 1.3, SHAPE))
+    lesions = np.zeros(SHAPE, dtype=np.uint16)
+    lesions[6:8, 6:8, 2:4] = 301
+    lesion_path = write(tmp_path / "lesions.nii.gz", lesions, np.uint16)
+    done = command(*cycle, "--voxel-curve", "organ", "--lesions", lesion_path)
+    assert done.status == 0, done.err
+    rows = table(tmp_path / "out")
+    kidney = rows["kidney_left"]
+    # Linear in the points, and the region's own fit is not through every one of them.
+    assert float(kidney["map_tia_mbq_h"]) == pytest.approx(float(kidney["tia_mbq_h"]), rel=0.02)
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert told["voxel_methods"]["its region's curve, scaled"] == np.count_nonzero(organs)
+    assert rows["lesion_301"]["kind"] == "lesion"
+    # One linear map of the four points serves all voxels of an organ.
+    tia = read(tmp_path / "out" / "tia.nii.gz")[organs == 3]
+    points = np.stack([read(tmp_path / f"A{i}.nii.gz")[organs == 3] for i in range(4)], axis=1)
+    weights = np.linalg.lstsq(points.astype(np.float64), tia, rcond=None)[0]
+    np.testing.assert_allclose(points @ weights, tia, rtol=1e-4)
+
+
+def test_ct_scales_the_dose_and_floors_air(cycle, command, tmp_path) -> None:
+    ct = np.full(SHAPE, -1000, dtype=np.int16)
+    ct[1:11, 1:9, 1:7] = 23  # 1.031 g/mL
+    ct[9, 2:5, 2:5] = -1000  # air in the left kidney
+    done = command(*cycle, "--ct", write(tmp_path / "ct.nii.gz", ct, np.int16))
+    assert done.status == 0, done.err
+    dose = read(tmp_path / "out" / "dose_gy.nii.gz")
+    kidney_gy = 0.8 * HALF_LIFE_H / math.log(2) * DELTA
+    assert dose[3, 3, 3] == pytest.approx(kidney_gy / 1.031, rel=1e-5)
+    assert dose[9, 3, 3] == pytest.approx(kidney_gy / 0.2, rel=1e-5)
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert told["density"]["voxels_raised_with_activity"] == 9
+    assert "9 voxels with activity are thinner than 0.2 g/mL" in done.err
+    mass = float(table(tmp_path / "out")["kidney_left"]["mass_g"])
+    assert mass == pytest.approx((18 * 1.031 + 9 * 0.00121) * VOXEL_ML, rel=1e-6)
+
+
+def test_recovery_stands_beside(cycle, command, tmp_path) -> None:
+    command(*cycle)
+    command(*cycle, "--out", tmp_path / "recovered", "--fwhm-mm", 8, "--calibration-sd-pct", 3)
+    for name in MAPS:
+        before = (tmp_path / "out" / name).read_bytes()
+        assert before == (tmp_path / "recovered" / name).read_bytes()
+    kidney = table(tmp_path / "recovered")["kidney_left"]
+    recovery = float(kidney["recovery_coefficient"])
+    assert 0 < recovery < 1
+    assert float(kidney["dose_recovered_gy"]) == float(kidney["dose_mean_gy"]) / recovery
+    parts = [float(kidney[f"{part}_sd_pct"]) for part in ("calibration", "volume", "fit")]
+    assert parts[0] == 3
+    assert float(kidney["relative_sd_pct"]) == pytest.approx(math.hypot(*parts))
+
+
+@pytest.mark.parametrize(
+    ("words", "per_activity_h"),
+    [
+        # A(t)·e^(λt)/λ with the physical λ; 2t/ln 2; e^(λt)/λ with 40 h
+        ([], math.exp(DECAY_PER_H * 72) / DECAY_PER_H),
+        (["--model", "haenscheid"], 2 * 72 / math.log(2)),
+        (
+            ["--model", "madsen", "--population-half-life-h", 40],
+            2 ** (72 / 40) * 40 / math.log(2),
+        ),
+    ],
+)
+def test_one_time_point(words, per_activity_h, cycle, command, tmp_path) -> None:
+    one = ["dose", *cycle[9:13], *cycle[17:]]
+    assert one[4] == 72.0
+    done = command(*one, *words)
+    assert done.status == 0, done.err
+    assert "One time point" in done.err
+    tia = read(tmp_path / "out" / "tia.nii.gz")
+    activity = read(tmp_path / "A2.nii.gz")
+    np.testing.assert_allclose(tia, activity * per_activity_h / 1e6, rtol=1e-5)
+    kidney = table(tmp_path / "out")["kidney"]
+    assert float(kidney["tia_mbq_h"]) == pytest.approx(float(kidney["map_tia_mbq_h"]), rel=1e-5)
+    assert (kidney["bed_gy"] == "") == ("haenscheid" in words)
+
+
+def test_an_organ_that_rises_has_a_named_fallback(cycle, command, tmp_path, organs) -> None:
+    last = read(tmp_path / "A3.nii.gz")
+    last[organs == 2] = 1.5 * read(tmp_path / "A2.nii.gz")[organs == 2]
+    first = read(tmp_path / "A2.nii.gz")
+    first[organs == 199] *= 30
+    write(tmp_path / "A2.nii.gz", first)
+    write(tmp_path / "A3.nii.gz", last)
+    done = command(*cycle)
+    assert done.status == 0, done.err
+    assert "regions could not be fitted" in done.err
+    assert "kidney_right" in done.err
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert "rises at the end" in told["region_fallbacks"]["kidney_right"]
+    assert table(tmp_path / "out")["kidney_right"]["fallback"]
+    assert told["warnings"]
+
+
+SPOILT = {
+    "negative": ("A1", lambda a: a - 1, r"Activity 2 .* 0 Bq/mL or above, and \d+ voxels"),
+    "not finite": ("A2", lambda a: _holed(a), "Activity 3 .* finite"),
+    "another grid": ("A3", lambda a: a[:-1], "Activity 4 .* must be on the grid of Activity 1"),
+    "rising": ("A3", lambda a: a * 100, "whole image must fall at the end"),
+    "kBq/mL": ("A0", lambda a: a * 1e-6, "not in kBq/mL or MBq/mL"),
+    "zero": ("A0", lambda a: a * 0, "must hold a part of the"),
+    "too much": ("A0", lambda a: a * 1e4, "no more than the net administered 7400 MBq"),
+}
+
+
+def _holed(values: np.ndarray) -> np.ndarray:
+    values = values.copy()
+    values[0, 0, 0] = np.nan
+    return values
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_spoilt_activities(case, cycle, command, tmp_path) -> None:
+    name, how, told = SPOILT[case]
+    path = tmp_path / f"{name}.nii.gz"
+    nib.save(nib.Nifti1Image(how(read(path)).astype(np.float32), AFFINE), path)
+    refused(command(*cycle), told, tmp_path)
+
+
+def refused(done, told: str, folder: Path) -> None:
+    assert done.status == 2
+    lines = done.err.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert re.search(told, lines[-1]), lines[-1]
+    assert not [path for path in folder.iterdir() if "out" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--time-h", 200], "as many, got 4 and 5"),
+        (["--administered-mbq", 0], "above 0 and at most 100000 MBq"),
+        (["--administered-mbq", 7.4e6], "not in kBq or Bq"),
+        (["--administered-mbq", 0.74], "--administered-mbq in MBq and not in GBq"),
+        (["--residual-mbq", 7400], "below the 7400 MBq administered"),
+        (["--residual-mbq", -1], "--residual-mbq must be 0 or above"),
+        (["--infusion-h", 5], "before the end of the infusion"),
+        (["--nuclide", "Lu-177x"], "Did you mean"),
+        (["--engine", "mird"], "one of local, vsv, got 'mird'"),
+        (["--voxel-curve", "mine"], "one of own, organ, got 'mine'"),
+        (["--model", "tri"], "--model must be one of"),
+        (["--model", "haenscheid"], "is for one time point, got 4"),
+        (["--population-half-life-h", 50], "go together"),
+        (["--fwhm-mm", 0], "above 0 and at most 50 mm"),
+        (["--calibration-sd-pct", -1], "from 0 to 100 %"),
+        (["--alpha-beta", "kidney"], "such as kidney=2.5"),
+        (["--alpha-beta", "spleen=3"], "one of whole_image, .* got 'spleen'"),
+        (["--ct", "none.nii.gz"], "The file of ct must be a NIfTI file, and there is none"),
+    ],
+)
+def test_bad_words(words, told, cycle, command, tmp_path) -> None:
+    refused(command(*cycle, *words), told, tmp_path)
+
+
+@pytest.mark.parametrize("times", [(4, 4, 72, 168), (4, 72, 24, 168), (-1, 4, 24, 72)])
+def test_times(times, cycle, command, tmp_path) -> None:
+    for place, time_h in zip((4, 8, 12, 16), times, strict=True):
+        cycle[place] = time_h
+    refused(command(*cycle), "time_h must", tmp_path)
+
+
+def test_fewer_points_than_the_fit_needs(cycle, command, tmp_path) -> None:
+    two = [*cycle[:9], *cycle[17:]]
+    refused(command(*two, "--model", "bi"), "needs at least 3 time points, got 2", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("option", "data", "told"),
+    [
+        ("--organs", np.zeros(SHAPE), "Organs .* 0 everywhere"),
+        ("--organs", np.full(SHAPE, 0.5), "whole numbers from 0 to 199"),
+        ("--organs", np.full(SHAPE, 250.0), "whole numbers from 0 to 199"),
+        ("--organs", np.ones((3, 3, 3)), "Organs .* grid of the activity"),
+        ("--lesions", np.zeros(SHAPE), "Lesions .* 0 everywhere"),
+        ("--ct", np.ones(SHAPE), "must be in HU"),
+        ("--ct", np.ones((3, 3, 3)), "CT .* grid of the activity"),
+    ],
+)
+def test_masks_and_ct(option, data, told, cycle, command, tmp_path) -> None:
+    path = write(tmp_path / "other.nii.gz", data)
+    refused(command(*cycle, option, path), told, tmp_path)
+
+
+def test_voxels_out_of_bounds(cycle, command, tmp_path) -> None:
+    for number in range(4):
+        path = tmp_path / f"A{number}.nii.gz"
+        write(path, read(path), affine=np.diag([0.0048, 0.0048, 0.0048, 1.0]))
+    refused(command(*cycle), "0.1 to 50 mm along each axis, got 0.0048", tmp_path)
+
+
+def test_output_stays(cycle, command, tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("here")
+    done = command(*cycle)
+    assert done.status == 2
+    assert "must be new or empty" in done.err
+    assert (tmp_path / "out" / "mine.txt").read_text() == "here"
+    done = command(*cycle, "--out", tmp_path / "no" / "where")
+    assert done.status == 2
+    assert "must exist" in done.err

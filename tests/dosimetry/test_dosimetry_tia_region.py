@@ -1,0 +1,248 @@
+"""Region fits: the SNMMI challenge patient, exact curves, bounds, AICc and fallbacks."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rpt_cohort import BadInput
+from rpt_dosimetry.tia.exponential import unit_curve, unit_tia_h
+from rpt_dosimetry.tia.region_fit import fit_region, rises_at_the_end
+from rpt_dosimetry.tia.selection import aicc
+from scipy.integrate import quad
+
+LU177_H = 159.528
+# SNMMI Lu-177 challenge, left kidney, as stored by PyTheranostics.
+KIDNEY_H = [3.741, 27.725, 103.094, 123.984]
+KIDNEY_MBQ = [98.56, 73.60, 25.40, 19.05]
+KIDNEY_TIA_MBQ_H = 7593.75
+KIDNEY_HALF_LIFE_H = 49.2
+
+
+def test_challenge_patient_by_the_default_path() -> None:
+    fit = fit_region(KIDNEY_H, KIDNEY_MBQ, half_life_h=LU177_H)
+    assert fit.model == "bi_population"
+    assert fit.tia_mbq_h == pytest.approx(KIDNEY_TIA_MBQ_H, rel=0.01)
+    assert fit.effective_half_life_h == pytest.approx(KIDNEY_HALF_LIFE_H, rel=0.01)
+    assert fit.physical_tail_tia_mbq_h / fit.tia_mbq_h == pytest.approx(1.43, abs=0.005)
+    assert "4 points leave AICc undefined" in fit.why
+    assert "population's, 0.8 h" in fit.why
+    assert fit.candidates == {"mono": None, "bi_population": None}
+    assert fit.fallback is None
+
+
+def test_challenge_patient_with_three_parameters() -> None:
+    fit = fit_region(KIDNEY_H, KIDNEY_MBQ, half_life_h=LU177_H, model="bi")
+    assert fit.tia_mbq_h == pytest.approx(KIDNEY_TIA_MBQ_H, rel=0.001)
+    assert fit.effective_half_life_h == pytest.approx(KIDNEY_HALF_LIFE_H, rel=0.005)
+    assert fit.terms[0][0] == pytest.approx(108.742, rel=0.002)
+    assert fit.terms[1][1] == pytest.approx(0.845429, rel=0.01)
+
+
+@pytest.mark.parametrize("uptake_h", [0.05, 0.3, 0.6, 0.9, 1.2])
+def test_the_population_uptake_hardly_matters_to_the_challenge_patient(uptake_h) -> None:
+    fit = fit_region(
+        KIDNEY_H,
+        KIDNEY_MBQ,
+        half_life_h=LU177_H,
+        uptake_half_life_h=uptake_h,
+        model="bi_population",
+    )
+    assert fit.tia_mbq_h == pytest.approx(KIDNEY_TIA_MBQ_H, rel=0.01)
+
+
+@settings(max_examples=40)
+@given(
+    half_life_h=st.floats(10.0, 150.0),
+    uptake_h=st.floats(0.3, 4.0),
+    amplitude=st.floats(1e-3, 1e4),
+    infusion_h=st.sampled_from([0.0, 0.5]),
+)
+def test_exact_curves_are_found_again(half_life_h, uptake_h, amplitude, infusion_h) -> None:
+    rates = (math.log(2) / half_life_h, math.log(2) / uptake_h)
+    time_h = [1.0, 3.0, 6.0, 24.0, 72.0, 168.0]
+    activity = amplitude * unit_curve(np.array(time_h), rates, infusion_h=infusion_h)
+    fit = fit_region(time_h, activity.tolist(), half_life_h=LU177_H, infusion_h=infusion_h)
+    assert fit.model in ("bi", "bi_population")
+    assert fit.tia_mbq_h == pytest.approx(amplitude * unit_tia_h(rates), rel=1e-4)
+    np.testing.assert_allclose(fit.activity_mbq(np.array(time_h)), activity, rtol=1e-4)
+
+
+def test_an_exponential_needs_no_uptake() -> None:
+    time_h = np.array([1.0, 20.0, 70.0, 150.0, 200.0])
+    fit = fit_region(time_h.tolist(), (50 * np.exp(-0.02 * time_h)).tolist(), half_life_h=LU177_H)
+    assert fit.model == "mono"
+    assert "lowest AICc" in fit.why
+    assert fit.tia_mbq_h == pytest.approx(2500.0, rel=1e-8)
+    assert fit.terms[0] == pytest.approx((50.0, 0.02), rel=1e-8)
+
+
+@settings(max_examples=60)
+@given(
+    activities=st.lists(st.just(0.0) | st.floats(1e-3, 1e3), min_size=1, max_size=7),
+)
+def test_laws_of_every_region(activities) -> None:
+    time_h = [1.0, 4.0, 20.0, 45.0, 70.0, 120.0, 170.0][: len(activities)]
+    fit = fit_region(time_h, activities, half_life_h=LU177_H)
+    assert 0 <= fit.tia_mbq_h < math.inf
+    assert 0 < fit.effective_half_life_h <= LU177_H * (1 + 1e-9)
+    curve = fit.activity_mbq(np.linspace(0.0, 500.0, 51))
+    assert (curve >= -1e-9 * max(activities)).all()
+    assert (fit.tia_mbq_h == 0) == (not any(activities))
+
+
+@settings(max_examples=25)
+@given(scale=st.floats(1e-200, 1e200))
+def test_the_tia_is_linear_in_the_activity(scale) -> None:
+    once = fit_region(KIDNEY_H, KIDNEY_MBQ, half_life_h=LU177_H)
+    scaled = fit_region(KIDNEY_H, [scale * a for a in KIDNEY_MBQ], half_life_h=LU177_H)
+    assert scaled.tia_mbq_h == pytest.approx(scale * once.tia_mbq_h, rel=1e-6)
+    assert scaled.model == once.model
+
+
+@pytest.mark.parametrize("model", ["physical", "mono", "bi", "bi_population", "trapezoid"])
+def test_the_tia_is_the_integral_of_the_curve(model) -> None:
+    fit = fit_region(KIDNEY_H, KIDNEY_MBQ, half_life_h=LU177_H, model=model)
+
+    def curve(time_h: float) -> float:
+        return float(fit.activity_mbq(np.array([time_h]))[0])
+
+    integral = quad(curve, 0.0, 130.0, points=KIDNEY_H, limit=200)[0]
+    integral += quad(curve, 130.0, 4000.0, limit=400)[0]
+    assert fit.tia_mbq_h == pytest.approx(integral, rel=1e-6)
+    assert fit.tia_mbq_h <= fit.physical_tail_tia_mbq_h
+
+
+def test_one_point_decays_physically() -> None:
+    decay = math.log(2) / LU177_H
+    fit = fit_region([24.0], [80.0], half_life_h=LU177_H)
+    assert (fit.model, fit.tia_sd_mbq_h) == ("physical", None)
+    assert fit.tia_mbq_h == pytest.approx(80.0 * math.exp(24 * decay) / decay)
+    infused = fit_region([24.0], [80.0], half_life_h=LU177_H, infusion_h=4.0)
+    factor = math.expm1(4 * decay) / (4 * decay)
+    assert infused.tia_mbq_h == pytest.approx(fit.tia_mbq_h / factor)
+
+
+def test_two_falling_points_are_joined_by_an_exponential() -> None:
+    fit = fit_region([24.0, 120.0], [80.0, 20.0], half_life_h=LU177_H)
+    assert fit.model == "mono"
+    assert "assumes less" in fit.why
+    rate = math.log(4) / 96
+    assert fit.tia_mbq_h == pytest.approx(80 * math.exp(24 * rate) / rate, rel=1e-6)
+    assert fit.tia_sd_mbq_h is None
+
+
+def test_never_slower_than_physical_decay() -> None:
+    fit = fit_region([20.0, 100.0, 160.0], [80.0, 79.0, 78.0], half_life_h=LU177_H, model="mono")
+    assert fit.effective_half_life_h == pytest.approx(LU177_H, rel=1e-12)
+    assert "held at the physical half-life" in fit.why
+
+
+def test_only_the_first_point_above_zero() -> None:
+    fit = fit_region([2.0, 24.0, 100.0], [60.0, 0.0, 0.0], half_life_h=LU177_H)
+    assert fit.tia_mbq_h < 6 * 60.0 * 2.0
+    mono = fit_region([2.0, 24.0, 100.0], [60.0, 0.0, 0.0], half_life_h=LU177_H, model="mono")
+    assert "fastest rate" in mono.why
+    assert mono.effective_half_life_h == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("model", ["auto", "mono", "bi"])
+def test_a_rise_at_the_end_falls_back_and_says_so(model) -> None:
+    fit = fit_region(
+        [1.0, 24.0, 96.0], [10.0, 12.0, 13.0], half_life_h=LU177_H, name="lesion 3", model=model
+    )
+    assert fit.model == "physical"
+    assert "activity of lesion 3 rises at the end, from 12 to 13 MBq" in (fit.fallback or "")
+    expected = 5.0 + 23 * 11.0 + 72 * 12.5 + 13.0 * LU177_H / math.log(2)
+    assert fit.tia_mbq_h == pytest.approx(expected)
+    assert rises_at_the_end([1.0, 2.0])
+    assert not rises_at_the_end([2.0, 2.0])
+    assert not rises_at_the_end([2.0])
+
+
+def test_nothing_taken_up() -> None:
+    fit = fit_region([1.0, 24.0], [0.0, 0.0], half_life_h=LU177_H, name="spleen")
+    assert (fit.model, fit.tia_mbq_h, fit.fallback) == ("zero", 0.0, None)
+    assert fit.why == "All activities of spleen are 0."
+
+
+def test_the_standard_deviation_against_repeated_fits() -> None:
+    rng = np.random.default_rng(7)
+    time_h, truth = np.array([2.0, 24.0, 72.0, 150.0]), 100.0
+    clean = truth * np.exp(-0.02 * time_h)
+    deviations = 0.05 * clean
+    fits = [
+        fit_region(
+            time_h.tolist(),
+            (clean + deviations * rng.standard_normal(4)).tolist(),
+            half_life_h=LU177_H,
+            activity_sd_mbq=deviations.tolist(),
+            model="mono",
+        )
+        for _ in range(200)
+    ]
+    scatter = np.std([fit.tia_mbq_h for fit in fits])
+    told = np.mean([fit.tia_sd_mbq_h or 0.0 for fit in fits])
+    assert told == pytest.approx(scatter, rel=0.15)  # 3 SD of an SD from 200 draws
+
+
+def test_the_standard_deviation_by_the_textbook() -> None:
+    # Two exact points with known SD: TIA is a function of both, differentiated by hand.
+    time_h, activity = np.array([10.0, 60.0]), np.array([80.0, 30.0])
+
+    def tia(y: np.ndarray) -> float:
+        rate = np.log(y[0] / y[1]) / 50.0
+        return float(y[0] * np.exp(10.0 * rate) / rate)
+
+    steps = 1e-4 * np.eye(2)
+    gradient = [(tia(activity + h) - tia(activity - h)) / 2e-4 for h in steps]
+    fit = fit_region(
+        time_h.tolist(), activity.tolist(), half_life_h=LU177_H, activity_sd_mbq=[4.0, 2.0]
+    )
+    expected = math.hypot(gradient[0] * 4.0, gradient[1] * 2.0)
+    assert fit.tia_sd_mbq_h == pytest.approx(expected, rel=1e-4)
+
+
+def test_aicc_counts_sigma_and_needs_the_points() -> None:
+    # n = 10, RSS = 5, 2 parameters + σ: 10 ln 0.5 + 6 + 24/6
+    assert aicc(residual_sum=5.0, points=10, free=2) == pytest.approx(10 * math.log(0.5) + 10)
+    assert aicc(residual_sum=1.0, points=4, free=2) is None
+    assert aicc(residual_sum=1.0, points=5, free=2) is not None
+    assert aicc(residual_sum=1.0, points=5, free=3) is None
+    six = fit_region(
+        [1.0, 3, 8, 24, 72, 160], [5.0, 9, 9.5, 8, 4, 1.2], half_life_h=LU177_H
+    ).candidates
+    assert set(six) == {"mono", "bi", "bi_population"}
+    assert all(value is not None for value in six.values())
+
+
+def test_trapezoid_by_hand() -> None:
+    fit = fit_region([10.0, 20.0, 30.0], [40.0, 20.0, 10.0], half_life_h=LU177_H, model="trapezoid")
+    assert fit.tia_mbq_h == pytest.approx(200 + 300 + 150 + 10 * 10 / math.log(2))
+    assert fit.effective_half_life_h == pytest.approx(10.0)
+    slow = fit_region([10.0, 20.0], [20.0, 19.9], half_life_h=LU177_H, model="trapezoid")
+    assert slow.effective_half_life_h == pytest.approx(LU177_H)
+
+
+REFUSED = {
+    "negative": ({"activity_mbq": [5.0, -1.0]}, "activities of left kidney must be .* got -1 MBq"),
+    "not finite": ({"activity_mbq": [5.0, math.nan]}, "left kidney must be finite .* got nan MBq"),
+    "a number short": (
+        {"activity_mbq": [5.0]},
+        "left kidney must be as many as the 2 times, got 1",
+    ),
+    "few points": ({"model": "bi"}, "bi fit of left kidney needs at least 3 time points, got 2"),
+    "no such model": ({"model": "tri"}, "model must be auto or one of .*, got 'tri'"),
+    "slow uptake": ({"uptake_half_life_h": 100.0}, "uptake_half_life_h of left kidney must be"),
+    "SD": ({"activity_sd_mbq": [1.0, 0.0]}, "activity SDs of left kidney must be finite and above"),
+    "times": ({"time_h": [24.0, 24.0]}, "time_h must be distinct"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case) -> None:
+    changes, message = REFUSED[case]
+    given_ = {"time_h": [1.0, 24.0], "activity_mbq": [5.0, 3.0], "half_life_h": LU177_H} | changes
+    with pytest.raises(BadInput, match=message):
+        fit_region(**given_, name="left kidney")
