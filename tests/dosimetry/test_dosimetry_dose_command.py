@@ -76,6 +76,7 @@ def test_closed_form(cycle, command, tmp_path) -> None:
     rows = table(out)
     assert list(rows) == [
         *("whole_image", "kidney_right", "kidney_left", "remaining_body", "body", "kidney"),
+        "rest",
     ]
     kidney = rows["kidney"]
     assert float(kidney["voxels"]) == 54
@@ -120,6 +121,26 @@ def test_same_input_same_bytes(cycle, command, tmp_path) -> None:
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
 
+def test_voxels_that_leave_their_curve_are_told(cycle, command, tmp_path) -> None:
+    """A kidney that moved between the scans: half its voxels rise, half fall to nothing."""
+    path = tmp_path / "A1.nii.gz"
+    write(path, np.roll(read(path), 2, axis=1))
+    done = command(*cycle)
+    assert done.status == 0, done.err
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    (warning,) = [sentence for sentence in told["warnings"] if "off the region's curve" in sentence]
+    assert "kidney (" in warning
+    assert "--voxel-curve organ" in warning
+
+
+def test_organ_curves_need_masks(cycle, command, tmp_path) -> None:
+    words = [word for word in cycle if "organs" not in str(word)]
+    done = command(*words, "--voxel-curve", "organ")
+    assert done.status == 2
+    assert "--voxel-curve organ must have --organs or --lesions" in " ".join(done.err.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_organ_curve_sums_to_the_organ(cycle, command, tmp_path, organs) -> None:
     noise = np.random.default_rng(0)
     for number in range(4):
@@ -135,7 +156,7 @@ def test_organ_curve_sums_to_the_organ(cycle, command, tmp_path, organs) -> None
     # Linear in the points, and the region's own fit is not through every one of them.
     assert float(kidney["map_tia_mbq_h"]) == pytest.approx(float(kidney["tia_mbq_h"]), rel=0.02)
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert told["voxel_methods"]["its region's curve, scaled"] == np.count_nonzero(organs)
+    assert told["voxel_methods"] == {"its region's curve, scaled": organs.size}
     assert rows["lesion_301"]["kind"] == "lesion"
     # One linear map of the four points serves all voxels of an organ.
     tia = read(tmp_path / "out" / "tia.nii.gz")[organs == 3]

@@ -22,12 +22,13 @@ def test_names_and_unions() -> None:
     assert list(found) == [
         *("whole_image", "spleen", "kidney_right", "kidney_left", "liver"),
         *("organ_150", "organ_155", "remaining_body"),
-        *("body", "kidney", "salivary_glands", "lesion_700"),
+        *("body", "kidney", "salivary_glands", "lesion_700", "rest"),
     ]
     np.testing.assert_array_equal(found["kidney"].voxels, [1, 2])
     assert len(found["body"].voxels) == np.count_nonzero(organs)
     assert len(found["whole_image"].voxels) == organs.size
     assert found["lesion_700"].kind == "lesion"
+    np.testing.assert_array_equal(found["rest"].voxels, np.flatnonzero(organs == 0))
 
 
 @given(organs=arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 2, 3, 5, 199])))
@@ -35,6 +36,13 @@ def test_each_organ_is_its_mask(organs) -> None:
     for region in find_regions(shape=SHAPE, organs=organs, lesions=None):
         if region.kind == "organ":
             np.testing.assert_array_equal(region.voxels, np.flatnonzero(organs == region.label))
+
+
+def test_no_rest_without_masks_or_without_voxels() -> None:
+    assert len(find_regions(shape=SHAPE, organs=None, lesions=None)) == 1
+    organs = np.ones(SHAPE, dtype=np.uint8)
+    names = [r.name for r in find_regions(shape=SHAPE, organs=organs, lesions=None)]
+    assert names == ["whole_image", "spleen", "body"]
 
 
 def test_statistics_by_hand() -> None:

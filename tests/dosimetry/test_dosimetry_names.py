@@ -143,3 +143,9 @@ def test_text_that_contradicts_the_nuclide(pet_series, convert_series) -> None:
     suv = convert_series(pet_series(inject={"Radiopharmaceutical": "68Ga-PSMA-1007"}))
     assert suv.radiopharmaceutical.tracer == "unknown"
     assert any("names Ga-68, the series is of F-18" in sentence for sentence in suv.warnings)
+
+
+@pytest.mark.parametrize(("half_life_d", "nuclide"), [(6.906, "Tb-161"), (6.647, "Lu-177")])
+def test_of_two_close_half_lives_the_nearest_is_meant(half_life_d, nuclide) -> None:
+    found = check_half_life(half_life_s=half_life_d * 86400.0 * 1.003, coded=None)
+    assert (found.nuclide, found.fault) == (nuclide, "")

@@ -86,7 +86,7 @@ def dose(
         typer.Option(
             metavar="|".join(VOXEL_CURVES),
             help="own: each voxel's points. organ: the curve of its lesion or organ, scaled to "
-            "it; voxels of neither have their own.",
+            "it; voxels of neither have the curve of the rest.",
         ),
     ] = OWN,
     alpha_beta: Annotated[

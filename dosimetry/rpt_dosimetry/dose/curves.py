@@ -102,32 +102,29 @@ def organ_tia(
     regions: Sequence[Region],
     fits: Mapping[str, RegionFit],
 ) -> TiaMap:
-    """Scale the curve of its lesion, else of its organ, to each voxel; the rest has its own fit.
+    """Scale the curve of its lesion, else of its organ, else of the rest, to each voxel.
 
     Args:
         series: The activities.
         therapy: Times, infusion and nuclide.
-        regions: The regions; organs and lesions are used.
+        regions: The regions; organs, lesions and the rest together are the image.
         fits: Region's name → fit.
+
+    Raises:
+        BadInput: There are no masks.
     """
     activity = series.bq_per_ml.reshape(len(series.bq_per_ml), -1)
     tia = np.zeros(activity.shape[1])
-    scaled = np.zeros(activity.shape[1], dtype=bool)
-    kinds = {"organ": 0, "lesion": 1}
+    kinds = {"rest": 0, "organ": 0, "lesion": 1}
+    scaled = [region for region in regions if region.kind in kinds]
+    if not scaled:
+        raise BadInput("--voxel-curve organ must have --organs or --lesions. Give a mask.")
     # Lesions last: they overwrite the organ that they lie in.
-    for region in sorted((r for r in regions if r.kind in kinds), key=lambda r: kinds[r.kind]):
+    for region in sorted(scaled, key=lambda region: kinds[region.kind]):
         tia[region.voxels] = scale_shape(
             activity[:, region.voxels].astype(np.float64),
             time_h=therapy.time_h,
             fit=fits[region.name],
         )
-        scaled[region.voxels] = True
-    rest = fit_voxels(
-        activity[:, ~scaled],
-        time_h=therapy.time_h,
-        half_life_h=therapy.nuclide.half_life_h,
-        infusion_h=therapy.infusion_h,
-    )
-    tia[~scaled] = rest.tia
-    methods = {SCALED: int(np.count_nonzero(scaled)), **rest.counts}
+    methods = {SCALED: int(tia.size)}
     return TiaMap(tia.reshape(series.shape) / BQ_PER_MBQ, methods)

@@ -24,7 +24,7 @@ ORGAN_NAMES = {
     REMAINING_BODY: "remaining_body",
 }
 """Other numbers are called ``organ_NUMBER``."""
-WHOLE_IMAGE, BODY = "whole_image", "body"
+WHOLE_IMAGE, BODY, REST = "whole_image", "body", "rest"
 LARGEST_LESION = np.iinfo(np.uint16).max
 
 
@@ -34,8 +34,9 @@ class Region:
 
     Attributes:
         name: What the table and the options call it.
-        kind: ``image``, ``organ``, ``lesion``, or ``union`` of several organs.
-        label: Its number in the mask; ``None`` for a union and the image.
+        kind: ``image``, ``organ``, ``lesion``, ``union`` of several organs, or ``rest`` of the
+            image, in no organ and no lesion.
+        label: Its number in the mask; ``None`` for the other kinds.
         voxels: Indices into the flattened volume, ascending.
     """
 
@@ -51,7 +52,7 @@ def find_regions(
     organs: Shaped[np.ndarray, "x y z"] | None,
     lesions: Shaped[np.ndarray, "x y z"] | None,
 ) -> list[Region]:
-    """List the regions: the image, organs by number, their unions, lesions by number.
+    """List the regions: the image, organs, their unions, lesions, and what no mask marks.
 
     The unions are the body (every organ) and those of ``rpt_cohort.labels.ORGANS`` that unite
     numbers, such as the kidneys; each is of what is there.
@@ -68,7 +69,7 @@ def find_regions(
         found += _unions(found[1:])
     if lesions is not None:
         found += _of_labels(lesions, "lesion")
-    return found
+    return found + _rest(found)
 
 
 def check_labels(mask: Volume, *, name: str, largest: int) -> None:
@@ -99,6 +100,12 @@ def _of_labels(mask: Shaped[np.ndarray, "x y z"], kind: str) -> Iterator[Region]
     for label, voxels in zip(labels, np.split(marked[order], starts[1:]), strict=True):
         name = f"lesion_{label}" if kind == "lesion" else _organ_name(int(label))
         yield Region(name, kind, int(label), voxels)
+
+
+def _rest(regions: list[Region]) -> list[Region]:
+    image, *marked = (region.voxels for region in regions)
+    left = np.setdiff1d(image, np.concatenate(marked), assume_unique=False) if marked else image[:0]
+    return [Region(REST, "rest", None, left)] if left.size else []
 
 
 def _organ_name(label: int) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64
 from rpt_dosimetry.dose.activity_series import ActivitySeries
 from rpt_dosimetry.dose.bed import Tissue, Tissues, bed_gy, lea_catcheside
 from rpt_dosimetry.dose.recovery import recovery_coefficient
-from rpt_dosimetry.dose.regions import BODY, WHOLE_IMAGE, Region
+from rpt_dosimetry.dose.regions import BODY, REST, WHOLE_IMAGE, Region
 from rpt_dosimetry.dose.row_uncertainty import RelativeSd, relative_sd
 from rpt_dosimetry.dose.statistics import DoseStatistics, dose_statistics
 from rpt_dosimetry.dose.therapy import Therapy
@@ -79,7 +79,7 @@ class Row:
         map_tia_mbq_h: Sum of the voxels' time-integrated activity, MBq h.
         net_mbq: Net administered activity, MBq.
         sd: Relative uncertainty of the mean dose.
-        bed: ``None`` for image and body, and where no half-life is known.
+        bed: ``None`` for image, body and rest, and where no half-life is known.
         recovery: Recovery coefficient; ``None`` unless asked for.
     """
 
@@ -109,7 +109,7 @@ def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told:
     volume_ml = len(region.voxels) * voxel_ml
     dose = dose_statistics(maps.dose_gy.ravel()[region.voxels])
     tissue = told.tissues.of(region.name)
-    whole = region.name in (WHOLE_IMAGE, BODY)  # of which BED and recovery mean nothing
+    whole = region.name in (WHOLE_IMAGE, BODY, REST)  # of which BED and recovery mean nothing
     return Row(
         region=region,
         volume_ml=volume_ml,

@@ -17,6 +17,9 @@ from rpt_dosimetry.tia.region_fit import RegionFit
 from rpt_dosimetry.tia.single_time import HAENSCHEID_VALID
 from rpt_dosimetry.tia.voxel_fit import METHODS, RISES
 
+LARGEST_OFF = 0.10
+"""Of the voxels' summed TIA from that of their region's curve, before it is told. Ours."""
+
 
 def summarise(
     series: ActivitySeries, therapy: Therapy, choices: Choices, result: CycleDose
@@ -71,12 +74,28 @@ def doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
             f"The activity of {rising} voxels rises; they have straight lines and physical decay "
             "after the last point, an upper bound."
         )
+    off = _off_their_curve(result)
+    if off:
+        said.append(
+            f"The voxels' TIA is more than {LARGEST_OFF:.0%} off the region's curve in "
+            f"{', '.join(f'{name} ({part:+.0%})' for name, part in off.items())}: by noise or by "
+            "motion between the scans. --voxel-curve organ bears both better."
+        )
     if result.thin_voxels is not None and result.thin_voxels[1]:
         said.append(
             f"{result.thin_voxels[1]} voxels with activity are thinner than {LOWEST_G_PER_ML:g} "
             "g/mL by the CT and count as that dense."
         )
     return said
+
+
+def _off_their_curve(result: CycleDose) -> dict[str, float]:
+    parts = {
+        row.region.name: row.map_tia_mbq_h / row.fit.tia_mbq_h - 1.0
+        for row in result.rows
+        if row.fit.tia_mbq_h > 0
+    }
+    return {name: part for name, part in parts.items() if abs(part) > LARGEST_OFF}
 
 
 def _one_scan(therapy: Therapy, choices: Choices) -> str:

@@ -10,7 +10,8 @@ from rpt_dosimetry.dose.therapy import MBQ_PER_GBQ
 
 DEFINITIONS = {
     "region": "kind image, organ (a number of the organ mask), union (body: all organs; kidney: "
-    "2 and 3; salivary_glands), lesion (a number of the lesion mask)",
+    "2 and 3; salivary_glands), lesion (a number of the lesion mask), rest "
+    "(what no mask marks)",
     "mass_g": "volume x 1.04 g/mL, or the sum of the CT's densities",
     "dose_mean_gy": "mean of dose_gy.nii.gz over the region's voxels; dose_sd_gy: of the voxels",
     "dose_d2_gy": "least dose of the hottest 2 % of the volume; d50, d98 likewise",
@@ -28,7 +29,7 @@ DEFINITIONS = {
     "the resolution across",
     "bed_gy": "dose_mean_gy x (1 + G dose_mean_gy / (alpha/beta)), of the mean dose and not "
     "voxel by voxel; lea_catcheside_g of the fitted exponentials, or of the effective half-life "
-    "where the fit has straight lines; empty for image and body",
+    "where the fit has straight lines; empty for image, body and rest",
     "recovery_coefficient": "with --fwhm-mm: mean of the region's own blurred mask inside it, "
     "cold surroundings assumed; dose_recovered_gy: dose_mean_gy divided by it; no map is changed",
 }
