@@ -3,15 +3,17 @@
 from rpt_cohort.command import new_app, run_app
 
 from rpt_dosimetry.commands.activity import activity
+from rpt_dosimetry.commands.ct import ct
 from rpt_dosimetry.commands.cumulate import cumulate
 from rpt_dosimetry.commands.dose import dose
 from rpt_dosimetry.commands.kernel import kernel
+from rpt_dosimetry.commands.rtdose import rtdose
 from rpt_dosimetry.commands.suv import suv
 
 _WHAT = "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy."
 
 app = new_app(_WHAT)
-for command in (suv, activity, kernel, dose, cumulate):
+for command in (suv, activity, ct, kernel, dose, cumulate, rtdose):
     app.command()(command)
 
 

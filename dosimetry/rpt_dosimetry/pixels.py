@@ -52,14 +52,16 @@ def rescaled(
     *,
     slope: float,
     intercept: float,
+    padding: float = 0.0,
 ) -> Float[np.ndarray, "row column"]:
-    """Apply the slice's rescale slope and intercept; padding becomes 0.
+    """Apply the slice's rescale slope and intercept.
 
     Args:
         stored: Stored values.
         dataset: The slice's header, asked for the padding value.
         slope: Rescale Slope, in the series' units per stored value.
         intercept: Rescale Intercept, in the series' units.
+        padding: What a padded pixel becomes, in the series' units.
 
     Returns:
         Values in the series' units.
@@ -67,7 +69,7 @@ def rescaled(
     values = stored.astype(np.float64) * slope + intercept
     bounds = [value for tag in (PADDING, PADDING_LIMIT) for value in _padding(dataset, tag)]
     if bounds:  # padding stands for "no measurement here", outside the field of view
-        values[(stored >= min(bounds)) & (stored <= max(bounds))] = 0.0
+        values[(stored >= min(bounds)) & (stored <= max(bounds))] = padding
     return values
 
 

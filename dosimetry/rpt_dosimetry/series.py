@@ -1,4 +1,4 @@
-"""Find the series in a folder and choose the PET."""
+"""Find the series in a folder and choose the PET or the CT."""
 
 import re
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from rpt_dosimetry.attributes import MODALITY, SOP_CLASS, UNITS
 from rpt_dosimetry.elements import components
 from rpt_dosimetry.folder import DicomFile, Progress, no_progress, read_folder
 
+CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 PET_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
 ENHANCED_PET_STORAGE = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
 
@@ -38,6 +39,11 @@ class Series:
         """Whether it is PET by its modality and not a screenshot or raw data."""
         known = {PET_STORAGE, *ENHANCED_PET_STORAGE}
         return self.modality == "PT" and bool(known & set(self.sop_classes))
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether it is CT by its modality and not a screenshot or raw data."""
+        return self.modality == "CT" and CT_STORAGE in self.sop_classes
 
     def __str__(self) -> str:
         """UID, modality, number of files and units, for a listing."""
@@ -106,6 +112,25 @@ def choose_pet(series: Sequence[Series], wanted: str | None) -> Series:
     Raises:
         BadInput: None or several fit, or the one that fits is no PET that can be read.
     """
+    return _single_frame_pet(_choose(series, wanted, [one for one in series if one.is_pet], "PET"))
+
+
+def choose_ct(series: Sequence[Series], wanted: str | None) -> Series:
+    """Choose the CT series to convert; arguments and errors as :func:`choose_pet`."""
+    chosen = _choose(series, wanted, [one for one in series if one.is_ct], "CT")
+    if chosen.modality != "CT":
+        raise BadInput(f"{MODALITY} must be CT, got {chosen.modality or 'none'}.")
+    if chosen.sop_classes != (CT_STORAGE,):
+        raise BadInput(
+            f"{SOP_CLASS} must be that of CT images in every file, and it is not. Export the CT "
+            "as single slices, one a file."
+        )
+    return chosen
+
+
+def _choose(
+    series: Sequence[Series], wanted: str | None, of_kind: Sequence[Series], kind: str
+) -> Series:
     if wanted is not None:
         fitting = [one for one in series if wanted and one.uid.startswith(wanted)]
         fitting = [one for one in fitting if one.uid == wanted] or fitting
@@ -114,21 +139,21 @@ def choose_pet(series: Sequence[Series], wanted: str | None) -> Series:
                 "The series must be named by the unique beginning of its UID, and "
                 f"{len(fitting)} of {len(series)} series fit. See --list."
             )
-        return _single_frame_pet(fitting[0])
-    fitting = [one for one in series if one.is_pet]
-    if len(fitting) > 1:
-        told = "; ".join(str(one) for one in fitting[:4]) + ("; …" if len(fitting) > 4 else "")
+        return fitting[0]
+    if len(of_kind) > 1:
+        told = "; ".join(str(one) for one in of_kind[:4]) + ("; …" if len(of_kind) > 4 else "")
         raise BadInput(
-            f"One PET series must be chosen with --series, and the folder holds {len(fitting)}: "
-            f"{told}."
+            f"One {kind} series must be chosen with --series, and the folder holds "
+            f"{len(of_kind)}: {told}."
         )
-    if not fitting:
+    if not of_kind:
         told = ", ".join(sorted({one.modality or "no modality" for one in series}))
+        modality = {"PET": "PT", "CT": "CT"}[kind]
         raise BadInput(
-            f"The folder must hold a PET series, {MODALITY} PT with PET images, got {told}. "
-            "Name the folder of the PET."
+            f"The folder must hold a {kind} series, {MODALITY} {modality} with {kind} images, got "
+            f"{told}. Name the folder of the {kind}."
         )
-    return _single_frame_pet(fitting[0])
+    return of_kind[0]
 
 
 def _single_frame_pet(series: Series) -> Series:

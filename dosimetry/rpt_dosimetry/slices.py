@@ -62,7 +62,7 @@ def in_order(series: Series, warnings: list[str]) -> Slices:
 
 
 def read_values(
-    slices: Slices, factor: Sequence[float], progress: Progress
+    slices: Slices, factor: Sequence[float], progress: Progress, *, padding: float = 0.0
 ) -> tuple[Float[np.ndarray, "i j k"], list[str]]:
     """Read the values of every slice, rescaled and multiplied by its factor.
 
@@ -70,6 +70,7 @@ def read_values(
         slices: What to read.
         factor: One a slice, in units of the result per rescaled value.
         progress: Wraps the list of files, to show how far the reading is.
+        padding: What a padded pixel becomes, before the factor.
 
     Returns:
         Values on the slices' grid, and the SHA-256 of each file in hex.
@@ -93,7 +94,13 @@ def read_values(
             raise BadInput(f"Every slice must be a whole DICOM file, and {name} is not.") from error
         stored = stored_values(dataset, name=name)
         with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
-            plane = rescaled(stored, dataset, slope=slopes[index], intercept=intercepts[index])
+            plane = rescaled(
+                stored,
+                dataset,
+                slope=slopes[index],
+                intercept=intercepts[index],
+                padding=padding,
+            )
             # NumPy's [row, column] is DICOM's [j, i].
             planes.append((plane * factor[index]).T)
         hashes.append(sha256)

@@ -1,0 +1,192 @@
+"""Read a DICOM segmentation, and bring its segments to a volume's grid.
+
+Source: DICOM PS3.3, C.8.20 (Segmentation). Binary segmentations are read; frames that hold no
+voxel of a segment may be left out, as most writers do.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from jaxtyping import Bool, Float
+from pydicom.pixels import pixel_array
+from rpt_cohort import BadInput, Volume
+
+from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, Tag
+from rpt_dosimetry.elements import components
+from rpt_dosimetry.masks.names import SIDE_CODES
+from rpt_dosimetry.masks.segment_grid import FrameGeometry, segment_grid
+from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+
+SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
+
+_TYPE = Tag("Segmentation Type", 0x0062, 0x0001)
+_FRAMES = Tag("Per-Frame Functional Groups Sequence", 0x5200, 0x9230)
+# Nothing that tells who the patient or the reader is.
+_READ = [
+    *("SOPClassUID", "Modality", "FrameOfReferenceUID", "SegmentationType", "SegmentSequence"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfFrames"),
+    *("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "PixelData"),
+]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment on the grid of its own file.
+
+    Attributes:
+        number: Segment Number.
+        label: Segment Label, such as ``Kidney_L``; free text.
+        code: SNOMED CT code of what it is; empty where it has none.
+        side: ``left``, ``right`` or empty, by its modifier's code.
+        mask: Its voxels, on ``affine``.
+        affine: Voxel index → position, mm, RAS+ world of NIfTI.
+    """
+
+    number: int
+    label: str
+    code: str
+    side: str
+    mask: Bool[np.ndarray, "i j k"] = field(repr=False)
+    affine: Float[np.ndarray, "4 4"] = field(repr=False)
+
+
+def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
+    """Read the segments of a file that was made on one image.
+
+    Args:
+        path: A DICOM segmentation, binary.
+        frame_of_reference_uid: Frame of Reference UID of the image.
+
+    Returns:
+        The segments in the order of the file, those without voxels too.
+
+    Raises:
+        BadInput: The file is damaged, no binary segmentation or of another frame of
+            reference, or its frames stand on no one grid.
+    """
+    dataset = _read(path)
+    if components(dataset, FRAME_OF_REFERENCE) != [frame_of_reference_uid]:
+        raise BadInput(
+            f"{FRAME_OF_REFERENCE} of the segmentation must be that of the image, and it is not. "
+            "Give the image that it was made on."
+        )
+    try:
+        with quiet():
+            values = np.asarray(pixel_array(dataset)).astype(np.bool_)
+            frames, numbers = _frames(dataset)
+            described = [_described(item) for item in dataset.SegmentSequence]
+    except DICOM_ERRORS as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(
+            "The segmentation must be whole, each frame with its place and segment, and it is "
+            "malformed or truncated. Export it anew."
+        ) from error
+    values = values[np.newaxis] if values.ndim == 2 else values
+    if values.ndim != 3 or len(values) != len(frames) or not described:
+        raise BadInput(f"{_FRAMES} must describe each frame, and it does not. Export it anew.")
+    affine, slices = segment_grid(frames)
+    segments = []
+    for number, label, code, side in described:
+        mask = np.zeros((*values.shape[:0:-1], int(slices.max()) + 1), dtype=np.bool_)
+        for frame in np.flatnonzero(np.array(numbers) == number):
+            mask[:, :, slices[frame]] |= values[frame].T
+        segments.append(Segment(number, label, code, side, mask, affine))
+    return segments
+
+
+def segment_mask(segment: Segment, image: Volume, warnings: list[str]) -> Bool[np.ndarray, "x y z"]:
+    """Find the voxels of a volume whose centres lie in a segment.
+
+    Args:
+        segment: The segment, on any grid.
+        image: The volume whose grid the mask is to have.
+        warnings: Takes that the mask is empty, or that a part of the segment lies outside.
+
+    Returns:
+        The mask, on the axes of ``image``.
+    """
+    to_segment = np.linalg.inv(segment.affine) @ image.affine
+    x, y, z = (np.arange(size) for size in image.data.shape)
+    inside = np.ones(image.data.shape, dtype=np.bool_)
+    nearest = []
+    for axis, size in enumerate(segment.mask.shape):
+        a, b, c, start = to_segment[axis]
+        at = (a * x)[:, None, None] + (b * y)[:, None] + (c * z + start)
+        # Half a millionth of a voxel, so that rounding does not decide what lies on a face.
+        index = np.floor(at + 0.5 + 5e-7).astype(np.int32)
+        inside &= (index >= 0) & (index < size)
+        nearest.append(np.clip(index, 0, size - 1))
+    mask: Bool[np.ndarray, "x y z"] = segment.mask[tuple(nearest)] & inside
+    if not mask.any():
+        warnings.append(
+            f"Segment {segment.number} holds the centre of no voxel: its mask is empty."
+        )
+    elif outside := _outside(segment, image):
+        warnings.append(f"{outside:.1%} of segment {segment.number} lies outside the image.")
+    return mask
+
+
+def _outside(segment: Segment, image: Volume) -> float:
+    to_image = np.linalg.inv(image.affine) @ segment.affine
+    at = np.argwhere(segment.mask) @ to_image[:3, :3].T + to_image[:3, 3]
+    beyond = (at < -0.5 - 1e-3) | (at > np.array(image.data.shape) - 0.5 + 1e-3)
+    return float(beyond.any(axis=1).mean())
+
+
+def _read(path: Path) -> Any:
+    try:
+        with quiet():
+            dataset = pydicom.dcmread(path, specific_tags=_READ)
+    except DICOM_ERRORS as error:  # the file's name may hold the patient's
+        raise BadInput(
+            "The segmentation must be a whole DICOM file that can be read, and it is not."
+        ) from error
+    if components(dataset, SOP_CLASS) != [SEGMENTATION_STORAGE]:
+        modality = re.sub(r"[^A-Z0-9_]", "?", "".join(components(dataset, MODALITY)))[:16]
+        raise BadInput(
+            f"{SOP_CLASS} must be that of a segmentation, got {modality or 'another object'}. Name "
+            "the SEG file; label maps are not read."
+        )
+    if components(dataset, _TYPE) != ["BINARY"]:
+        raise BadInput(f"{_TYPE} must be BINARY, and it is not. Export it with a threshold.")
+    return dataset
+
+
+def _frames(dataset: Any) -> tuple[list[FrameGeometry], list[int]]:
+    """Return the place and the segment's number of each frame."""
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()]
+    frames, numbers = [], []
+    for own in dataset.PerFrameFunctionalGroupsSequence:
+
+        def macro(name: str, own: Any = own) -> Any:
+            return (own.get(name) or shared[0].get(name) or [pydicom.Dataset()])[0]
+
+        measures = macro("PixelMeasuresSequence")
+        step_mm = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
+        position = macro("PlanePositionSequence").ImagePositionPatient
+        cosines = macro("PlaneOrientationSequence").ImageOrientationPatient
+        frames.append(
+            FrameGeometry(
+                position_mm=np.array([float(value) for value in position]),
+                cosines=np.array([float(value) for value in cosines]).reshape(2, 3),
+                spacing_mm=np.array([float(value) for value in measures.PixelSpacing]),
+                step_mm=float(step_mm) if step_mm else None,
+            )
+        )
+        numbers.append(int(macro("SegmentIdentificationSequence").ReferencedSegmentNumber))
+    return frames, numbers
+
+
+def _described(item: Any) -> tuple[int, str, str, str]:
+    """Return a segment's number, label, code and side."""
+    kind = (item.get("SegmentedPropertyTypeCodeSequence") or [pydicom.Dataset()])[0]
+    modifier = (kind.get("SegmentedPropertyTypeModifierCodeSequence") or [pydicom.Dataset()])[0]
+    code = str(kind.get("CodeValue", "")) if kind.get("CodingSchemeDesignator") == "SCT" else ""
+    side = SIDE_CODES.get(str(modifier.get("CodeValue", "")), "")
+    return int(item.SegmentNumber), str(item.get("SegmentLabel", "") or "").strip(), code, side

@@ -1,0 +1,222 @@
+"""Read an RT Dose object as a volume of absorbed dose.
+
+Source: DICOM PS3.3, C.8.8.3 (RT Dose). Dose = stored value × Dose Grid Scaling.
+"""
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from jaxtyping import Float, Shaped
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+from rpt_cohort import BadInput, Volume
+
+from rpt_dosimetry.attributes import (
+    COLUMNS,
+    FRAME_OF_REFERENCE,
+    MODALITY,
+    NUMBER_OF_FRAMES,
+    ORIENTATION,
+    PIXEL_SPACING,
+    POSITION,
+    ROWS,
+    SAMPLES_PER_PIXEL,
+    SOP_CLASS,
+    Tag,
+    header_numbers,
+)
+from rpt_dosimetry.decimals import read_decimal
+from rpt_dosimetry.elements import components
+from rpt_dosimetry.geometry import Grid, find_grid
+from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.rtdose.attributes import (
+    BITS_ALLOCATED,
+    DOSE_COMMENT,
+    DOSE_TYPE,
+    DOSE_UNITS,
+    FRAME_OFFSETS,
+    GRID_SCALING,
+    NOT_CLINICAL,
+    PIXEL_REPRESENTATION,
+    RT_DOSE_STORAGE,
+    SUMMATION_TYPE,
+)
+
+EVEN_MM = 0.01
+"""By how much distances of frames may differ, ours: decimals cut off, and no more."""
+
+_OWN = (DOSE_UNITS, DOSE_TYPE, DOSE_COMMENT, SUMMATION_TYPE, FRAME_OFFSETS, GRID_SCALING)
+# The patient and free text but the comment are not loaded, so that no message can show them.
+_TAGS = [*header_numbers(), *((tag.group << 16) | tag.element for tag in _OWN), 0x7FE00010]
+
+
+@dataclass(frozen=True)
+class RtDose:
+    """What an RT Dose object tells of its dose.
+
+    Attributes:
+        summation_type: Dose Summation Type, such as ``PLAN``.
+        scaling_gy: Dose Grid Scaling, Gy per stored value.
+        bits: Bits Allocated, 16 or 32.
+        frame_of_reference_uid: Frame of Reference UID; empty where it is missing.
+        is_prediction: It bears this package's mark of a prediction.
+        sha256: Of the file, in hex.
+    """
+
+    summation_type: str
+    scaling_gy: float
+    bits: int
+    frame_of_reference_uid: str
+    is_prediction: bool
+    sha256: str
+
+
+def read_rtdose(path: Path) -> tuple[Volume, RtDose]:
+    """Read a dose grid.
+
+    Args:
+        path: An RT Dose file.
+
+    Returns:
+        Absorbed dose, Gy, float64, axes nearest RAS+; and what the file tells of it.
+
+    Raises:
+        BadInput: The file is damaged or no RT Dose, its dose is relative, effective or an
+            error, its frames are uneven, or its pixels are damaged.
+    """
+    dataset, sha256 = _read(path)
+    _check_quantity(dataset)
+    grid = _grid(dataset)
+    scaling_gy = float(_numbers(dataset, GRID_SCALING, 1)[0])
+    if scaling_gy <= 0:
+        raise BadInput(f"{GRID_SCALING} must be above 0 Gy, got {scaling_gy:g}. Export anew.")
+    stored = _stored(dataset, grid)
+    frames = stored[grid.order].transpose(2, 1, 0).astype(np.float64)
+    turn = io_orientation(grid.affine)
+    data = np.ascontiguousarray(apply_orientation(frames * scaling_gy, turn))
+    volume = Volume(data, grid.affine @ inv_ornt_aff(turn, grid.shape))
+    return volume, RtDose(
+        summation_type=_code(dataset, SUMMATION_TYPE),
+        scaling_gy=scaling_gy,
+        bits=stored.dtype.itemsize * 8,
+        frame_of_reference_uid="".join(components(dataset, FRAME_OF_REFERENCE)),
+        is_prediction=components(dataset, DOSE_COMMENT) == [NOT_CLINICAL],
+        sha256=sha256,
+    )
+
+
+def _read(path: Path) -> tuple[Any, str]:
+    try:
+        content = path.read_bytes()
+        with quiet():
+            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
+    except DICOM_ERRORS as error:  # the file's name may hold the patient's
+        raise BadInput(
+            "The RT Dose must be a whole DICOM file that can be read, and it is not. Copy or "
+            "export it anew."
+        ) from error
+    if components(dataset, SOP_CLASS) != [RT_DOSE_STORAGE]:
+        raise BadInput(
+            f"{SOP_CLASS} must be that of an RT Dose, got {_code(dataset, MODALITY) or 'another'}. "
+            "Name the RTDOSE file."
+        )
+    return dataset, hashlib.sha256(content).hexdigest()
+
+
+def _check_quantity(dataset: Any) -> None:
+    for tag, wanted, why in (
+        (DOSE_UNITS, "GY", "A relative dose has no Gy"),
+        (DOSE_TYPE, "PHYSICAL", "An effective dose is weighted for biology, an error is none"),
+        (SAMPLES_PER_PIXEL, "1", "A dose has one value a voxel"),
+        (PIXEL_REPRESENTATION, "0", "An absorbed dose has no sign"),
+    ):
+        if _code(dataset, tag) != wanted:
+            raise BadInput(
+                f"{tag} must be {wanted}, got {_code(dataset, tag) or 'none'}. {why}; export the "
+                "absorbed dose in Gy."
+            )
+    if _code(dataset, BITS_ALLOCATED) not in ("16", "32"):
+        raise BadInput(
+            f"{BITS_ALLOCATED} must be 16 or 32, got {_code(dataset, BITS_ALLOCATED) or 'none'}."
+        )
+
+
+def _grid(dataset: Any) -> Grid:
+    """Place each frame as if it were a slice, and find their common grid."""
+    position_mm = _numbers(dataset, POSITION, 3)
+    cosines = _numbers(dataset, ORIENTATION, 6)
+    normal = np.cross(cosines[:3], cosines[3:])
+    headers = []
+    for distance_mm in _distances_mm(dataset, normal, z_mm=position_mm[2]):
+        header = Dataset()
+        for tag in (ROWS, COLUMNS, PIXEL_SPACING, ORIENTATION):
+            if (tag.group, tag.element) in dataset:
+                header[tag.group, tag.element] = dataset[tag.group, tag.element]
+        header.ImagePositionPatient = [f"{x:.8f}" for x in position_mm + distance_mm * normal]
+        headers.append(header)
+    return find_grid(headers)
+
+
+def _distances_mm(
+    dataset: Any, normal: Float[np.ndarray, "3"], *, z_mm: float
+) -> Float[np.ndarray, " frames"]:
+    """Return the distance of each frame from the first, along the normal."""
+    frames = _code(dataset, NUMBER_OF_FRAMES)
+    count = len(components(dataset, FRAME_OFFSETS))
+    if count < 2 or frames != str(count):
+        raise BadInput(
+            f"{FRAME_OFFSETS} must tell one offset for each frame of two or more, got {count} "
+            f"offsets for {frames or 'no'} frames. Export the whole dose."
+        )
+    offsets_mm = _numbers(dataset, FRAME_OFFSETS, count)
+    steps_mm = np.diff(offsets_mm)
+    if np.abs(steps_mm - steps_mm[0]).max() > EVEN_MM:
+        raise BadInput(
+            f"{FRAME_OFFSETS} must rise evenly, and its steps are {steps_mm.min():g} to "
+            f"{steps_mm.max():g} mm. Export the dose on a regular grid."
+        )
+    if offsets_mm[0] == 0.0:
+        return offsets_mm
+    # C.8.8.3.2 lets a transverse grid tell the frames' z instead; the first is then its own.
+    if abs(offsets_mm[0] - z_mm) > EVEN_MM or abs(normal[2]) < 1.0 - 1e-6:
+        raise BadInput(
+            f"{FRAME_OFFSETS} must begin with 0 mm, or with the z of a transverse grid, got "
+            f"{offsets_mm[0]:g} mm. Export the dose anew."
+        )
+    distances_mm: Float[np.ndarray, " frames"] = (offsets_mm - offsets_mm[0]) * np.sign(normal[2])
+    return distances_mm
+
+
+def _stored(dataset: Any, grid: Grid) -> Shaped[np.ndarray, "frame row column"]:
+    try:
+        with quiet():
+            stored = np.asarray(pixel_array(dataset))
+    except DICOM_ERRORS as error:
+        raise BadInput(
+            "Pixel Data (7FE0,0010) must be whole, and that of the RT Dose is missing, truncated "
+            "or damaged. Copy or export it anew."
+        ) from error
+    if stored.shape != grid.shape[::-1]:
+        raise BadInput(
+            f"Pixel Data (7FE0,0010) must hold {grid.shape[::-1]} values, got {stored.shape}."
+        )
+    return stored
+
+
+def _numbers(dataset: Any, tag: Tag, count: int) -> Float[np.ndarray, " count"]:
+    texts = components(dataset, tag)
+    if len(texts) != count:
+        raise BadInput(f"{tag} must be {count} numbers, got {len(texts)}. Export the dose anew.")
+    return np.array([read_decimal(text, tag) for text in texts])
+
+
+def _code(dataset: Any, tag: Tag) -> str:
+    """Return a short code or number, reduced to the letters that codes have."""
+    return re.sub(r"[^A-Z0-9_ .+-]", "?", "\\".join(components(dataset, tag)))[:16]
