@@ -3,6 +3,7 @@
 from rpt_cohort.command import new_app, run_app
 
 from rpt_dosimetry.commands.activity import activity
+from rpt_dosimetry.commands.calibrate import calibrate
 from rpt_dosimetry.commands.ct import ct
 from rpt_dosimetry.commands.cumulate import cumulate
 from rpt_dosimetry.commands.dose import dose
@@ -13,7 +14,7 @@ from rpt_dosimetry.commands.suv import suv
 _WHAT = "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy."
 
 app = new_app(_WHAT)
-for command in (suv, activity, ct, kernel, dose, cumulate, rtdose):
+for command in (suv, activity, calibrate, ct, kernel, dose, cumulate, rtdose):
     app.command()(command)
 
 

@@ -40,7 +40,7 @@ def electron_kernel(nuclide_name: str, medium_name: str) -> PointKernel:
 
     Returns:
         The kernel; its energies sum to the electrons' energy per decay. What they would lose
-        to bremsstrahlung (Lu-177: 0.1 %, Y-90: 0.6 %) counts as absorbed on their way. The
+        to bremsstrahlung (under 1 % up to 2 MeV) counts as absorbed on their way. The
         same arguments give the same numbers.
 
     Raises:

@@ -29,7 +29,7 @@ def stopping_power_kev_cm2_per_g(energy_kev: Values, medium: Medium) -> Values:
         medium: The material.
 
     Returns:
-        keV·cm²/g; radiative losses are not in it (0.1 % at 133 keV, 1.5 % at 2 MeV in water).
+        keV·cm²/g; radiative losses are not in it (under 1 % of the energy up to 2 MeV in water).
 
     Source: Bethe's formula for electrons as in ICRU Report 37 (1984), eqs 2.7 and 2.8.
     """

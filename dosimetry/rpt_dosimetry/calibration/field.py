@@ -1,0 +1,104 @@
+"""The fraction of the body's activity in the field of view of the SPECT, from planar views.
+
+Source: Halty et al., EJNMMI Phys 5 (2018) 11. How the parts that the CT does not show are bounded,
+and what the alignment is uncertain by, is ours.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.calibration.attenuation_path import FrontalPlane
+
+ALIGNMENT_MM = 5.0
+"""Half-width of the place of the field along the body; ours, about a pixel of a view."""
+
+
+@dataclass(frozen=True)
+class FieldFraction:
+    """How much of the activity the SPECT saw.
+
+    Attributes:
+        fraction: From 0 to 1.
+        attenuation_sd: Relative, of what the CT does not show.
+        alignment_sd: Relative, of the place of the field.
+        counts_beyond_ct: Fraction of the uncorrected counts where the CT does not reach.
+    """
+
+    fraction: float
+    attenuation_sd: float
+    alignment_sd: float
+    counts_beyond_ct: float
+
+
+def field_fraction(
+    mean: FrontalPlane, path: Float64[np.ndarray, "x z"], *, spect: FrontalPlane
+) -> FieldFraction:
+    """Find the fraction of the activity in the field of view.
+
+    Beyond the CT a patient attenuates between nothing and as the CT's rows do on average: the
+    fraction is the middle of the two, its uncertainty their half-difference / √3.
+
+    Args:
+        mean: Geometric mean of the primary counts.
+        path: Integral of μ from front to back; NaN where it is not known.
+        spect: The SPECT from in front; its edges are the field.
+
+    Returns:
+        The fraction and its parts of uncertainty.
+
+    Raises:
+        BadInput: The views hold no counts, or none in the field.
+    """
+    known = np.isfinite(path)
+    total = float(mean.values.sum())
+    if not total > 0 or not float(mean.values[known].sum()) > 0:
+        raise BadInput("The planar views must hold counts where the CT lies, and they do not.")
+    typical = float(np.average(path[known], weights=mean.values[known]))
+    low, high = (
+        mean.values * np.exp(np.where(known, path, beyond) / 2.0) for beyond in (0.0, typical)
+    )
+    bounds = [_share(image, mean, spect) for image in (low, high)]
+    fraction = sum(bounds) / 2.0
+    if not fraction > 0:
+        raise BadInput("The field of the SPECT must hold counts of the views, and it holds none.")
+    middle = (low + high) / 2.0
+    moved = [_share(middle, mean, spect, moved_mm=mm) for mm in (-ALIGNMENT_MM, ALIGNMENT_MM)]
+    rectangle = 1.0 / (2.0 * math.sqrt(3.0) * fraction)
+    return FieldFraction(
+        fraction,
+        attenuation_sd=abs(bounds[1] - bounds[0]) * rectangle,
+        alignment_sd=abs(moved[1] - moved[0]) * rectangle,
+        counts_beyond_ct=1.0 - float(mean.values[known].sum()) / total,
+    )
+
+
+def _share(
+    image: Float64[np.ndarray, "x z"],
+    mean: FrontalPlane,
+    spect: FrontalPlane,
+    *,
+    moved_mm: float = 0.0,
+) -> float:
+    inside_x = overlap(mean.x_mm, spect.x_mm)
+    inside_z = overlap(mean.z_mm, spect.z_mm + moved_mm)
+    return float(inside_x @ image @ inside_z) / float(image.sum())
+
+
+def overlap(
+    pixel_mm: Float64[np.ndarray, " n"], field_mm: Float64[np.ndarray, " m"]
+) -> Float64[np.ndarray, " n"]:
+    """Return which fraction of each pixel lies between the outer edges of a field.
+
+    Args:
+        pixel_mm: Centres of the pixels, ascending and regular, mm.
+        field_mm: Centres of the field's voxels, ascending and regular, mm.
+    """
+    half_pixel, half_voxel = (pixel_mm[1] - pixel_mm[0]) / 2, (field_mm[1] - field_mm[0]) / 2
+    low, high = field_mm[0] - half_voxel, field_mm[-1] + half_voxel
+    length = np.minimum(pixel_mm + half_pixel, high) - np.maximum(pixel_mm - half_pixel, low)
+    share: Float64[np.ndarray, " n"] = np.clip(length / (2 * half_pixel), 0.0, 1.0)
+    return share

@@ -1,0 +1,232 @@
+"""A calibration factor from a patient's own planar scan, SPECT and CT."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rpt_cohort import BadInput, file_sha256, read_volume
+
+from rpt_dosimetry.calibration.excretion import (
+    Retention,
+    biological_half_life_h,
+    retained_after,
+    retained_by_half_life,
+    retained_within,
+)
+from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts, image_based_factor
+from rpt_dosimetry.calibration.spect_input import Spect
+from rpt_dosimetry.calibration.views import Choices, ViewedField, view_field
+from rpt_dosimetry.nm.planar import Planar, read_planar
+from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
+from rpt_dosimetry.nm.values import COUNTS
+from rpt_dosimetry.radiation.nuclide import find_nuclide
+
+_S_PER_H = 3600.0
+
+
+@dataclass(frozen=True)
+class Administered:
+    """What was given.
+
+    Attributes:
+        mbq: At the start of infusion, MBq.
+        residual_mbq: What was not given, decayed to the same moment, MBq.
+        relative_sd: Standard uncertainty of the net activity over it.
+        nuclide: Name as in ICRP-107.
+    """
+
+    mbq: float
+    residual_mbq: float
+    relative_sd: float
+    nuclide: str
+
+    @property
+    def net_mbq(self) -> float:
+        """Given, MBq.
+
+        Raises:
+            BadInput: Nothing is left.
+        """
+        if not 0 <= self.residual_mbq < self.mbq <= 1e5:
+            raise BadInput(
+                "--administered-mbq must be above 0 and at most 100000 MBq, and --residual-mbq 0 "
+                f"or above and below it, got {self.mbq:g} and {self.residual_mbq:g} MBq."
+            )
+        return self.mbq - self.residual_mbq
+
+
+@dataclass(frozen=True)
+class Excretion:
+    """How excretion between planar scan and SPECT is told; one of the four.
+
+    Attributes:
+        biological_h: Biological half-life of the whole body, h.
+        effective_h: Effective half-life of the whole body, h.
+        fraction: Excreted fraction, decay-corrected.
+        at_most: Largest excreted fraction, decay-corrected.
+        sd: Standard uncertainty of what is told: relative of a half-life, absolute of a fraction.
+    """
+
+    biological_h: float | None
+    effective_h: float | None
+    fraction: float | None
+    at_most: float | None
+    sd: float
+
+    def retention(self, *, between_h: float | None, physical_h: float) -> Retention:
+        """Return what was retained.
+
+        Args:
+            between_h: Planar scan to SPECT, h; ``None`` where nothing tells it.
+            physical_h: Physical half-life, h.
+
+        Raises:
+            BadInput: None or several ways are told, or the one cannot be used.
+        """
+        told = (self.biological_h, self.effective_h, self.fraction, self.at_most)
+        if sum(one is not None for one in told) != 1:
+            raise BadInput(
+                "Excretion between the planar scan and the SPECT must be told by one of "
+                "--biological-h, --effective-h, --excreted and --excreted-at-most. "
+                "--excreted 0 says that there was none."
+            )
+        if self.fraction is not None:
+            return retained_after(excreted_fraction=self.fraction, sd=self.sd)
+        if self.at_most is not None:
+            return retained_within(at_most_excreted=self.at_most)
+        if between_h is None:
+            raise BadInput(
+                "A half-life needs the time of the planar scan, and its header does not tell it. "
+                "Give --planar-time-h."
+            )
+        biological_h = self.biological_h
+        if biological_h is None:
+            biological_h = biological_half_life_h(
+                effective_h=float(self.effective_h or 0.0), physical_h=physical_h
+            )
+        return retained_by_half_life(
+            elapsed_h=between_h, biological_h=biological_h, relative_sd=self.sd
+        )
+
+
+@dataclass(frozen=True)
+class ImageBased:
+    """A factor from images and what it rests on.
+
+    Attributes:
+        factor: cps/MBq and its uncertainty.
+        field: The fraction of the activity in the field of view.
+        retention: What was not excreted.
+        counts: Of the SPECT.
+        sha256: Role → SHA-256 of what was read.
+        warnings: A sentence each.
+    """
+
+    factor: CalibrationFactor
+    field: ViewedField
+    retention: Retention
+    counts: SpectCounts
+    sha256: dict[str, str]
+    warnings: list[str]
+
+
+def calibrate_by_images(
+    spect: Spect,
+    *,
+    planar_path: Path,
+    planar_time_h: float | None,
+    ct_path: Path,
+    administered: Administered,
+    excretion: Excretion,
+    choices: Choices,
+    dead_time: tuple[float, float],
+) -> ImageBased:
+    """Calibrate a SPECT by the patient's planar scan.
+
+    Args:
+        spect: Reconstructed counts.
+        planar_path: NM file or folder of the whole-body views.
+        planar_time_h: Start of infusion to the planar scan, h; ``None`` takes the header's.
+        ct_path: NIfTI, HU.
+        administered: What was given.
+        excretion: How it is told.
+        choices: Of the planar scan.
+        dead_time: Correction of the SPECT's counts and its relative standard uncertainty.
+
+    Returns:
+        The factor and what it rests on.
+
+    Raises:
+        BadInput: An input is missing, broken or contradicts another.
+    """
+    if spect.quantity != COUNTS:
+        raise BadInput("The SPECT must be in counts, and it is in Bq/mL: it is calibrated already.")
+    if spect.nuclide not in (None, administered.nuclide):
+        raise BadInput(f"--nuclide must be that of the SPECT, {spect.nuclide}.")
+    half_life_h = find_nuclide(administered.nuclide).half_life_h
+    net_mbq, duration_s, time_h = (
+        administered.net_mbq,
+        spect.needed_duration_s,
+        spect.needed_time_h,
+    )
+    planar = read_planar(read_nm(planar_path, kind=WHOLE_BODY))
+    between_h = _between_h(planar, planar_time_h, spect)
+    retention = excretion.retention(between_h=between_h, physical_h=half_life_h)
+    ct = read_volume(ct_path, name="The CT")
+    seen = view_field(planar, spect=spect.volume, ct=ct, choices=choices)
+    correction, dead_time_sd = dead_time
+    counts = SpectCounts(float(spect.volume.data.sum(dtype=np.float64)), duration_s, correction)
+    parts = {
+        "administered_activity": administered.relative_sd,
+        "dead_time_of_spect": dead_time_sd,
+        "excretion": retention.relative_sd,
+        "field_fraction_attenuation_beyond_ct": seen.fraction.attenuation_sd,
+        "field_fraction_alignment": seen.fraction.alignment_sd,
+    }
+    factor = image_based_factor(
+        counts,
+        net_administered_mbq=net_mbq,
+        elapsed_h=time_h,
+        half_life_h=half_life_h,
+        in_field=seen.fraction.fraction,
+        retained=retention.fraction,
+        relative_sd=parts,
+    )
+    files = {f"planar_{number}": one for number, one in enumerate(planar.sha256, 1)}
+    sha256 = {"spect": spect.sha256, "ct": file_sha256(ct_path)} | files
+    warnings = [*planar.warnings, *spect.warnings]
+    return ImageBased(factor, seen, retention, counts, sha256, warnings)
+
+
+def images_story(result: ImageBased) -> dict[str, Any]:
+    """Tell how a factor was found, JSON-ready."""
+    fraction, at, windows = result.field.fraction, result.field.at, result.field.windows
+    return {
+        "method": "fraction of the activity in the field of view (Halty 2018)",
+        "spect_counts": result.counts.counts,
+        "spect_duration_s": result.counts.duration_s,
+        "spect_dead_time_correction": result.counts.dead_time_correction,
+        "fraction_in_field": fraction.fraction,
+        "counts_beyond_ct_fraction": fraction.counts_beyond_ct,
+        "retained_fraction": result.retention.fraction,
+        "excretion_by": result.retention.method,
+        "planar_first_pixel_mm": [at.x_mm, at.z_mm],
+        "planar_correlation": at.correlation,
+        "planar_least_live_fraction": result.field.least_live_fraction,
+        "energy_windows_kev": {
+            name: None if window is None else [window.lower_kev, window.upper_kev]
+            for name, window in (
+                ("peak", windows.peak),
+                ("lower", windows.lower),
+                ("upper", windows.upper),
+            )
+        },
+        "warnings": result.warnings,
+    }
+
+
+def _between_h(planar: Planar, told_h: float | None, spect: Spect) -> float | None:
+    after_s = planar.injection_to_mid_scan_s
+    planar_h = told_h if told_h is not None or after_s is None else after_s / _S_PER_H
+    return None if planar_h is None else spect.needed_time_h - planar_h

@@ -1,0 +1,268 @@
+"""``calibrate``: SPECT counts become a calibration factor, or activity by one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rpt_cohort import BadInput, file_sha256, json_bytes, write_together
+from rpt_cohort.command import say
+
+from rpt_dosimetry.calibration.alignment import Alignment
+from rpt_dosimetry.calibration.conversion import read_factor
+from rpt_dosimetry.calibration.dead_time import MODELS, PARALYZABLE, DeadTime
+from rpt_dosimetry.calibration.factor import CalibrationFactor
+from rpt_dosimetry.calibration.image_based import (
+    Administered,
+    Excretion,
+    calibrate_by_images,
+    images_story,
+)
+from rpt_dosimetry.calibration.output import activity_files, factor_content
+from rpt_dosimetry.calibration.scatter import METHODS, TRIPLE
+from rpt_dosimetry.calibration.spect_input import Told, dead_time_correction, read_spect
+from rpt_dosimetry.calibration.views import Choices, Sweep
+from rpt_dosimetry.commands.one_series import warn_of_each
+from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
+
+_LUTETIUM_KEV = 208.37
+
+
+def calibrate(
+    spect: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SPECT",
+            help="Reconstructed counts: a NIfTI file, an NM file, or a folder with one NM series.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="CALIBRATION.json to make a factor; ACTIVITY.nii.gz (with ACTIVITY.json) to "
+            "convert to Bq/mL by one.",
+        ),
+    ],
+    factor: Annotated[
+        Path | None, typer.Option(help="CALIBRATION.json, to convert.", show_default="none")
+    ] = None,
+    duration_s: Annotated[
+        float | None, typer.Option(help="Duration of the SPECT, s.", show_default="the header's")
+    ] = None,
+    time_h: Annotated[
+        float | None,
+        typer.Option(
+            help="Start of infusion to the middle of the SPECT, h.", show_default="the header's"
+        ),
+    ] = None,
+    heads: Annotated[int, typer.Option(help="Detector heads of the camera.")] = 2,
+    tau_us: Annotated[
+        float | None,
+        typer.Option(
+            help="Dead time of a count in the photopeak window, µs.", show_default="no correction"
+        ),
+    ] = None,
+    tau_sd_pct: Annotated[float, typer.Option(help="Its standard uncertainty, %.")] = 0.0,
+    dead_time_model: Annotated[str, typer.Option(metavar="|".join(MODELS))] = PARALYZABLE,
+    spect_cps: Annotated[
+        float | None,
+        typer.Option(
+            help="With --tau-us: what one head recorded in the window during the SPECT, 1/s.",
+            show_default="none",
+        ),
+    ] = None,
+    camera_cps_per_mbq: Annotated[
+        float | None,
+        typer.Option(
+            help="A known factor of the camera, cps/MBq, to convert by instead of --factor.",
+            show_default="none",
+        ),
+    ] = None,
+    camera_sd_pct: Annotated[
+        float | None,
+        typer.Option(help="Its standard uncertainty, %.", show_default="none"),
+    ] = None,
+    planar: Annotated[
+        Path | None,
+        typer.Option(
+            help="Whole-body views before any excretion: NM file or folder.", show_default="none"
+        ),
+    ] = None,
+    planar_time_h: Annotated[
+        float | None,
+        typer.Option(help="Start of infusion to the planar scan, h.", show_default="the header's"),
+    ] = None,
+    planar_place_mm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Z",
+            help="Where the pixel of the views nearest to the patient's left and feet lies in "
+            "the world of the SPECT (to the right, to the head), mm.",
+            show_default="found by correlation",
+        ),
+    ] = None,
+    ct: Annotated[
+        Path | None,
+        typer.Option(help="CT in the world of the SPECT: NIfTI, HU.", show_default="none"),
+    ] = None,
+    administered_mbq: Annotated[
+        float | None,
+        typer.Option(
+            help="Administered activity at the start of infusion, MBq.", show_default="none"
+        ),
+    ] = None,
+    residual_mbq: Annotated[
+        float, typer.Option(help="What was not given, decayed to the same moment, MBq.")
+    ] = 0.0,
+    administered_sd_pct: Annotated[
+        float, typer.Option(help="Standard uncertainty of the net activity, %.")
+    ] = 0.0,
+    nuclide: Annotated[str, typer.Option(help="Name as in ICRP-107.")] = "Lu-177",
+    photon_kev: Annotated[
+        float, typer.Option(help="Photon of the peak window, keV.")
+    ] = _LUTETIUM_KEV,
+    scatter: Annotated[
+        str, typer.Option(metavar="|".join(METHODS), help="Correction of the views.")
+    ] = TRIPLE,
+    dew_factor: Annotated[
+        float | None,
+        typer.Option(
+            help="With dew: scatter in the peak per count in the window below.",
+            show_default="none",
+        ),
+    ] = None,
+    detector_mm: Annotated[
+        float | None,
+        typer.Option(
+            help="With --tau-us: length of a detector along the body, mm, for the sweep.",
+            show_default="none",
+        ),
+    ] = None,
+    biological_h: Annotated[
+        float | None,
+        typer.Option(help="Biological half-life of the body, h.", show_default="none"),
+    ] = None,
+    effective_h: Annotated[
+        float | None,
+        typer.Option(help="Effective half-life of the body, h.", show_default="none"),
+    ] = None,
+    excreted: Annotated[
+        float | None,
+        typer.Option(
+            help="Fraction excreted from the planar scan to the SPECT, decay-corrected.",
+            show_default="none",
+        ),
+    ] = None,
+    excreted_at_most: Annotated[
+        float | None,
+        typer.Option(help="Bound of that fraction; the middle is taken.", show_default="none"),
+    ] = None,
+    excretion_sd: Annotated[
+        float,
+        typer.Option(help="Standard uncertainty: of a half-life over it, of --excreted as it is."),
+    ] = 0.0,
+) -> None:
+    """Calibrate SPECT counts (cps/MBq), or convert them to activity (Bq/mL).
+
+    The factor is SPECT counts / duration / (administered activity, decayed to the SPECT and not
+    excreted, in its field of view); the fraction in the field comes from the planar views,
+    corrected for scatter, dead time and, by the CT, for attenuation (Halty 2018). A known factor
+    of the camera is the alternative. The SPECT must be corrected for attenuation and scatter.
+    """
+    dead_time = None if tau_us is None else DeadTime(tau_us, dead_time_model)
+    correction = dead_time_correction(
+        dead_time, observed_cps=spect_cps, tau_relative_sd=tau_sd_pct / 100.0
+    )
+    if out.name.endswith(SUFFIX):
+        if planar is not None:
+            raise BadInput(
+                "--planar makes a factor, which is written to an OUT that ends in .json."
+            )
+        target, beside = out_and_json(out)
+        read = read_spect(spect, Told(duration_s, time_h, heads))
+        known = _known_factor(factor, camera_cps_per_mbq, camera_sd_pct)
+        inputs = {} if factor is None else {"calibration": file_sha256(factor)}
+        files, total_mbq = activity_files(
+            read, known, dead_time_correction=correction[0], inputs=inputs
+        )
+        write_together({target: files[0], beside: files[1]})
+        warn_of_each(read.warnings)
+        say(f"{out.name}: {total_mbq:.1f} MBq in the field of view.")
+        return
+    if out.suffix != ".json" or factor is not None or camera_cps_per_mbq is not None:
+        raise BadInput(
+            "OUT must end in .nii.gz to convert by --factor or --camera-cps-per-mbq, and in .json "
+            "to make a factor without them."
+        )
+    if planar is None or ct is None or administered_mbq is None:
+        raise BadInput(
+            "--planar, --ct and --administered-mbq must all be given to make a factor; a factor "
+            "that is known goes by --camera-cps-per-mbq to an OUT that ends in .nii.gz."
+        )
+    if (dead_time is None) != (detector_mm is None):
+        raise BadInput("--tau-us and --detector-mm must come together, for the planar sweep.")
+    sweep = None
+    if dead_time is not None and detector_mm is not None:
+        sweep = Sweep(dead_time, detector_mm)
+    choices = Choices(photon_kev, scatter, dew_factor, sweep, _place(planar_place_mm))
+    administered = Administered(
+        administered_mbq, residual_mbq, administered_sd_pct / 100.0, nuclide
+    )
+    excretion = Excretion(biological_h, effective_h, excreted, excreted_at_most, excretion_sd)
+    told = Told(duration_s, time_h, heads)
+    result = calibrate_by_images(
+        read_spect(spect, told),
+        planar_path=planar,
+        planar_time_h=planar_time_h,
+        ct_path=ct,
+        administered=administered,
+        excretion=excretion,
+        choices=choices,
+        dead_time=correction,
+    )
+    parameters = {
+        "administered": asdict(administered),
+        "excretion": asdict(excretion),
+        "planar": asdict(choices) | {"time_h": planar_time_h},
+        "spect": asdict(told) | {"one_head_cps": spect_cps, "tau_sd_pct": tau_sd_pct},
+    }
+    content = factor_content(
+        result.factor, images_story(result), parameters=parameters, sha256=result.sha256
+    )
+    _write(out, result.factor, content, result.warnings)
+
+
+def _write(
+    out: Path, factor: CalibrationFactor, content: dict[str, Any], warnings: list[str]
+) -> None:
+    write_together({out: json_bytes(content)})
+    warn_of_each(warnings)
+    say(
+        f"{out.name}: {factor.cps_per_mbq:.4g} cps/MBq, relative standard uncertainty "
+        f"{factor.total_relative_sd:.1%} by its known parts."
+    )
+
+
+def _known_factor(
+    path: Path | None, camera_cps_per_mbq: float | None, camera_sd_pct: float | None
+) -> CalibrationFactor | None:
+    if (camera_cps_per_mbq is None) != (camera_sd_pct is None):
+        raise BadInput("--camera-cps-per-mbq and --camera-sd-pct must come together.")
+    if camera_cps_per_mbq is None or camera_sd_pct is None:
+        return None if path is None else read_factor(path)
+    if path is not None:
+        raise BadInput("One of --factor and --camera-cps-per-mbq must be given, got both.")
+    return CalibrationFactor(camera_cps_per_mbq, {"camera": camera_sd_pct / 100.0})
+
+
+def _place(text: str | None) -> Alignment | None:
+    if text is None:
+        return None
+    try:
+        x_mm, z_mm = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadInput(
+            f"--planar-place-mm must be two numbers such as -250,-900, got '{text}'."
+        ) from error
+    return Alignment(x_mm, z_mm, None)

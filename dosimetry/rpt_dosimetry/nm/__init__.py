@@ -1,0 +1,1 @@
+"""NM objects: reconstructed tomography and whole-body planar views, as counts."""
