@@ -1,0 +1,1 @@
+"""Rigid and deformable registration of scans, and one resampling onto one grid."""

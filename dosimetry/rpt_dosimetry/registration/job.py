@@ -1,0 +1,150 @@
+"""The work of the ``register`` command: from files to a folder, whole or not at all."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rpt_cohort import (
+    Volume,
+    file_sha256,
+    json_bytes,
+    new_folder,
+    nifti_bytes,
+    provenance,
+    read_volume,
+)
+
+from rpt_dosimetry.registration.check_picture import check_picture
+from rpt_dosimetry.registration.mutual_information import SEED, SETTINGS
+from rpt_dosimetry.registration.one_grid import GridMm, one_grid
+from rpt_dosimetry.registration.pair import Registration, Scan, register
+from rpt_dosimetry.registration.resampling import Resampled, resample_ct, resample_emission
+from rpt_dosimetry.registration.residual import LIMITS
+from rpt_dosimetry.registration.rigid import shifted
+from rpt_dosimetry.registration.start import Start
+
+FIXED, MOVING, COVERED, CT = "fixed.nii.gz", "moving.nii.gz", "covered.nii.gz", "ct.nii.gz"
+TRANSFORM, PICTURE, SUMMARY = "fixed_to_moving.tfm", "check.png", "registration.json"
+
+
+@dataclass(frozen=True)
+class RegistrationFiles:
+    """Where the images are.
+
+    Attributes:
+        fixed: Emission image of the scan that stays.
+        moving: Emission image of the scan that is carried to it.
+        fixed_ct: CT of the fixed scan.
+        moving_ct: CT of the moving scan.
+        mask: Where to look.
+    """
+
+    fixed: Path
+    moving: Path
+    fixed_ct: Path | None = None
+    moving_ct: Path | None = None
+    mask: Path | None = None
+
+    def read(self) -> tuple[Scan, Scan, Volume | None]:
+        """Read the fixed scan, the moving scan and the mask.
+
+        Raises:
+            BadInput: A file is missing or broken; it goes by its role, not by its own name.
+        """
+        return (
+            Scan(
+                read_volume(self.fixed, name="The fixed image"),
+                _read(self.fixed_ct, name="The fixed CT (--fixed-ct)"),
+            ),
+            Scan(
+                read_volume(self.moving, name="The moving image"),
+                _read(self.moving_ct, name="The moving CT (--moving-ct)"),
+            ),
+            _read(self.mask, name="The mask (--mask)"),
+        )
+
+    def sha256(self) -> dict[str, str]:
+        """Return role → SHA-256 of the file."""
+        return {role: file_sha256(path) for role, path in self.__dict__.items() if path}
+
+
+def write_registration(
+    files: RegistrationFiles, *, start: Start, slice_voxels: int, out: Path
+) -> tuple[Registration, Resampled]:
+    """Register two scans and write both on one grid.
+
+    Args:
+        files: The images.
+        start: Where to begin.
+        slice_voxels: Voxels along and across a slice of the common grid.
+        out: Folder to write; must be new or empty.
+
+    Raises:
+        BadInput: Something given cannot be used, or the registration failed; nothing is left
+            behind.
+    """
+    with new_folder(out) as folder:
+        fixed, moving, mask = files.read()
+        found = register(fixed, moving, mask=mask, start=start)
+        grid, stays = one_grid(fixed.emission, slice_voxels=slice_voxels), shifted(np.zeros(3))
+        still = resample_emission(fixed.emission, grid, stays, name="The fixed image")
+        carried = resample_emission(moving.emission, grid, found.rigid, name="The moving image")
+        _write_maps(
+            folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
+        )
+        if fixed.ct is not None:
+            hu = resample_ct(fixed.ct, grid, stays)
+            (folder / CT).write_bytes(nifti_bytes(np.rint(hu), grid.affine, dtype=np.int16))
+        picture = check_picture(
+            found, fixed_emission=still.data, moving_emission=carried.data, grid=grid
+        )
+        (folder / PICTURE).write_bytes(picture)
+        (folder / TRANSFORM).write_bytes(found.rigid.tfm())
+        told = story(found, still, carried, grid)
+        told["provenance"] = provenance(
+            package="rpt-dosimetry",
+            command="register",
+            parameters={"start": start, "slice_voxels": slice_voxels, **SETTINGS},
+            inputs=files.sha256(),
+            seed=SEED,
+            libraries=("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib"),
+        )
+        (folder / SUMMARY).write_bytes(json_bytes(told))
+    return found, carried
+
+
+def story(
+    found: Registration, still: Resampled, carried: Resampled, grid: GridMm
+) -> dict[str, Any]:
+    """Tell what a registration did, for its JSON."""
+    return {
+        "quantity": "emission images on one grid, in the unit they came in",
+        "registered_by": found.fixed.kind,
+        "fixed_to_moving_ras_mm": found.rigid.fixed_to_moving.tolist(),
+        "start_ras_mm": found.start.fixed_to_moving.tolist(),
+        "residual": asdict(found.residual),
+        "limits": LIMITS,
+        "activity": {"fixed": _activity(still), "moving": _activity(carried)},
+        "activity_unit": "the image's unit times mL: Bq of Bq/mL, g of a SUV in g/mL",
+        "shape": list(grid.shape),
+        "affine_ras_mm": grid.affine.tolist(),
+    }
+
+
+def _activity(one: Resampled) -> dict[str, float]:
+    return {
+        "integral_before": one.integral_before,
+        "integral_on_grid": one.integral_on_grid,
+        "outside_grid_pct": 100.0 * one.left_share,
+        "change_by_interpolation_pct": 100.0 * one.change_share,
+    }
+
+
+def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None:
+    for name, values in maps.items():
+        (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
+
+
+def _read(path: Path | None, *, name: str) -> Volume | None:
+    return None if path is None else read_volume(path, name=name)

@@ -1,0 +1,141 @@
+"""``python -m rpt_dosimetry register``: files, manners, and two real scans."""
+
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from rpt_cohort import Volume, nifti_bytes
+from rpt_dosimetry import choose_pet, find_series, read_concentration
+from rpt_dosimetry.contour_masks import contour_mask
+from rpt_dosimetry.registration.one_grid import one_grid
+from rpt_dosimetry.registration.pair import Scan, register
+from rpt_dosimetry.registration.resampling import resample_emission
+from rpt_dosimetry.structures import read_structures
+from rpt_phantom import virtual_cycle
+
+WRITTEN = ["check.png", "covered.nii.gz", "ct.nii.gz", "fixed.nii.gz", "fixed_to_moving.tfm"]
+WRITTEN += ["moving.nii.gz", "registration.json"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A fixed scan, and the same one 9.6 mm along: two slices."""
+    folder = tmp_path_factory.mktemp("scans")
+    made = virtual_cycle(seed=1, patient=1, slices=50)
+    affine, shifted = made.grid.affine, made.grid.affine.copy()
+    shifted[2, 3] += 9.6
+    images = {
+        "fixed": (made.pet_suv, affine, np.float32),
+        "moving": (made.pet_suv, shifted, np.float32),
+        "fixed_ct": (made.ct_hu, affine, np.int16),
+        "moving_ct": (made.ct_hu, shifted, np.int16),
+        "short": (made.ct_hu[..., :40] * 0 + 1, affine, np.int16),
+        "flat": (made.ct_hu * 0 + 7, affine, np.int16),
+        "apart": (made.pet_suv, shifted + np.eye(4)[:, 3:] * [0, 0, 0, 900], np.float32),
+    }
+    images["apart"][1][:3, 3] += [0, 900, 0]
+    images["apart"][1][3] = [0, 0, 0, 1]
+    for name, (data, where, dtype) in images.items():
+        (folder / f"{name}.nii.gz").write_bytes(nifti_bytes(data, where, dtype=dtype))
+    return {name: folder / f"{name}.nii.gz" for name in images}
+
+
+def test_a_folder(files, command, tmp_path) -> None:
+    out = tmp_path / "out"
+    cts = ["--fixed-ct", files["fixed_ct"], "--moving-ct", files["moving_ct"]]
+    ended = command("register", files["fixed"], files["moving"], *cts, "--out", out)
+    assert ended.status == 0, ended.err
+    assert ended.out == ""
+    assert sorted(path.name for path in out.iterdir()) == WRITTEN
+    text = (out / "registration.json").read_text()
+    told = json.loads(text)
+    assert told["registered_by"] == "CT"
+    expected = np.eye(4)
+    expected[2, 3] = 9.6
+    assert np.array(told["fixed_to_moving_ras_mm"]) == pytest.approx(expected, abs=0.15)
+    assert told["residual"]["centre_mm"] == pytest.approx(9.6, abs=0.15)
+    assert abs(told["activity"]["moving"]["change_by_interpolation_pct"]) < 0.5
+    fixed, moving = (nib.load(out / name).get_fdata() for name in WRITTEN[3:6:2])
+    assert np.array_equal(fixed, nib.load(files["fixed"]).get_fdata())
+    assert np.corrcoef(fixed[..., 1:-1].ravel(), moving[..., 1:-1].ravel())[0, 1] > 0.999
+    assert nib.load(out / "covered.nii.gz").get_fdata().max() == pytest.approx(1.0)
+    assert nib.load(out / "ct.nii.gz").get_data_dtype() == np.int16
+    assert (out / "check.png").read_bytes()[:4] == b"\x89PNG"
+    block = told["provenance"]
+    assert list(block["inputs"]) == ["fixed", "moving", "fixed_ct", "moving_ct"]
+    assert block["seed"] == 1
+    assert str(tmp_path) not in text
+    assert str(files["fixed"].parent) not in text
+    assert "Look at check.png" in ended.err
+
+
+BAD = {
+    "a CT is missing": (["--fixed-ct", "fixed_ct"], "moving", "the moving one has none"),
+    "they lie apart": ([], "apart", "covers 0%: they lie apart"),
+    "constant": ([], "flat", "with contrast, got values from 7 to 7"),
+    "HU for activity": ([], "moving_ct", "must be an activity concentration"),
+    "mask on another grid": (["--mask", "short"], "moving", "mask .* must be on the grid of"),
+    "start": (["--start", "there"], "moving", "--start must be world or search, got 'there'"),
+    "slice voxels": (["--slice-voxels", "8"], "moving", "must be 32 to 512, got 8"),
+    "no file": ([], "none", "The moving image must be a NIfTI file, and there is none"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name, files, command, tmp_path) -> None:
+    words, moving, message = BAD[name]
+    words = [files.get(word, word) for word in words]
+    moving = files.get(moving, tmp_path / "none.nii.gz")
+    ended = command("register", files["fixed"], moving, *words, "--out", tmp_path / "out")
+    assert ended.status == 2
+    assert ended.err.count("\n") == 1
+    assert re.search(message, ended.err), ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_tells_units(command) -> None:
+    told = command("register", "--help").out
+    for word in ("Bq/mL", "g/mL", "HU", "mm", "--mask", "--fixed-ct", "covered"):
+        assert word in told
+
+
+def scan(folder: Path) -> tuple[Volume, list[np.ndarray]]:
+    image = read_concentration(choose_pet(find_series(folder / "image"), None)).volume
+    header = pydicom.dcmread(next((folder / "image").glob("*.dcm")), stop_before_pixels=True)
+    drawn = read_structures(
+        next((folder / "mask").iterdir()), frame_of_reference_uid=header.FrameOfReferenceUID
+    )
+    return image, [contour_mask(one, image, []) for one in drawn]
+
+
+def test_two_real_scans_in_two_frames(testdata) -> None:
+    """Lesions drawn on each scan by itself come together; mean positions within a voxel or two."""
+    fixed, ours = scan(testdata / "spect_lu177" / "SCAN_001")
+    moving, theirs = scan(testdata / "spect_lu177" / "SCAN_002")
+    found = register(Scan(fixed), Scan(moving))
+    grid = one_grid(fixed)
+    carried = resample_emission(moving, grid, found.rigid, name="It")
+    assert abs(carried.change_share) < 0.005
+    assert carried.left_share < 0.01
+    for our, their, least in zip(ours, theirs, (0.7, 0.5), strict=True):
+        here, there = (
+            np.argwhere(mask).mean(axis=0) @ v.affine[:3, :3].T + v.affine[:3, 3]
+            for mask, v in ((our, fixed), (their, moving))
+        )
+        apart_mm = np.linalg.norm(found.rigid.moved_mm(here[np.newaxis])[0] - there)
+        assert np.linalg.norm(here - there) > 30
+        assert apart_mm < 5
+        assert dice(our, their, np.eye(4), fixed, moving) < 0.5
+        assert dice(our, their, found.rigid.fixed_to_moving, fixed, moving) > least
+
+
+def dice(our, their, matrix, fixed: Volume, moving: Volume) -> float:
+    """Overlap of two regions on voxels of one size, the other looked up at the nearest voxel."""
+    whole = np.linalg.inv(moving.affine) @ matrix @ fixed.affine
+    at = np.rint(np.argwhere(our) @ whole[:3, :3].T + whole[:3, 3]).astype(int)
+    inside = ((at >= 0) & (at < their.shape)).all(axis=1)
+    return 2 * int(their[tuple(at[inside].T)].sum()) / (our.sum() + their.sum())
