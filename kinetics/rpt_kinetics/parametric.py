@@ -38,6 +38,8 @@ FLAGS = {
     6: "nothing returns to plasma: the fit has k2 = 0, and k3 is open",
 }
 FITTED = 1
+LEAST_WASHOUT = 1e-9
+"""Of the trapped amplitude; a washout below is none."""
 MAP_UNITS = {
     "k1": "mL/min/mL",
     "k2": "1/min",
@@ -253,7 +255,8 @@ def _flags(
     if grid.held is None:
         flag[amplitudes[:, -1] >= 1.0] = 5
     if irreversible:
-        flag[amplitudes[:, 0] <= 0] = 6
+        # Relative, as a washout of exactly 0 comes out as rounding of either sign.
+        flag[amplitudes[:, 0] <= LEAST_WASHOUT * amplitudes[:, 1]] = 6
     flag[amplitudes[:, : 1 + irreversible].sum(axis=1) <= 0] = 3
     flag[np.ptp(activity, axis=1) == 0] = 2
     return flag
