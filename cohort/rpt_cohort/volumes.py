@@ -2,6 +2,8 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
@@ -69,7 +71,7 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         content = path.read_bytes()
         # Unpacked here and not by nibabel, which leaves the checksum unread.
         content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
-        with LoggingOutputSuppressor():  # its guesses at what is wrong with a header
+        with _quiet():
             image = nib.Nifti1Image.from_bytes(content)
         data = np.asanyarray(image.dataobj)
     except NIFTI_ERRORS as error:
@@ -84,6 +86,16 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
     return Volume(np.ascontiguousarray(data), affine)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back nibabel's guesses at what is wrong with a header."""
+    before, nibabel_logger.disabled = nibabel_logger.disabled, True
+    try:
+        yield
+    finally:
+        nibabel_logger.disabled = before
 
 
 def grid_fault(volume: Volume, like: Volume, *, name: str, like_name: str) -> str | None:

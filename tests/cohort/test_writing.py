@@ -138,3 +138,12 @@ def test_provenance_holds_what_it_is_told_and_library_versions(tmp_path: Path) -
     assert block["inputs"] == {"sub/a": expected}
     assert block["libraries"] == {"numpy": np.__version__, "no-such-library": "absent"}
     assert json.loads(json_bytes(block)) == block
+
+
+def test_a_text_in_place_of_a_volume_is_refused_without_noise(tmp_path, capfd) -> None:
+    path = tmp_path / "notes.nii.gz"
+    path.write_text("these are no voxels " * 100)
+    with pytest.raises(BadInput, match="must be a whole NIfTI file"):
+        read_volume(path)
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""

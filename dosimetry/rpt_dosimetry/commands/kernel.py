@@ -17,7 +17,7 @@ from rpt_dosimetry.radiation.photon_kernel import PHOTONS, SEED
 from rpt_dosimetry.radiation.voxel_kernel import Spacing, whole_sum
 
 LEAST_MM, LARGEST_MM = 0.5, 50.0
-LARGEST_VOXELS = 2**26
+LARGEST_VOXELS = 2**27
 
 
 def kernel(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rpt_dosimetry.dose.convolution import convolve_octant
 from rpt_dosimetry.dose.engine import GY_G_PER_MBQ_H_KEV, Field
-from rpt_dosimetry.radiation.kernel import compute_kernel
+from rpt_dosimetry.radiation.kernel import absorbed_kev, compute_kernel
 from rpt_dosimetry.radiation.nuclide import Nuclide
 
 
@@ -44,11 +44,11 @@ class Vsv:
         return dose
 
     def energy_kev(self, *, spacing_mm: tuple[float, float, float]) -> dict[str, float]:
-        """Account for the energy of one decay, keV, in the whole kernel; see ``Engine``."""
-        kernel = compute_kernel(self.nuclide.name, spacing_mm=spacing_mm)
+        """Account for the energy of one decay, keV, in a kernel that no image cuts; see ``Engine``."""
+        absorbed, left_out = absorbed_kev(self.nuclide.name, spacing_mm=spacing_mm)
         return {
             "emitted_electrons": self.nuclide.electron_kev,
             "emitted_photons": self.nuclide.photon_kev,
-            "absorbed": kernel.absorbed_kev,
-            "left_out": kernel.escaped_kev,
+            "absorbed": absorbed,
+            "left_out": left_out,
         }

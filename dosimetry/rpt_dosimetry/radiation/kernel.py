@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from rpt_dosimetry.radiation.electron_kernel import electron_kernel
 from rpt_dosimetry.radiation.media import find_medium
@@ -63,7 +63,7 @@ class Kernel:
         """Energy that leaves the kernel per decay, keV."""
         return self.emitted_kev - self.absorbed_kev
 
-    def s_mgy_per_mbq_s(self) -> Float[np.ndarray, "x y z"]:
+    def s_mgy_per_mbq_s(self) -> Float32[np.ndarray, "x y z"]:
         """Return the voxel S-values of electrons and photons, mGy/(MBq·s).
 
         Returns:
@@ -72,7 +72,8 @@ class Kernel:
         total = np.zeros(np.maximum(self.electron_kev.shape, self.photon_kev.shape))
         for part in (self.electron_kev, self.photon_kev):
             total[tuple(slice(0, n) for n in part.shape)] += part
-        return mirrored(total / self.voxel_g / KEV_PER_MGY_G_PER_MBQ_S)
+        s_values = total / self.voxel_g / KEV_PER_MGY_G_PER_MBQ_S
+        return mirrored(s_values.astype(np.float32))
 
 
 @lru_cache(maxsize=8)
@@ -125,6 +126,24 @@ def kernel_shape(
         find_medium(medium_name).density_g_per_cm3,
     )
     return 2 * i - 1, 2 * j - 1, 2 * k - 1
+
+
+def absorbed_kev(
+    nuclide_name: str, *, spacing_mm: Spacing, medium_name: str = "soft"
+) -> tuple[float, float]:
+    """Account for a whole kernel's energy by its point kernels, without computing it.
+
+    Returns:
+        Energy absorbed inside and outside the kernel, keV per decay.
+    """
+    electrons = electron_kernel(nuclide_name, medium_name)
+    photons = photon_kernel(nuclide_name, medium_name)
+    shape = kernel_shape(nuclide_name, spacing_mm=spacing_mm, medium_name=medium_name)
+    density = find_medium(medium_name).density_g_per_cm3
+    half_side = np.array(shape) * np.array(spacing_mm) / 2.0 / MM_PER_CM * density
+    to_face = (half_side / np.maximum(octant_directions(0), 1e-12)).min(axis=1)
+    inside = electrons.absorbed_kev + float(photons.within_kev(to_face).mean())
+    return inside, electrons.absorbed_kev + photons.absorbed_kev - inside
 
 
 def _offsets(

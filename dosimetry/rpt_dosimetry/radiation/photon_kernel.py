@@ -1,8 +1,8 @@
 """The photons' point kernel, by Monte Carlo in spheres around the source.
 
 Photoelectric absorption and Klein–Nishina scattering with cross sections of bound electrons;
-electrons that photons free are stopped where they are freed (at 208 keV they travel 0.1 mm at
-most). Absorption is spread over all collisions by weight, so every photon's energy is
+electrons that photons free are stopped where they are freed (at 208 keV a Compton electron
+travels 0.12 mm at most, a rare photoelectron 0.5 mm). Absorption is spread over all collisions by weight, so every photon's energy is
 accounted for exactly. The radius is counted in g/cm², so that one kernel serves all densities.
 """
 
