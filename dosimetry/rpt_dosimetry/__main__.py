@@ -7,6 +7,7 @@ from rpt_dosimetry.commands.calibrate import calibrate
 from rpt_dosimetry.commands.ct import ct
 from rpt_dosimetry.commands.cumulate import cumulate
 from rpt_dosimetry.commands.dose import dose
+from rpt_dosimetry.commands.ingest import ingest
 from rpt_dosimetry.commands.kernel import kernel
 from rpt_dosimetry.commands.register import register
 from rpt_dosimetry.commands.rtdose import rtdose
@@ -15,7 +16,7 @@ from rpt_dosimetry.commands.suv import suv
 _WHAT = "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy."
 
 app = new_app(_WHAT)
-for command in (suv, activity, calibrate, ct, register, kernel, dose, cumulate, rtdose):
+for command in (suv, activity, calibrate, ct, register, kernel, dose, cumulate, rtdose, ingest):
     app.command()(command)
 
 

@@ -1,0 +1,138 @@
+"""Make one cohort cycle from its DICOM folders."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rpt_cohort import BadInput, Volume
+
+from rpt_dosimetry.ingest.alignment import STAYS, Aligned, align, field_of_view
+from rpt_dosimetry.ingest.cohort_grid import cycle_grid
+from rpt_dosimetry.ingest.cycle_files import write_cycle_json, write_report, write_volumes
+from rpt_dosimetry.ingest.dosing import CycleImages, check_therapy, cycle_dose
+from rpt_dosimetry.ingest.inspection import organ_table_path
+from rpt_dosimetry.ingest.plan import Plan, Scans
+from rpt_dosimetry.ingest.regions import lesion_labels, mask_path, nearest, organ_labels, with_body
+from rpt_dosimetry.ingest.scans import read_pet, read_spect
+from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
+from rpt_dosimetry.masks.names import read_organ_table
+from rpt_dosimetry.registration.one_grid import GridMm
+from rpt_dosimetry.registration.pair import Scan
+from rpt_dosimetry.registration.resampling import resample_ct, resample_emission
+
+
+def build_cycle(plan: Plan, folder: Path) -> list[str]:
+    """Make a cycle's files.
+
+    Args:
+        plan: What is to be made.
+        folder: Where; there and empty.
+
+    Returns:
+        Warnings, a sentence each.
+
+    Raises:
+        BadInput: Something cannot be used; the sentence begins with the scan's role.
+    """
+    scans = _read(plan)
+    therapy = check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
+    warnings = scans.doubtful_activities(plan.cycle.administered_mbq)
+    grid = cycle_grid(scans.spects[0].bq_per_ml, plan.grid, warnings)
+    # Read before the registrations, which take long, and carried after them.
+    drawn = {role: _labels(role, plan, scans, warnings) for role in ("organs", "lesions")}
+    aligned = _aligned(scans, plan, grid)
+    images = _images(scans, aligned, drawn, grid)
+    result, summary = cycle_dose(images, therapy, plan.study)
+    summary["warnings"] = [*scans.warnings(), *warnings, *summary["warnings"]]
+    write_volumes(folder, images, aligned["pet"].data, result.dose_gy / therapy.net_gbq)
+    write_cycle_json(folder, plan, scans, therapy)
+    write_report(folder, plan, aligned, images, result, summary)
+    return list(summary["warnings"])
+
+
+def _read(plan: Plan) -> Scans:
+    cycle, root = plan.cycle, plan.root
+    files: dict[str, ScanFiles] = {}
+    spects = []
+    for number, source in enumerate(cycle.spect, start=1):
+        with _named(role := f"spect {number}"):
+            files[role] = find_scan(source, root, need_ct=number == 1)
+            spects.append(read_spect(files[role], source, root))
+    with _named("pet"):
+        files["pet"] = find_scan(cycle.pet, root, need_ct=True)
+        pet = read_pet(files["pet"], cycle.pet)
+    first_ct = spects[0].ct
+    if first_ct is None:
+        raise BadInput("spect 1: The first SPECT must have a CT, and has none. Name it by ct.")
+    return Scans(pet, spects, first_ct, files)
+
+
+def _aligned(scans: Scans, plan: Plan, grid: GridMm) -> dict[str, Aligned]:
+    """Return each scan on the grid, ``spect 1`` first and ``pet`` last."""
+    first = scans.spects[0].bq_per_ml
+    fixed = Scan(first, scans.first_ct)
+    with _named("spect 1"):
+        still = resample_emission(first, grid, STAYS, name="The image")
+    aligned = {"spect 1": Aligned(still.data, STAYS, None, None)}
+    moving = {
+        f"spect {number}": (Scan(spect.bq_per_ml, spect.ct), plan.cycle.spect[number - 1].start)
+        for number, spect in enumerate(scans.spects[1:], start=2)
+    }
+    moving["pet"] = Scan(scans.pet.suv, scans.pet.ct), plan.cycle.pet.start
+    for role, (scan, start) in moving.items():
+        with _named(role):
+            aligned[role] = align(fixed, still, scan, grid, start=start)
+    return aligned
+
+
+def _images(
+    scans: Scans,
+    aligned: dict[str, Aligned],
+    drawn: dict[str, tuple[Volume, str] | None],
+    grid: GridMm,
+) -> CycleImages:
+    """Gather on the grid what the dose is computed from."""
+    placed_on = {"spect_ct": STAYS, "pet_ct": aligned["pet"].rigid}
+    labels = {
+        role: None if one is None else nearest(one[0], grid, placed_on[one[1]])
+        for role, one in drawn.items()
+    }
+    ct_hu = np.rint(resample_ct(scans.first_ct, grid, STAYS))
+    spects = [one for role, one in aligned.items() if role != "pet"]
+    placed = [(of.bq_per_ml, one.rigid) for of, one in zip(scans.spects, spects, strict=True)]
+    return CycleImages(
+        bq_per_ml=np.stack([one.data for one in spects]),
+        ct_hu=ct_hu,
+        organs=with_body(labels["organs"], ct_hu),
+        lesions=labels["lesions"],
+        known=field_of_view(placed, scans.first_ct, grid),
+        affine=grid.affine,
+    )
+
+
+def _labels(role: str, plan: Plan, scans: Scans, warnings: list[str]) -> tuple[Volume, str] | None:
+    """Return organs or lesions as drawn, and on which scan; ``None`` where no file is named."""
+    source = plan.cycle.organs if role == "organs" else plan.cycle.lesions
+    if source is None:
+        return None
+    scan, uid = scans.drawn_on(source.drawn_on)
+    told: list[str] = []
+    with _named(role):
+        path = mask_path(source, plan.root)
+        if role == "organs":
+            table = read_organ_table(organ_table_path(plan.study, plan.root))
+            found = organ_labels(source, path, scan, frame_uid=uid, table=table, warnings=told)
+        else:
+            found = lesion_labels(source, path, scan, frame_uid=uid, warnings=told)
+    warnings += [f"{role}: {sentence}" for sentence in told]
+    return found, source.drawn_on
+
+
+@contextmanager
+def _named(role: str) -> Iterator[None]:
+    """Begin the sentence of a refusal with the role of the scan."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{role}: {error}") from error

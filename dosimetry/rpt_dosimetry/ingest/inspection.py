@@ -1,0 +1,197 @@
+"""Look at what a study names, without converting anything: found, missing, and its hash."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rpt_cohort import BadInput, file_sha256
+
+from rpt_dosimetry.geometry import find_grid, to_ras
+from rpt_dosimetry.ingest.identity import patient_keys, refuse_several
+from rpt_dosimetry.ingest.regions import mask_path
+from rpt_dosimetry.ingest.scans import calibration_sha256, read_nm_spect
+from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
+from rpt_dosimetry.ingest.study import CycleSource, MaskSource, PetSource, SpectSource, Study
+from rpt_dosimetry.masks.names import OWN_TABLE
+from rpt_dosimetry.registration.one_grid import GridMm, one_grid
+
+PLACES = {"folder", "series", "ct", "ct_series", "calibration", "file"}
+"""Of a study: where something is, which changes no result."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a cycle's folders hold.
+
+    Attributes:
+        name: The cycle's folder, ``P001/C1``.
+        lines: What was found and what is wrong, a line a role.
+        faults: What is wrong, a sentence each.
+        inputs: Role → SHA-256 over its files.
+        patients: Hashes of whom the files name.
+        grid: Of the first SPECT, at the cohort's size of slices; ``None`` where it is not found.
+    """
+
+    name: str
+    lines: tuple[str, ...]
+    faults: tuple[str, ...]
+    inputs: dict[str, str]
+    patients: frozenset[str]
+    grid: GridMm | None
+
+
+class _Looking:
+    """Collects what is found of one cycle; a fault does not end the search."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: list[str] = []
+        self.faults: list[str] = []
+        self.inputs: dict[str, str] = {}
+        self.patients: frozenset[str] = frozenset()
+        self.scans: dict[str, ScanFiles] = {}
+        self.grid: GridMm | None = None
+
+    def at(self, role: str, look: Callable[[], str]) -> None:
+        """Look for one role and tell what is there."""
+        try:
+            self.lines.append(f"{self.name} {role}: {look()}")
+        except BadInput as error:
+            self.faults.append(f"{role}: {error}")
+            self.lines.append(f"{self.name} {role}: {error}")
+
+
+def inspect(cycle: CycleSource, study: Study, root: Path) -> Found:
+    """Look at one cycle's folders.
+
+    Args:
+        cycle: Which.
+        study: The study.
+        root: Its folder, from which paths are meant.
+
+    Returns:
+        What was found; faults are gathered, not raised.
+    """
+    looking = _Looking(cycle.name)
+    looking.at("pet", partial(_scan, looking, "pet", cycle.pet, root))
+    for number, source in enumerate(cycle.spect, start=1):
+        role = f"spect {number}"
+        looking.at(role, partial(_scan, looking, role, source, root))
+    if "spect 1" in looking.scans:
+        looking.at("grid", partial(_grid, looking, cycle.spect[0], study))
+    for role, mask in (("organs", cycle.organs), ("lesions", cycle.lesions)):
+        looking.at(role, partial(_mask, looking, role, mask, root))
+    if len(looking.patients) > 1 and not cycle.ids_differ:
+        looking.at("patient", _refuse_different)
+    looking.inputs["organ table"] = _sha256(organ_table_path(study, root))
+    return Found(
+        looking.name,
+        tuple(looking.lines),
+        tuple(looking.faults),
+        looking.inputs,
+        looking.patients,
+        looking.grid,
+    )
+
+
+def fingerprint(found: Found, parameters: dict[str, Any]) -> str:
+    """Return the hash by which a finished cycle is known: of inputs, parameters and version."""
+    told = {
+        "inputs": found.inputs,
+        "parameters": parameters,
+        "version": version("rpt-dosimetry"),
+    }
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def parameters_of(cycle: CycleSource, study: Study) -> dict[str, Any]:
+    """Return what a cycle's result depends on beside its files, without places."""
+    of_study = study.model_dump(
+        mode="json", include={"engine", "model", "voxel_curve", "calibration_sd_pct"}
+    )
+    told: dict[str, Any] = of_study | _without_places(cycle.model_dump(mode="json"))
+    return told
+
+
+def organ_table_path(study: Study, root: Path) -> Path:
+    """Return the table of organs' names."""
+    return OWN_TABLE if study.organ_table is None else root / study.organ_table
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_places(v) for k, v in value.items() if k not in PLACES}
+    return [_without_places(one) for one in value] if isinstance(value, list) else value
+
+
+def _scan(looking: _Looking, role: str, source: PetSource | SpectSource, root: Path) -> str:
+    files = find_scan(source, root, need_ct=role in ("pet", "spect 1"))
+    keys = patient_keys(files.everything)
+    refuse_several(keys)
+    looking.scans[role] = files
+    looking.patients |= keys
+    looking.inputs[role] = _hash_of(file.path for file in files.emission.files)
+    if files.ct is not None:
+        looking.inputs[f"{role} ct"] = _hash_of(file.path for file in files.ct.files)
+    if isinstance(source, SpectSource) and (calibration := calibration_sha256(source, root)):
+        looking.inputs[f"{role} calibration"] = calibration
+    return _told(files)
+
+
+def _told(files: ScanFiles) -> str:
+    emission, ct = files.emission, files.ct
+    units = f" in {emission.units}" if emission.units else ""
+    with_ct = "no CT" if ct is None else f"CT, {len(ct.files)} files"
+    more = "".join(f"; {sentence}" for sentence in files.warnings)
+    return f"{emission.modality}{units}, {len(emission.files)} files; {with_ct}{more}"
+
+
+def _mask(looking: _Looking, role: str, source: MaskSource | None, root: Path) -> str:
+    if source is None:
+        return "the body alone, from the CT" if role == "organs" else "none"
+    path = mask_path(source, root)
+    looking.inputs[role] = _sha256(path)
+    if not path.name.endswith((".nii", ".nii.gz")):
+        looking.patients |= patient_keys([path])
+    return f"one file, drawn on {source.drawn_on}"
+
+
+def _sha256(path: Path) -> str:
+    """Return the SHA-256 of a file whose name, which may hold a patient's, is not to be told."""
+    try:
+        return file_sha256(path)
+    except BadInput as error:
+        raise BadInput("Every file must be readable, and one is not.") from error
+
+
+def _grid(looking: _Looking, source: SpectSource, study: Study) -> str:
+    files = looking.scans["spect 1"]
+    if files.is_nm:
+        volume = read_nm_spect(files, source).volume
+    else:
+        grid = find_grid([file.header for file in files.emission.files])
+        nothing = np.broadcast_to(np.float32(0), grid.shape)
+        volume, slice_axis, _ = to_ras(nothing, grid)
+        if slice_axis != 2:
+            raise BadInput("Slices of the SPECT must be transverse, and they are not.")
+    looking.grid = one_grid(volume, slice_voxels=study.slice_voxels)
+    size = " × ".join(str(n) for n in volume.data.shape)
+    return f"{size} voxels of {' × '.join(f'{mm:.4g}' for mm in volume.spacing_mm)} mm"
+
+
+def _refuse_different() -> str:
+    raise BadInput(
+        "All scans of a cycle must be of one patient, and by Patient ID (0010,0020) they are of "
+        "several. Check the folders; where another hospital gave its own number, set ids_differ."
+    )
+
+
+def _hash_of(paths: Iterable[Path]) -> str:
+    """Hash a series: the hashes of its files, sorted, so that no file's name matters."""
+    return sha256("".join(sorted(map(_sha256, paths))).encode()).hexdigest()

@@ -1,0 +1,192 @@
+"""The work of the ``ingest`` command: look, plan, make what is not done, list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from rpt_cohort import BadInput, read_cycle
+
+from rpt_dosimetry.ingest.building import build_cycle
+from rpt_dosimetry.ingest.cohort_folder import (
+    check_out,
+    cycle_folder,
+    is_done,
+    locked,
+    write_lists,
+)
+from rpt_dosimetry.ingest.cohort_grid import CohortGrid, cohort_grid
+from rpt_dosimetry.ingest.identity import other_patients, shared_patients
+from rpt_dosimetry.ingest.inspection import Found, fingerprint, inspect, parameters_of
+from rpt_dosimetry.ingest.plan import Plan
+from rpt_dosimetry.ingest.spread import spread
+from rpt_dosimetry.ingest.study import CycleSource, Study, read_study
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one cycle ended.
+
+    Attributes:
+        name: The cycle's folder, ``P001/C1``.
+        how: ``made``; ``kept`` where it was done before; or ``failed``.
+        faults: Why it failed, a sentence each.
+        warnings: What the user should know of one that was made, a sentence each.
+    """
+
+    name: str
+    how: Literal["made", "kept", "failed"]
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a study's folders hold.
+
+    Attributes:
+        study: The study.
+        found: One a cycle, in the order of the study.
+        plans: What is to be made, or is done; cycles with faults have none.
+        done: Names of the cycles that are done.
+        grid: The cohort's; ``None`` where no SPECT was found.
+    """
+
+    study: Study
+    found: list[Found]
+    plans: list[Plan]
+    done: frozenset[str]
+    grid: CohortGrid | None
+
+
+def look(study_path: Path, out: Path, *, workers: int | None, dask: str | None = None) -> Looked:
+    """Look at all that a study names, and write nothing.
+
+    Args:
+        study_path: ``STUDY.yaml``.
+        out: The cohort folder, to know what is done.
+        workers: Processes; by default one for each core.
+        dask: Address of a Dask scheduler.
+
+    Raises:
+        BadInput: The study or the cohort folder cannot be used.
+    """
+    study, root = read_study(study_path), study_path.resolve().parent
+    check_out(out, study_path)
+    found = spread(
+        partial(_inspected, study, root),
+        study.cycles,
+        description="Looking",
+        workers=workers,
+        dask=dask,
+    )
+    found = _compared(found, study)
+    grids = [one.grid for one in found if one.grid is not None]
+    if not grids:
+        return Looked(study, found, [], frozenset(), None)
+    grid = cohort_grid(grids, slice_voxels=study.slice_voxels, fixed=study.grid)
+    plans = [
+        _plan(cycle, one, study, root, grid)
+        for cycle, one in zip(study.cycles, found, strict=True)
+        if not one.faults
+    ]
+    done = frozenset(
+        plan.cycle.name for plan in plans if is_done(out / plan.cycle.name, plan.fingerprint)
+    )
+    return Looked(study, found, plans, done, grid)
+
+
+def ingest(
+    study_path: Path, out: Path, *, workers: int | None, dask: str | None = None
+) -> list[Outcome]:
+    """Make every cycle of a study that is not done, and list the cohort.
+
+    A cycle appears whole or not at all; one that fails does not stop the others, and what was
+    there of it before stays, unlisted.
+
+    Args:
+        study_path: ``STUDY.yaml``.
+        out: The cohort folder; new, or begun by an earlier run.
+        workers: Processes; by default one for each core. The files do not depend on it.
+        dask: Address of a Dask scheduler.
+
+    Returns:
+        One outcome a cycle, in the order of the study.
+
+    Raises:
+        BadInput: The study or the cohort folder cannot be used.
+    """
+    looked = look(study_path, out, workers=workers, dask=dask)
+    if looked.grid is None or not looked.plans:
+        return [_failed(found) for found in looked.found]
+    with locked(out):
+        to_do = [plan for plan in looked.plans if plan.cycle.name not in looked.done]
+        made = spread(
+            partial(_made, out.resolve()),
+            to_do,
+            description="Cycles",
+            workers=workers,
+            dask=dask,
+        )
+        ended = {one.name: one for one in made}
+        ended |= {name: Outcome(name, "kept") for name in looked.done}
+        ended |= {found.name: _failed(found) for found in looked.found if found.faults}
+        outcomes = [ended[cycle.name] for cycle in looked.study.cycles]
+        good = [one.name for one in outcomes if one.how != "failed"]
+        if good:
+            prints = {p.cycle.name: p.fingerprint for p in looked.plans if p.cycle.name in good}
+            cycles = [read_cycle(out / name) for name in good]
+            write_lists(out, looked.study, looked.grid, cycles, prints)
+    return outcomes
+
+
+def _inspected(study: Study, root: Path, cycle: CycleSource) -> Found:
+    return inspect(cycle, study, root)
+
+
+def _compared(found: Sequence[Found], study: Study) -> list[Found]:
+    """Add the faults that only several cycles together show."""
+    known = [
+        (cycle.patient, one.patients)
+        for cycle, one in zip(study.cycles, found, strict=True)
+        if not cycle.ids_differ
+    ]
+    by_patient = shared_patients(
+        [(cycle.patient, one.patients) for cycle, one in zip(study.cycles, found, strict=True)]
+    )
+    for patient, sentence in other_patients(known).items():
+        by_patient.setdefault(patient, []).append(sentence)
+    return [
+        _with_faults(one, by_patient.get(cycle.patient, []))
+        for cycle, one in zip(study.cycles, found, strict=True)
+    ]
+
+
+def _with_faults(found: Found, sentences: list[str]) -> Found:
+    lines = (*found.lines, *(f"{found.name} patient: {one}" for one in sentences))
+    return replace(found, lines=lines, faults=(*found.faults, *sentences))
+
+
+def _plan(cycle: CycleSource, found: Found, study: Study, root: Path, grid: CohortGrid) -> Plan:
+    on = {"shape": list(grid.shape), "voxel_mm": list(grid.voxel_mm)}
+    parameters = parameters_of(cycle, study) | {"grid": on}
+    return Plan(cycle, study, root, grid, found.inputs, parameters, fingerprint(found, parameters))
+
+
+def _made(out: Path, plan: Plan) -> Outcome:
+    name = plan.cycle.name
+    try:
+        with cycle_folder(out, name) as folder:
+            warnings = build_cycle(plan, folder)
+    except BadInput as error:
+        return Outcome(name, "failed", (str(error),))
+    except OSError as error:
+        # Not its name: files from a clinic often carry the patient's.
+        what = error.strerror or "unknown fault"
+        return Outcome(name, "failed", (f"A file could not be read or written: {what}.",))
+    return Outcome(name, "made", warnings=tuple(warnings))
+
+
+def _failed(found: Found) -> Outcome:
+    return Outcome(found.name, "failed", found.faults)

@@ -1,0 +1,81 @@
+"""What is to be made of one cycle, and the scans that it is made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rpt_cohort import Volume
+
+from rpt_dosimetry.ingest.cohort_grid import CohortGrid
+from rpt_dosimetry.ingest.scans import Pet, Spect
+from rpt_dosimetry.ingest.sources import ScanFiles, frame_of_reference
+from rpt_dosimetry.ingest.study import CycleSource, Study
+
+LARGEST_DIFFERENCE = 0.05
+"""Ours: of the activity that a header tells from the study's; headers may leave out residuals."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One cycle to be made, checked as far as headers tell.
+
+    Attributes:
+        cycle: What the study tells of it.
+        study: The study.
+        root: The study's folder.
+        grid: The cohort's grid.
+        inputs: Role → SHA-256 over its files.
+        parameters: What the result depends on beside them.
+        fingerprint: By which the finished cycle is known.
+    """
+
+    cycle: CycleSource
+    study: Study
+    root: Path
+    grid: CohortGrid
+    inputs: dict[str, str]
+    parameters: dict[str, Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Scans:
+    """The scans of a cycle as read.
+
+    Attributes:
+        pet: The PET/CT.
+        spects: The SPECT/CTs, in the order of time.
+        first_ct: CT of the first SPECT, HU.
+        files: ``pet``, ``spect 1`` … → its series.
+    """
+
+    pet: Pet
+    spects: list[Spect]
+    first_ct: Volume
+    files: dict[str, ScanFiles]
+
+    def drawn_on(self, scan: str) -> tuple[Volume, str]:
+        """Return a CT and its Frame of Reference UID.
+
+        Args:
+            scan: ``spect_ct``, that of the first SPECT, or ``pet_ct``.
+        """
+        files = self.files["pet" if scan == "pet_ct" else "spect 1"]
+        uid = frame_of_reference(files.ct or files.emission)
+        return (self.pet.ct if scan == "pet_ct" else self.first_ct), uid
+
+    def warnings(self) -> list[str]:
+        """Return what was told while reading, each sentence after its role."""
+        of = {"pet": self.pet.warnings}
+        of |= {f"spect {n}": spect.warnings for n, spect in enumerate(self.spects, start=1)}
+        return [f"{role}: {sentence}" for role, told in of.items() for sentence in told]
+
+    def doubtful_activities(self, administered_mbq: float) -> list[str]:
+        """Say which SPECT's header tells another activity than the study, a sentence each."""
+        told = {f"spect {n}": spect.told_mbq for n, spect in enumerate(self.spects, start=1)}
+        return [
+            f"{role}: Its header tells {mbq:.5g} MBq administered, the study "
+            f"{administered_mbq:.5g} MBq; the study's was taken."
+            for role, mbq in told.items()
+            if mbq is not None and abs(mbq / administered_mbq - 1.0) > LARGEST_DIFFERENCE
+        ]

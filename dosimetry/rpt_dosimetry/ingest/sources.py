@@ -1,0 +1,102 @@
+"""Find the series that a study names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.attributes import FRAME_OF_REFERENCE
+from rpt_dosimetry.elements import components
+from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
+from rpt_dosimetry.nm.reading import NM_STORAGE
+from rpt_dosimetry.series import Series, choose_ct, choose_pet, find_series
+
+
+@dataclass(frozen=True)
+class ScanFiles:
+    """The series of one scan.
+
+    Attributes:
+        emission: PET or SPECT.
+        ct: Its CT; ``None`` where there is none.
+        everything: All DICOM files of the folders that were searched.
+        warnings: A sentence each.
+    """
+
+    emission: Series
+    ct: Series | None
+    everything: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def is_nm(self) -> bool:
+        """Whether the emission image is an NM object."""
+        return self.emission.modality == "NM"
+
+
+def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> ScanFiles:
+    """Find the series of one scan.
+
+    Args:
+        source: What the study tells of it.
+        root: The study's folder.
+        need_ct: Whether a CT must be there; that of a later SPECT may be missing.
+
+    Raises:
+        BadInput: A folder or series is missing, damaged or not the only one that fits, or PET and
+            CT stand in different frames of reference.
+    """
+    warnings: list[str] = []
+    found = find_series(root / source.folder, warnings=warnings)
+    every = list(found)
+    nm = isinstance(source, SpectSource) and _is_nm(found, source.series)
+    emission = _one_nm(found, source.series) if nm else choose_pet(found, source.series)
+    if source.ct is not None:
+        found = find_series(root / source.ct, warnings=warnings)
+        every += found
+    told_ct = source.ct is not None or source.ct_series is not None
+    ct = None
+    if need_ct or told_ct or any(one.is_ct for one in found):
+        ct = choose_ct(found, source.ct_series)
+        _check_frame(emission, ct, source)
+    else:
+        warnings.append("It has no CT: it is registered by its emission.")
+    everything = tuple(dict.fromkeys(file.path for one in every for file in one.files))
+    return ScanFiles(emission, ct, everything, tuple(warnings))
+
+
+def frame_of_reference(series: Series) -> str:
+    """Return the Frame of Reference UID of a series; empty where it is missing."""
+    return "".join(components(series.files[0].header, FRAME_OF_REFERENCE))
+
+
+def _check_frame(emission: Series, ct: Series, source: ScanSource) -> None:
+    if not source.same_frame and frame_of_reference(emission) != frame_of_reference(ct):
+        raise BadInput(
+            f"{FRAME_OF_REFERENCE} of the CT must be that of its PET or SPECT, and it is not: the "
+            "CT may be of another scan. Name the right one by ct or ct_series, or set same_frame "
+            "where you made sure that it is."
+        )
+
+
+def _is_nm(found: list[Series], wanted: str | None) -> bool:
+    """Tell whether a SPECT comes as NM; one stored as PET goes before, for it is calibrated."""
+    if wanted is None:
+        return not any(one.is_pet for one in found) and any(_stores_nm(one) for one in found)
+    return any(_stores_nm(one) for one in found if one.uid.startswith(wanted))
+
+
+def _stores_nm(series: Series) -> bool:
+    return series.modality == "NM" and NM_STORAGE in series.sop_classes
+
+
+def _one_nm(found: list[Series], wanted: str | None) -> Series:
+    fitting = [one for one in found if _stores_nm(one)]
+    if wanted is not None:
+        fitting = [one for one in fitting if one.uid.startswith(wanted)]
+    if len(fitting) != 1 or len(fitting[0].files) != 1:
+        raise BadInput(
+            "The folder must hold one NM series of one object, the reconstructed SPECT, and "
+            f"{len(fitting)} series fit. Name it by series."
+        )
+    return fitting[0]
