@@ -44,7 +44,7 @@ class Vsv:
         return dose
 
     def energy_kev(self, *, spacing_mm: tuple[float, float, float]) -> dict[str, float]:
-        """Account for the energy of one decay, keV, in a kernel that no image cuts; see ``Engine``."""
+        """Account for a decay's energy, keV, in a kernel that no image cuts; see ``Engine``."""
         absorbed, left_out = absorbed_kev(self.nuclide.name, spacing_mm=spacing_mm)
         return {
             "emitted_electrons": self.nuclide.electron_kev,

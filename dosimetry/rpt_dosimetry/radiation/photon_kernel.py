@@ -2,8 +2,9 @@
 
 Photoelectric absorption and Klein–Nishina scattering with cross sections of bound electrons;
 electrons that photons free are stopped where they are freed (at 208 keV a Compton electron
-travels 0.12 mm at most, a rare photoelectron 0.5 mm). Absorption is spread over all collisions by weight, so every photon's energy is
-accounted for exactly. The radius is counted in g/cm², so that one kernel serves all densities.
+travels 0.12 mm at most, a rare photoelectron 0.5 mm). Absorption is spread over all collisions
+by weight, so every photon's energy is accounted for exactly. The radius is counted in g/cm², so
+that one kernel serves all densities.
 """
 
 from functools import cache
