@@ -13,10 +13,13 @@ from rpt_cohort import BadInput
 from rpt_dosimetry.dose.cumulative import activity_to_limit
 from rpt_dosimetry.dose.cycle_table import RegionDose
 
-COLUMNS = ("name", "dose_mean_gy", "bed_gy", "relative_sd_pct")
+PARTS = ("calibration_sd_pct", "fit_sd_pct", "volume_sd_pct")
+COLUMNS = ("name", "dose_mean_gy", "bed_gy", "relative_sd_pct", *PARTS)
 
 
-def write_cycle(folder: Path, rows, *, net_mbq=7400.0, nuclide="Lu-177", image="a") -> Path:
+def write_cycle(
+    folder: Path, rows, *, net_mbq=7400.0, nuclide="Lu-177", image="a", parts=(5, "", "")
+) -> Path:
     folder.mkdir()
     summary = {
         "nuclide": nuclide,
@@ -26,7 +29,7 @@ def write_cycle(folder: Path, rows, *, net_mbq=7400.0, nuclide="Lu-177", image="
     }
     (folder / "summary.json").write_text(json.dumps(summary))
     with (folder / "organs.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([COLUMNS, *rows])
+        csv.writer(stream).writerows([COLUMNS, *((*row, *parts) for row in rows)])
     return folder
 
 
@@ -43,7 +46,7 @@ def two(tmp_path) -> list[Path]:
 def test_activity_to_limit_by_hand() -> None:
     # 5 Gy of 7.4 GBq and 4 of 6.6: 14 Gy left, 0.60606 Gy/GBq: 23.1 GBq. u = 1.05/9.
     rows = [RegionDose(5.0, None, 0.13), RegionDose(4.0, None, 0.1)]
-    found = activity_to_limit(rows, net_mbq=[7400.0, 6600.0], limit_gy=23.0)
+    found = activity_to_limit(rows, name="kidney", net_mbq=[7400.0, 6600.0], limit_gy=23.0)
     assert found.activity_to_limit_mbq == pytest.approx(23100.0)
     rates = (5 / 7.4, 4 / 6.6)
     spread = abs(rates[0] - rates[1]) / math.sqrt(2) / (sum(rates) / 2)
@@ -56,7 +59,7 @@ def test_activity_to_limit_by_hand() -> None:
 def test_interval_is_the_first_order_of_the_exact(dose, limit, u) -> None:
     # A(ε) = (L − D(1+ε)) / (r(1+ε)) for one error ε of past and next dose.
     row = [RegionDose(dose, None, u)]
-    found = activity_to_limit(row, net_mbq=[1000.0], limit_gy=limit)
+    found = activity_to_limit(row, name="kidney", net_mbq=[1000.0], limit_gy=limit)
     exact = [1000 * (limit - dose * (1 + e)) / (dose * (1 + e)) for e in (2 * u, -2 * u)]
     assert found.interval_95_mbq is not None
     size = 1000 * limit / dose
@@ -65,16 +68,22 @@ def test_interval_is_the_first_order_of_the_exact(dose, limit, u) -> None:
 
 
 def test_a_limit_that_is_reached() -> None:
-    found = activity_to_limit([RegionDose(25, None, 0.1)], net_mbq=[7400.0], limit_gy=23.0)
+    found = activity_to_limit(
+        [RegionDose(25, None, 0.1)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
+    )
     assert found.activity_to_limit_mbq == 0
     assert found.between_cycles_relative_sd is None
 
 
 def test_unknown_uncertainty_and_no_dose() -> None:
-    found = activity_to_limit([RegionDose(5, None, None)], net_mbq=[7400.0], limit_gy=23.0)
+    found = activity_to_limit(
+        [RegionDose(5, None, None)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
+    )
     assert found.interval_95_mbq is None
-    with pytest.raises(BadInput, match="dose above 0 Gy in the last cycle"):
-        activity_to_limit([RegionDose(0, None, 0.1)], net_mbq=[7400.0], limit_gy=23.0)
+    with pytest.raises(BadInput, match="dose above 0 Gy in the last cycle, and kidney has"):
+        activity_to_limit(
+            [RegionDose(0, None, 0.1)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
+        )
 
 
 def test_command(two, command, tmp_path) -> None:
@@ -91,10 +100,35 @@ def test_command(two, command, tmp_path) -> None:
     assert told["not_in_every_cycle"] == ["lesion_1"]
     assert "lesion_1" in done.err
     assert "kidney: 9 of 23 Gy; the limit is 2.31e+04 MBq away" in done.err
+    assert ", of calibration alone; fit, volume unknown)" in done.err
+    assert told["limits"]["kidney"]["unknown_parts"] == ["fit", "volume"]
+    assert kidney["unknown_parts"] == ["fit", "volume"]
+    assert "same lesion in all cycles" in told["definitions"]["regions"]
     assert set(told["provenance"]["inputs"]) == {
         f"cycle_{i}/{name}" for i in (1, 2) for name in ("summary.json", "organs.csv")
     }
     assert str(tmp_path) not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("second", "unknown", "said"),
+    [
+        ((5, 3, 4), [], " MBq away ("),
+        ((5, 3, ""), ["volume"], ", of calibration and fit alone; volume unknown)"),
+    ],
+)
+def test_a_part_counts_as_known_if_it_is_in_every_cycle(
+    second, unknown, said, command, tmp_path
+) -> None:
+    row = [("kidney", 5.0, 5.5, 7.0)]
+    first = write_cycle(tmp_path / "c1", row, parts=(5, 3, 4))
+    other = write_cycle(tmp_path / "c2", row, image="b", parts=second)
+    out = tmp_path / "all.json"
+    done = command("cumulate", first, other, "--limit", "kidney=23", "--out", out)
+    assert done.status == 0, done.err
+    assert json.loads(out.read_text())["limits"]["kidney"]["unknown_parts"] == unknown
+    assert said in done.err
+    assert ("unknown" in done.err) == bool(unknown)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +155,13 @@ def test_cycles_that_do_not_belong_together(two, command, tmp_path) -> None:
 
 def test_broken_folders(two, command, tmp_path) -> None:
     out = tmp_path / "all.json"
-    refused(command("cumulate", tmp_path, "--out", out), "folder that `dose` wrote", tmp_path)
+    (tmp_path / "bare").mkdir()
+    refused(
+        command("cumulate", tmp_path / "bare", "--out", out), "folder that `dose` wrote", tmp_path
+    )
     (two[0] / "summary.json").write_text("{}")
+    refused(command("cumulate", *two, "--out", out), "Compute the dose anew", tmp_path)
+    (two[0] / "summary.json").write_text("[" * 100_000)
     refused(command("cumulate", *two, "--out", out), "Compute the dose anew", tmp_path)
     (two[1] / "organs.csv").write_text("name,dose_mean_gy\nkidney,nan\n")
     refused(command("cumulate", two[1], "--out", out), "Compute the dose anew", tmp_path)
@@ -133,6 +172,14 @@ def test_broken_folders(two, command, tmp_path) -> None:
 )
 def test_bad_out(name, told, two, command, tmp_path) -> None:
     refused(command("cumulate", *two, "--out", tmp_path / name), told, tmp_path)
+
+
+def test_out_inside_a_cycle(two, command, tmp_path) -> None:
+    for out in (two[0] / "summary.json", two[1] / ".." / "c2" / "all.json"):
+        before = (two[0] / "summary.json").read_bytes()
+        refused(command("cumulate", *two, "--out", out), "not be inside a DOSE_DIR", tmp_path)
+        assert (two[0] / "summary.json").read_bytes() == before
+    assert not (two[1] / "all.json").exists()
 
 
 def refused(done, told: str, folder: Path) -> None:

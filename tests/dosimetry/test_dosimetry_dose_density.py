@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.dose.density import (
     LOWEST_G_PER_ML,
+    body_g_per_ml,
     check_hu,
     floored,
     mass_density_g_per_ml,
@@ -49,6 +50,8 @@ def test_floor() -> None:
         ([-2000, 0, 24, 1100], r"in HU"),  # the same, with padding
         ([0.0, 0.15, 0.2], r"rescale slope"),  # attenuation per cm
         ([-1000, -1000, -1000], r"and tissue"),
+        ([40, 40, 40], r"rescale slope"),  # a constant
+        ([-50, 0, 0, 0, 1040, 1100], r"rescale slope"),  # stored, with some negative values
         ([np.nan, -1000, 40], r"finite"),
     ],
 )
@@ -59,3 +62,17 @@ def test_what_is_no_ct(values, told) -> None:
 
 def test_a_ct_passes() -> None:
     check_hu(Volume(box(-3024, -1000, 40), np.eye(4)), name="CT (--ct)")
+
+
+def test_a_ct_without_air_passes() -> None:
+    tissue = np.random.default_rng(0).normal(40.0, 15.0, 1000)
+    tissue[:200] = -95.0  # fat
+    tissue[200:230] = 420.0  # bone
+    check_hu(Volume(box(*tissue), np.eye(4)), name="CT (--ct)")
+
+
+def test_density_of_the_body() -> None:
+    density = box(0.001, 0.9, 1.1, 1.6)
+    assert body_g_per_ml(density, organ_voxels=None) == pytest.approx(1.2)
+    assert body_g_per_ml(density, organ_voxels=np.array([1, 2])) == pytest.approx(1.0)
+    assert body_g_per_ml(box(0.001), organ_voxels=None) == 0.0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rpt_dosimetry.dose.regions import find_regions
+from rpt_dosimetry.dose.regions import find_regions, lesion_shares
 from rpt_dosimetry.dose.statistics import dose_statistics
 
 SHAPE = (3, 4, 5)
@@ -60,3 +60,12 @@ def test_statistics_are_in_order(dose) -> None:
     # D98 is the least dose of at least 98 % of the volume.
     assert np.mean(dose >= found.d98_gy) >= 0.98
     assert np.mean(dose >= found.d2_gy) >= 0.02
+
+
+def test_lesion_shares_by_hand() -> None:
+    organs, lesions = np.ones(SHAPE, dtype=np.uint8), np.zeros(SHAPE, dtype=np.uint16)
+    organs[1:] = 5
+    lesions[0, 0, :2], lesions[0, 1, 0] = 4, 9
+    regions = find_regions(shape=SHAPE, organs=organs, lesions=lesions)
+    assert lesion_shares(regions) == {"spleen": pytest.approx(3 / 20), "liver": 0.0}
+    assert lesion_shares(find_regions(shape=SHAPE, organs=organs, lesions=None)) == {}

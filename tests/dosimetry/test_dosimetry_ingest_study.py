@@ -44,7 +44,7 @@ def test_every_key_stands_in_the_example() -> None:
 
 def test_defaults(tmp_path) -> None:
     study = read_study(write(tmp_path, MINIMAL))
-    assert (study.model, study.voxel_curve, study.slice_voxels) == ("auto", "own", 128)
+    assert (study.model, study.voxel_curve, study.slice_voxels) == ("auto", "organ", 128)
     assert (study.cycles[0].residual_mbq, study.cycles[0].pet.start) == (0, "search")
 
 

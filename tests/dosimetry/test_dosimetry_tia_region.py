@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.tia.exponential import unit_curve, unit_tia_h
+from rpt_dosimetry.tia.exponential import after_infusion, unit_curve, unit_tia_h
+from rpt_dosimetry.tia.exponential_fit import fit_exponential
 from rpt_dosimetry.tia.region_fit import fit_region, rises_at_the_end
+from rpt_dosimetry.tia.region_points import region_points
 from rpt_dosimetry.tia.selection import aicc
 from scipy.integrate import quad
 
@@ -52,6 +54,49 @@ def test_the_population_uptake_hardly_matters_to_the_challenge_patient(uptake_h)
     assert fit.tia_mbq_h == pytest.approx(KIDNEY_TIA_MBQ_H, rel=0.01)
 
 
+@pytest.mark.parametrize(("uptake_h", "moved"), [(1.5, 0.0173), (2.0, 0.0285)])
+def test_a_slow_population_uptake_matters(uptake_h, moved) -> None:
+    # A reviewer's independent fit of the same curve: +1.7 % and +2.85 %.
+    fit = fit_region(
+        KIDNEY_H,
+        KIDNEY_MBQ,
+        half_life_h=LU177_H,
+        uptake_half_life_h=uptake_h,
+        model="bi_population",
+    )
+    assert fit.tia_mbq_h / KIDNEY_TIA_MBQ_H - 1 == pytest.approx(moved, abs=5e-4)
+
+
+def test_the_population_uptake_counts_as_uncertain() -> None:
+    def tia(uptake_h: float) -> float:
+        return fit_region(
+            KIDNEY_H,
+            KIDNEY_MBQ,
+            half_life_h=LU177_H,
+            uptake_half_life_h=uptake_h,
+            model="bi_population",
+        ).tia_mbq_h
+
+    points = region_points(
+        KIDNEY_H,
+        KIDNEY_MBQ,
+        half_life_h=LU177_H,
+        infusion_h=0.0,
+        name="kidney",
+        activity_sd_mbq=None,
+    )
+    alone = fit_exponential(points, model="bi_population", uptake_half_life_h=0.8)
+    expected = math.hypot(alone.tia_sd_mbq_h or 0.0, 0.5 * (tia(1.6) - tia(0.4)))
+    fit = fit_region(KIDNEY_H, KIDNEY_MBQ, half_life_h=LU177_H)
+    assert fit.tia_sd_mbq_h == pytest.approx(expected, rel=1e-9)
+    exact = fit_region(KIDNEY_H[:2], KIDNEY_MBQ[:2], half_life_h=LU177_H, model="bi_population")
+    assert exact.tia_sd_mbq_h is None
+    longest = fit_region(
+        KIDNEY_H, KIDNEY_MBQ, half_life_h=10.0, uptake_half_life_h=4.5, model="bi_population"
+    )
+    assert math.isfinite(longest.tia_sd_mbq_h or math.inf)
+
+
 @settings(max_examples=40)
 @given(
     half_life_h=st.floats(10.0, 150.0),
@@ -86,7 +131,9 @@ def test_laws_of_every_region(activities) -> None:
     time_h = [1.0, 4.0, 20.0, 45.0, 70.0, 120.0, 170.0][: len(activities)]
     fit = fit_region(time_h, activities, half_life_h=LU177_H)
     assert 0 <= fit.tia_mbq_h < math.inf
-    assert 0 < fit.effective_half_life_h <= LU177_H * (1 + 1e-9)
+    if any(activities):
+        assert 0 < fit.effective_half_life_h <= LU177_H * (1 + 1e-9)
+    assert 0 <= fit.before_first_mbq_h <= fit.tia_mbq_h
     curve = fit.activity_mbq(np.linspace(0.0, 500.0, 51))
     assert (curve >= -1e-9 * max(activities)).all()
     assert (fit.tia_mbq_h == 0) == (not any(activities))
@@ -112,6 +159,19 @@ def test_the_tia_is_the_integral_of_the_curve(model) -> None:
     integral += quad(curve, 130.0, 4000.0, limit=400)[0]
     assert fit.tia_mbq_h == pytest.approx(integral, rel=1e-6)
     assert fit.tia_mbq_h <= fit.physical_tail_tia_mbq_h
+    before = quad(curve, 0.0, KIDNEY_H[0])[0]
+    assert fit.before_first_mbq_h == pytest.approx(before, rel=1e-6)
+
+
+def test_an_infusion_is_part_of_what_precedes_the_first_point() -> None:
+    rate, infusion_h = 0.03, 4.0
+    time_h = np.array([6.0, 40.0])
+    activity = 100.0 * after_infusion(time_h, rate, infusion_h=infusion_h)
+    fit = fit_region(time_h.tolist(), activity.tolist(), half_life_h=LU177_H, infusion_h=infusion_h)
+    # While the infusion runs at 100/T the activity is 100/(kT) (1 − e^(−kt)).
+    during = quad(lambda t: 100.0 * -math.expm1(-rate * t) / (rate * infusion_h), 0, infusion_h)[0]
+    after = quad(lambda t: float(fit.activity_mbq(np.array([t]))[0]), infusion_h, 6.0)[0]
+    assert fit.before_first_mbq_h == pytest.approx(during + after, rel=1e-6)
 
 
 def test_one_point_decays_physically() -> None:
@@ -127,10 +187,46 @@ def test_one_point_decays_physically() -> None:
 def test_two_falling_points_are_joined_by_an_exponential() -> None:
     fit = fit_region([24.0, 120.0], [80.0, 20.0], half_life_h=LU177_H)
     assert fit.model == "mono"
-    assert "assumes less" in fit.why
+    assert fit.why == "2 points tell a washout and no uptake, so mono was taken."
+    assert fit.candidates == {"mono": None}
     rate = math.log(4) / 96
     assert fit.tia_mbq_h == pytest.approx(80 * math.exp(24 * rate) / rate, rel=1e-6)
     assert fit.tia_sd_mbq_h is None
+
+
+@settings(max_examples=60)
+@given(
+    first_h=st.floats(0.5, 48.0),
+    gap_h=st.floats(10.0, 190.0),
+    share=st.floats(0.001, 0.999),
+    change=st.floats(1e-7, 1e-3),
+)
+def test_two_points_give_a_tia_without_jumps(first_h, gap_h, share, change) -> None:
+    # From where the mean life is the first time (below, what is put before it grows without
+    # bound) to where the activity rises. Beyond a gap of ln(1 + √2) mean lives of physical decay,
+    # 203 h, the relative SDs let a higher second point pull less than it is higher.
+    lowest = math.exp(-gap_h / first_h)
+
+    def tia(second_mbq: float) -> float:
+        fit = fit_region([first_h, first_h + gap_h], [100.0, second_mbq], half_life_h=LU177_H)
+        assert fit.model == "mono"
+        return fit.tia_mbq_h
+
+    second_mbq = 100.0 * (lowest + share * (1.0 - lowest))
+    more_mbq = min(second_mbq * (1.0 + change), 100.0)
+    one, more = tia(second_mbq), tia(more_mbq)
+    assert more >= one * (1.0 - 1e-7)
+    # d ln TIA/d ln y₂ is (1 − kt₁)/(kΔt) within the bound: at most 1/(kΔt), k physical.
+    steepest = LU177_H / math.log(2) / gap_h
+    assert more <= one * (1.0 + 1.01 * steepest * change) + 1e-6 * one
+
+
+def test_two_points_at_the_physical_rate_do_not_jump() -> None:
+    below, above = (
+        fit_region([1.0, 24.0], [100.0, second], half_life_h=LU177_H) for second in (90.3, 90.6)
+    )
+    assert (below.model, above.model) == ("mono", "mono")
+    assert above.tia_mbq_h / below.tia_mbq_h == pytest.approx(1.02, abs=0.005)
 
 
 def test_never_slower_than_physical_decay() -> None:
@@ -140,11 +236,15 @@ def test_never_slower_than_physical_decay() -> None:
 
 
 def test_only_the_first_point_above_zero() -> None:
-    fit = fit_region([2.0, 24.0, 100.0], [60.0, 0.0, 0.0], half_life_h=LU177_H)
-    assert fit.tia_mbq_h < 6 * 60.0 * 2.0
-    mono = fit_region([2.0, 24.0, 100.0], [60.0, 0.0, 0.0], half_life_h=LU177_H, model="mono")
-    assert "fastest rate" in mono.why
-    assert mono.effective_half_life_h == pytest.approx(0.5)
+    for model in ("auto", "mono", "bi_population"):
+        fit = fit_region(
+            [24.0, 96.0, 168.0], [100.0, 0.0, 0.0], half_life_h=LU177_H, name="liver", model=model
+        )
+        assert fit.model == "physical"
+        assert fit.tia_mbq_h == pytest.approx(100 * 24 / 2 + 100 * 72 / 2)
+        assert fit.before_first_mbq_h == pytest.approx(1200.0)
+        assert "activity of liver falls too fast for a" in (fit.fallback or "")
+        assert "half-life below 6 h" in (fit.fallback or "")
 
 
 @pytest.mark.parametrize("model", ["auto", "mono", "bi"])
@@ -164,6 +264,9 @@ def test_a_rise_at_the_end_falls_back_and_says_so(model) -> None:
 def test_nothing_taken_up() -> None:
     fit = fit_region([1.0, 24.0], [0.0, 0.0], half_life_h=LU177_H, name="spleen")
     assert (fit.model, fit.tia_mbq_h, fit.fallback) == ("zero", 0.0, None)
+    assert math.isnan(fit.effective_half_life_h)
+    assert (fit.tia_sd_mbq_h, fit.before_first_mbq_h) == (None, 0.0)
+    assert fit.activity_mbq(np.array([0.0, 50.0])).tolist() == [0.0, 0.0]
     assert fit.why == "All activities of spleen are 0."
 
 

@@ -22,7 +22,7 @@ def scans(testdata):
 
 
 def test_two_scans_without_registration(scans, command, tmp_path) -> None:
-    words = ["dose", "--administered-mbq", "7210.43", "--engine", "local"]
+    words = ["dose", "--administered-mbq", "7210.43", "--engine", "local", "--voxel-curve", "own"]
     images = []
     for number, (scan, time_h) in enumerate(zip(scans, TIMES_H, strict=True)):
         path = tmp_path / f"A{number}.nii.gz"

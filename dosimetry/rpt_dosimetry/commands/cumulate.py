@@ -10,7 +10,7 @@ from rpt_cohort.command import say, warn
 
 from rpt_dosimetry.dose.bed import parse_by_region
 from rpt_dosimetry.dose.cumulative import cumulate_cycles
-from rpt_dosimetry.dose.cycle_table import read_cycle_table
+from rpt_dosimetry.dose.cycle_table import PARTS, read_cycle_table
 
 
 def cumulate(
@@ -34,10 +34,11 @@ def cumulate(
     """Sum mean dose and BED (Gy) over cycles; tell the activity (MBq) that reaches a limit.
 
     A further cycle is taken to give the dose per activity of the last one. The interval of the
-    activity has about 95 % and holds the dose's uncertainty and the spread between cycles.
+    activity has about 95 % and holds the dose's uncertainty, as far as it is known, and the spread
+    between cycles. Lesion numbers must mean the same lesion in all cycles.
     """
     limits_gy = parse_by_region(limit or [], option="--limit", unit="Gy")
-    _refuse_out(out)
+    _refuse_out(out, dose_dirs)
     cycles = [read_cycle_table(folder) for folder in dose_dirs]
     told = cumulate_cycles(cycles, limits_gy)
     inputs = {
@@ -65,14 +66,27 @@ def _sentence(name: str, reach: dict[str, Any]) -> str:
     if not reach["activity_to_limit_mbq"]:
         return start + "the limit is reached."
     interval = reach["interval_95_mbq"]
-    spread = "unknown interval" if interval is None else "{:.4g} to {:.4g}".format(*interval)
+    spread = "unknown interval"
+    if interval is not None:
+        spread = "{:.4g} to {:.4g}".format(*interval) + _known_parts(reach["unknown_parts"])
     return start + f"the limit is {reach['activity_to_limit_mbq']:.4g} MBq away ({spread})."
 
 
-def _refuse_out(out: Path) -> None:
+def _known_parts(unknown: tuple[str, ...]) -> str:
+    if not unknown:
+        return ""
+    known = " and ".join(part for part in PARTS if part not in unknown)
+    return f", of {known} alone; {', '.join(unknown)} unknown"
+
+
+def _refuse_out(out: Path, dose_dirs: list[Path]) -> None:
     if out.suffix != ".json":
         raise BadInput(f"--out must end in .json, got '{out.name}'.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
         raise BadInput("The folder of --out must exist and be writable. Create it first.")
     if out.is_dir():
         raise BadInput(f"--out must be a file, got the folder '{out.name}'. Name a file inside it.")
+    if any(out.resolve().is_relative_to(folder.resolve()) for folder in dose_dirs):
+        raise BadInput(
+            "--out must not be inside a DOSE_DIR, whose files it may replace. Name another folder."
+        )

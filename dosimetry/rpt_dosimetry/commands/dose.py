@@ -1,5 +1,9 @@
 """``dose``: activity images of one cycle become absorbed dose."""
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +13,7 @@ from rpt_cohort.command import say, warn
 
 from rpt_dosimetry.dose.bed import Tissues, parse_by_region
 from rpt_dosimetry.dose.calculation import Choices
-from rpt_dosimetry.dose.curves import OWN, VOXEL_CURVES
+from rpt_dosimetry.dose.curves import ORGAN, OWN, VOXEL_CURVES
 from rpt_dosimetry.dose.engines import ENGINES, find_engine
 from rpt_dosimetry.dose.inputs import Files
 from rpt_dosimetry.dose.job import write_dose
@@ -17,7 +21,8 @@ from rpt_dosimetry.dose.one_scan import ONE_SCAN, check_one_scan
 from rpt_dosimetry.dose.rows import Told
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.tia.region_points import NEEDED, check_model
+from rpt_dosimetry.tia.region_fit import POPULATION_UPTAKE_HALF_LIFE_H
+from rpt_dosimetry.tia.region_points import LONGEST_UPTAKE, NEEDED, check_model, check_uptake
 from rpt_dosimetry.tia.times import check_times
 
 MODELS = ("auto", *NEEDED, *ONE_SCAN)
@@ -81,14 +86,22 @@ def dose(
         float | None,
         typer.Option(help="Effective half-life for --model madsen, h.", show_default="none"),
     ] = None,
+    uptake_half_life_h: Annotated[
+        float,
+        typer.Option(
+            help="Uptake half-life of the model bi_population, h; above 0 and at most "
+            f"{LONGEST_UPTAKE:g} of the physical half-life."
+        ),
+    ] = POPULATION_UPTAKE_HALF_LIFE_H,
     voxel_curve: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="|".join(VOXEL_CURVES),
             help="own: each voxel's points. organ: the curve of its lesion or organ, scaled to "
             "it; voxels of neither have the curve of the rest.",
+            show_default="organ with --organs or --lesions, else own",
         ),
-    ] = OWN,
+    ] = None,
     alpha_beta: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,6 +138,7 @@ def dose(
     SD, D2, D50, D98, half-life, BED, uncertainty) and summary.json, which defines every column.
     Images must be registered to each other and not be corrected for decay.
     """
+    _refuse_out(out)
     parameters: dict[str, Any] = {
         "time_h": time_h,
         "administered_mbq": administered_mbq,
@@ -134,7 +148,8 @@ def dose(
         "engine": engine,
         "model": model,
         "population_half_life_h": population_half_life_h,
-        "voxel_curve": voxel_curve,
+        "uptake_half_life_h": uptake_half_life_h,
+        "voxel_curve": voxel_curve or (OWN if organs is None and lesions is None else ORGAN),
         "alpha_beta_gy": parse_by_region(alpha_beta or [], option="--alpha-beta", unit="Gy"),
         "repair_half_time_h": parse_by_region(
             repair_half_time_h or [], option="--repair-half-time-h", unit="h"
@@ -147,8 +162,9 @@ def dose(
             f"--activity and --time-h must be as many, got {len(activity)} and {len(time_h)}. "
             "Give each image its time."
         )
-    therapy = _therapy(parameters)
-    choices = _choices(parameters, therapy)
+    with _options_named():
+        therapy = _therapy(parameters)
+        choices = _choices(parameters, therapy)
     if engine == "vsv":
         say("Computing curves and dose; the kernel takes some seconds …")
     files = Files(activity, ct=ct, organs=organs, lesions=lesions)
@@ -160,6 +176,23 @@ def dose(
         f"{out.name}: {engine}, {len(result.rows)} regions, dose up to "
         f"{float(result.dose_gy.max()):.4g} Gy, {image.map_tia_mbq_h:.5g} MBq h in the image."
     )
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Call the arguments of what is called here as the options of the command."""
+    try:
+        yield
+    except BadInput as error:
+        arguments = r"(?<![\w-])(time_h|infusion_h|uptake_half_life_h)\b"
+        told = re.sub(arguments, lambda found: "--" + found[0].replace("_", "-"), str(error))
+        raise BadInput(told) from error
+
+
+def _refuse_out(out: Path) -> None:
+    parent = out.resolve().parent
+    if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
+        raise BadInput(f"The folder of --out must be writable, and '{parent}' is not.")
 
 
 def _therapy(parameters: dict[str, Any]) -> Therapy:
@@ -182,6 +215,8 @@ def _choices(parameters: dict[str, Any], therapy: Therapy) -> Choices:
         raise BadInput(f"--model must be one of {', '.join(MODELS)}, got '{model}'.")
     if model not in ONE_SCAN:
         check_model(model, points=len(therapy.time_h), name="the regions")
+    uptake_h = parameters["uptake_half_life_h"]
+    check_uptake(uptake_h, half_life_h=therapy.nuclide.half_life_h, name="the regions")
     half_life_h = parameters["population_half_life_h"]
     check_one_scan(model, therapy, population_half_life_h=half_life_h)
     if fwhm_mm is not None and not 0 < fwhm_mm <= LARGEST_FWHM_MM:
@@ -197,4 +232,5 @@ def _choices(parameters: dict[str, Any], therapy: Therapy) -> Choices:
         population_half_life_h=half_life_h,
         voxel_curve=curve,
         told=Told(tissues, calibration_relative_sd=sd_pct / 100.0, fwhm_mm=fwhm_mm),
+        uptake_half_life_h=uptake_h,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,11 @@ IMPOSSIBLE_SHARE = 1e-5
 """Ours: less of the decayed net activity is no patient, and 1e-6 of the unit is MBq/mL."""
 SUSPECT_SHARE = 2e-3
 """Ours: a trunk holds some percent after a week; kBq/mL would be a thousandth."""
+IMPOSSIBLE_EXCESS = 1.5
+"""Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
+RISEN = 1.05
+"""Ours: of the share before. Excretion lowers the share of the decayed net activity; early
+uptake into the field of view, or noise, may raise it some percent."""
 
 
 @dataclass(frozen=True)
@@ -91,29 +97,26 @@ def check_totals(total_mbq: Float64[np.ndarray, " t"], therapy: Therapy) -> list
         Warnings, each a sentence.
 
     Raises:
-        BadInput: A total is above the net administered activity, or next to none of it.
+        BadInput: A total is above the net administered activity, far above what decay leaves
+            of it, next to none of it, or 0.
     """
     warnings, shares = [], []
     for number, (total, time_h) in enumerate(zip(total_mbq.tolist(), therapy.time_h, strict=True)):
         most = therapy.decayed_mbq(time_h)
         shares.append(total / most)
-        if total > therapy.net_mbq:
-            raise BadInput(
-                f"{_name(number)} must hold no more than the net administered "
-                f"{therapy.net_mbq:.6g} MBq, got {total:.6g} MBq. Activities must be in Bq/mL, "
-                "--administered-mbq in MBq and not in GBq."
-            )
-        if shares[-1] < IMPOSSIBLE_SHARE:
-            raise BadInput(
-                f"{_name(number)} must hold a part of the {most:.6g} MBq that decay leaves at "
-                f"{time_h:g} h, got {total:.3g} MBq. Activities must be in Bq/mL, not in kBq/mL "
-                "or MBq/mL."
-            )
+        _refuse_total(total, therapy, number=number, time_h=time_h)
         if shares[-1] > 1:
             warnings.append(
                 f"{_name(number)} holds {total:.6g} MBq, more than the {most:.6g} MBq that decay "
                 f"leaves of the net activity at {time_h:g} h: check the calibration, the "
                 "residual, and that the image is not corrected for decay."
+            )
+    for number, (before, share) in enumerate(pairwise(shares), start=1):
+        if share > RISEN * before:
+            warnings.append(
+                f"{_name(number)} holds {share:.3g} of the activity that decay leaves, the one "
+                f"before {before:.3g}: images may be corrected for decay, or the calibration or "
+                "the field of view changed."
             )
     if max(shares) < SUSPECT_SHARE:
         warnings.append(
@@ -121,6 +124,32 @@ def check_totals(total_mbq: Float64[np.ndarray, " t"], therapy: Therapy) -> list
             "were they in kBq/mL, every dose would be a thousandfold."
         )
     return warnings
+
+
+def _refuse_total(total_mbq: float, therapy: Therapy, *, number: int, time_h: float) -> None:
+    most = therapy.decayed_mbq(time_h)
+    if total_mbq == 0:
+        raise BadInput(
+            f"{_name(number)} must hold activity, and is 0 everywhere. Check how it was written."
+        )
+    if total_mbq > therapy.net_mbq:
+        raise BadInput(
+            f"{_name(number)} must hold no more than the net administered "
+            f"{therapy.net_mbq:.6g} MBq, got {total_mbq:.6g} MBq. Activities must be in Bq/mL, "
+            "--administered-mbq in MBq and not in GBq."
+        )
+    if total_mbq > IMPOSSIBLE_EXCESS * most:
+        raise BadInput(
+            f"{_name(number)} must hold no more than the {most:.6g} MBq that decay leaves of the "
+            f"net activity at {time_h:g} h, got {total_mbq:.6g} MBq. Check --time-h, in h, the "
+            "calibration, and that the image is not corrected for decay."
+        )
+    if total_mbq < IMPOSSIBLE_SHARE * most:
+        raise BadInput(
+            f"{_name(number)} must hold a part of the {most:.6g} MBq that decay leaves at "
+            f"{time_h:g} h, got {total_mbq:.3g} MBq. Activities must be in Bq/mL, not in kBq/mL "
+            "or MBq/mL."
+        )
 
 
 def _name(number: int) -> str:

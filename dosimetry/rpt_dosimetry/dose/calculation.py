@@ -7,14 +7,21 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from rpt_dosimetry.dose.activity_series import ActivitySeries
-from rpt_dosimetry.dose.curves import OWN, TiaMap, fit_curves, organ_tia, own_tia
-from rpt_dosimetry.dose.density import floored
+from rpt_dosimetry.dose.curves import (
+    OWN,
+    TiaMap,
+    fit_curves,
+    organ_tia,
+    own_tia,
+    refuse_too_many_decays,
+)
+from rpt_dosimetry.dose.density import body_g_per_ml, floored
 from rpt_dosimetry.dose.engine import Engine
 from rpt_dosimetry.dose.one_scan import ONE_SCAN, one_scan_fit, one_scan_tia, tia_per_activity_h
-from rpt_dosimetry.dose.regions import Region
+from rpt_dosimetry.dose.regions import BODY, Region
 from rpt_dosimetry.dose.rows import Maps, Row, Told, make_row
 from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.tia.region_fit import RegionFit
+from rpt_dosimetry.tia.region_fit import POPULATION_UPTAKE_HALF_LIFE_H, RegionFit
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Choices:
         population_half_life_h: Effective half-life, h, for ``madsen``.
         voxel_curve: ``own`` or ``organ``.
         told: What the table is to tell.
+        uptake_half_life_h: Of ``bi_population``, h.
     """
 
     engine: Engine
@@ -35,6 +43,7 @@ class Choices:
     population_half_life_h: float | None
     voxel_curve: str
     told: Told
+    uptake_half_life_h: float = POPULATION_UPTAKE_HALF_LIFE_H
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class CycleDose:
         rows: The table.
         thin_voxels: Voxels whose density was raised, and those of them with activity; ``None``
             without a CT.
+        body_g_per_ml: Mean density of the organs, or of all that is no air; ``None`` without a CT.
     """
 
     tia: TiaMap
@@ -55,6 +65,7 @@ class CycleDose:
     fits: Mapping[str, RegionFit]
     rows: list[Row]
     thin_voxels: tuple[int, int] | None
+    body_g_per_ml: float | None
 
 
 def calculate(
@@ -75,11 +86,20 @@ def calculate(
         density_g_per_ml: From a CT; ``None`` for soft tissue.
 
     Raises:
-        BadInput: There are fewer time points than the model needs.
+        BadInput: There are fewer time points than the model needs, or more decays than the
+            activity has.
     """
     fits, tia = _curves(series, regions, therapy, choices)
-    thick, thin = None, None
+    refuse_too_many_decays(
+        tia,
+        therapy,
+        voxel_ml=series.voxel_ml,
+        calibration_relative_sd=choices.told.calibration_relative_sd,
+    )
+    thick, thin, body = None, None, None
     if density_g_per_ml is not None:
+        organs = next((region.voxels for region in regions if region.name == BODY), None)
+        body = body_g_per_ml(density_g_per_ml, organ_voxels=organs)
         thick, raised = floored(density_g_per_ml)
         thin = int(raised.sum()), int(np.count_nonzero(tia.mbq_h_per_ml[raised]))
     dose = choices.engine.dose_gy(
@@ -87,7 +107,7 @@ def calculate(
     )
     maps = Maps(series, tia.mbq_h_per_ml, dose, density_g_per_ml)
     rows = [make_row(maps, region, fits[region.name], therapy, choices.told) for region in regions]
-    return CycleDose(tia, dose, fits, rows, thin)
+    return CycleDose(tia, dose, fits, rows, thin, body)
 
 
 def _curves(
@@ -106,7 +126,13 @@ def _curves(
             for name, fit in physical.items()
         }
         return fits, one_scan_tia(series, choices.model, factor_h=factor_h)
-    fits = fit_curves(series, regions, therapy, model=choices.model)
+    fits = fit_curves(
+        series,
+        regions,
+        therapy,
+        model=choices.model,
+        uptake_half_life_h=choices.uptake_half_life_h,
+    )
     if choices.voxel_curve == OWN:
         return fits, own_tia(series, therapy)
     return fits, organ_tia(series, therapy, regions=regions, fits=fits)

@@ -8,13 +8,15 @@ from typing import Any
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dose.cycle_table import CycleTable, RegionDose
+from rpt_dosimetry.dose.cycle_table import PARTS, CycleTable, RegionDose
 
 MBQ_PER_GBQ = 1000.0
 COVERAGE = 2.0
 """Standard uncertainties on either side: about 95 % of a normal distribution."""
 
 DEFINITIONS = {
+    "regions": "by name: lesion_3 must be the same lesion in all cycles, which no file tells; "
+    "organs hold the lesions in them",
     "dose_gy": "sum of the cycles' mean doses",
     "bed_gy": "sum of the cycles' BED: cycles are weeks apart, and repair is done between",
     "relative_sd": "of the sum, as if the cycles' uncertainties were one and the same error "
@@ -26,6 +28,8 @@ DEFINITIONS = {
     "next cycle, and of the sample's relative standard deviation s of the dose per activity "
     "between cycles: sqrt((limit u)^2 + ((limit - dose) s)^2) / dose per activity; not below 0; "
     "s is left out with one cycle; null where u is unknown",
+    "unknown_parts": "parts of the uncertainty that are unknown in some cycle and NOT in the "
+    "interval, which is then too narrow",
 }
 
 
@@ -40,6 +44,7 @@ class ActivityToLimit:
         between_cycles_relative_sd: Its spread over the cycles; ``None`` with one cycle.
         activity_to_limit_mbq: Activity that reaches the limit, MBq; 0 where it is reached.
         interval_95_mbq: Its interval, MBq; ``None`` where the dose's uncertainty is unknown.
+        unknown_parts: Parts of the uncertainty that the interval does not hold.
     """
 
     limit_gy: float
@@ -48,15 +53,17 @@ class ActivityToLimit:
     between_cycles_relative_sd: float | None
     activity_to_limit_mbq: float
     interval_95_mbq: tuple[float, float] | None
+    unknown_parts: tuple[str, ...]
 
 
 def activity_to_limit(
-    rows: Sequence[RegionDose], *, net_mbq: Sequence[float], limit_gy: float
+    rows: Sequence[RegionDose], *, name: str, net_mbq: Sequence[float], limit_gy: float
 ) -> ActivityToLimit:
     """Compute the activity of a further cycle that brings a region to its limit.
 
     Args:
         rows: The region in each cycle, the last one last.
+        name: The region's, for the error.
         net_mbq: Activity of each cycle, MBq.
         limit_gy: Limit of the cumulative mean dose, Gy.
 
@@ -69,8 +76,8 @@ def activity_to_limit(
     per_gbq = [row.dose_gy * MBQ_PER_GBQ / mbq for row, mbq in zip(rows, net_mbq, strict=True)]
     if not per_gbq[-1] > 0:
         raise BadInput(
-            "A limited region must have a dose above 0 Gy in the last cycle, got 0 Gy. "
-            "Leave its limit out."
+            f"A region with a --limit must have a dose above 0 Gy in the last cycle, and {name} "
+            "has 0 Gy. Leave its limit out."
         )
     dose = sum(row.dose_gy for row in rows)
     spread = statistics.stdev(per_gbq) / statistics.fmean(per_gbq) if len(per_gbq) > 1 else None
@@ -91,6 +98,7 @@ def activity_to_limit(
         between_cycles_relative_sd=spread,
         activity_to_limit_mbq=max(0.0, left_gy / per_gbq[-1]) * MBQ_PER_GBQ,
         interval_95_mbq=interval,
+        unknown_parts=_unknown_parts(rows),
     )
 
 
@@ -128,7 +136,9 @@ def cumulate_cycles(cycles: Sequence[CycleTable], limits_gy: Mapping[str, float]
         "regions": {name: _summed(rows[name], net_mbq) for name in shared},
         "not_in_every_cycle": sorted(known - set(shared)),
         "limits": {
-            name: asdict(activity_to_limit(rows[name], net_mbq=net_mbq, limit_gy=limit_gy))
+            name: asdict(
+                activity_to_limit(rows[name], name=name, net_mbq=net_mbq, limit_gy=limit_gy)
+            )
             for name, limit_gy in limits_gy.items()
         },
         "definitions": DEFINITIONS,
@@ -154,9 +164,14 @@ def _summed(rows: Sequence[RegionDose], net_mbq: Sequence[float]) -> dict[str, A
         "dose_gy": dose,
         "dose_gy_per_gbq": dose * MBQ_PER_GBQ / sum(net_mbq),
         "relative_sd": _relative_sd(rows),
+        "unknown_parts": _unknown_parts(rows),
         "bed_gy": sum(beds) if len(beds) == len(rows) else None,
         "cycle_dose_gy": [row.dose_gy for row in rows],
     }
+
+
+def _unknown_parts(rows: Sequence[RegionDose]) -> tuple[str, ...]:
+    return tuple(part for part in PARTS if any(part in row.unknown_parts for row in rows))
 
 
 def _relative_sd(rows: Sequence[RegionDose]) -> float | None:

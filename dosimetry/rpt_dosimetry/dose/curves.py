@@ -10,7 +10,12 @@ from rpt_cohort import BadInput
 from rpt_dosimetry.dose.activity_series import BQ_PER_MBQ, ActivitySeries
 from rpt_dosimetry.dose.regions import WHOLE_IMAGE, Region
 from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.tia.region_fit import RegionFit, fit_region, rises_at_the_end
+from rpt_dosimetry.tia.region_fit import (
+    POPULATION_UPTAKE_HALF_LIFE_H,
+    RegionFit,
+    fit_region,
+    rises_at_the_end,
+)
 from rpt_dosimetry.tia.voxel_fit import fit_voxels, scale_shape
 
 OWN, ORGAN = "own", "organ"
@@ -40,7 +45,12 @@ def region_activity_mbq(series: ActivitySeries, region: Region) -> Float64[np.nd
 
 
 def fit_curves(
-    series: ActivitySeries, regions: Sequence[Region], therapy: Therapy, *, model: str
+    series: ActivitySeries,
+    regions: Sequence[Region],
+    therapy: Therapy,
+    *,
+    model: str,
+    uptake_half_life_h: float = POPULATION_UPTAKE_HALF_LIFE_H,
 ) -> dict[str, RegionFit]:
     """Fit each region's activity.
 
@@ -49,6 +59,7 @@ def fit_curves(
         regions: The regions.
         therapy: Times, infusion and nuclide.
         model: ``auto`` or a model of ``tia.region_fit``.
+        uptake_half_life_h: Of ``bi_population``, h.
 
     Returns:
         Region's name → fit, of MBq.
@@ -62,6 +73,7 @@ def fit_curves(
             region_activity_mbq(series, region).tolist(),
             half_life_h=therapy.nuclide.half_life_h,
             infusion_h=therapy.infusion_h,
+            uptake_half_life_h=uptake_half_life_h,
             name=region.name,
             model=model,
         )
@@ -81,6 +93,30 @@ def refuse_rising_image(total_mbq: Float64[np.ndarray, " t"]) -> None:
             "The activity of the whole image must fall at the end, and it rises from "
             f"{before:.6g} to {last:.6g} MBq. Check the order of the times, the calibration, and "
             "that the images are not corrected for decay."
+        )
+
+
+def refuse_too_many_decays(
+    tia: TiaMap, therapy: Therapy, *, voxel_ml: float, calibration_relative_sd: float
+) -> None:
+    """Refuse more decays than the net activity has.
+
+    Args:
+        tia: Of the whole image.
+        therapy: What was given.
+        voxel_ml: Volume of a voxel, mL.
+        calibration_relative_sd: Standard uncertainty of the calibration, relative; two of them
+            are let pass (ours), or a sealed phantom would be refused for every second scanner.
+
+    Raises:
+        BadInput: The image's time-integrated activity is above it.
+    """
+    total = float(tia.mbq_h_per_ml.sum() * voxel_ml)
+    if not total <= therapy.most_tia_mbq_h * (1.0 + 2.0 * calibration_relative_sd):
+        raise BadInput(
+            "The time-integrated activity of the image must be at most the net activity x its "
+            f"mean life, {therapy.most_tia_mbq_h:.6g} MBq h, got {total:.6g} MBq h: nothing can "
+            "decay more often. Check --time-h, in h, the calibration and the model."
         )
 
 

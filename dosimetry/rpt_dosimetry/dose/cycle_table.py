@@ -10,6 +10,8 @@ from typing import Any
 from rpt_cohort import BadInput, file_sha256
 
 SUMMARY, TABLE = "summary.json", "organs.csv"
+PARTS = ("calibration", "fit", "volume")
+"""Of the uncertainty, as the table's columns name them."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,13 @@ class RegionDose:
         dose_gy: Mean absorbed dose, Gy.
         bed_gy: BED, Gy; ``None`` where the table has none.
         relative_sd: Relative standard uncertainty of the dose; ``None`` where unknown.
+        unknown_parts: Those of ``PARTS`` that ``relative_sd`` does not hold.
     """
 
     dose_gy: float
     bed_gy: float | None
     relative_sd: float | None
+    unknown_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def read_cycle_table(folder: Path) -> CycleTable:
             inputs=inputs,
             activity_sha256=tuple(hashes[key] for key in hashes if key.startswith("activity")),
         )
-    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
+    except (KeyError, TypeError, ValueError, OSError, csv.Error, RecursionError) as error:
         raise BadInput(
             f"'{name}' must hold {SUMMARY} and {TABLE} as `dose` writes them, and they are not. "
             "Compute the dose anew."
@@ -94,6 +98,7 @@ def _region(row: dict[str, Any]) -> RegionDose:
         dose_gy=_finite(row["dose_mean_gy"]),
         bed_gy=_maybe(row["bed_gy"]),
         relative_sd=None if percent is None else percent / 100.0,
+        unknown_parts=tuple(part for part in PARTS if _maybe(row[f"{part}_sd_pct"]) is None),
     )
 
 

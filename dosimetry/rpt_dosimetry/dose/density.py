@@ -1,7 +1,7 @@
 """Mass density of the patient, from CT numbers."""
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from rpt_cohort import BadInput, Volume
 
 _HU = (-1000.0, -98.0, -97.0, 14.0, 23.0, 100.0, 101.0, 1600.0, 3000.0)
@@ -16,6 +16,15 @@ PADDING_BELOW_HU = -1100.0
 """Below are no CT numbers but what scanners write outside their round field of view."""
 AIR_BELOW_HU = -200.0
 """Ours: fat is above, lung and air are below; a CT of a trunk has both sides."""
+SOFT_HU = 150.0
+"""Ours: soft tissues, fat to contrast, are within ±150 HU."""
+STORED_TISSUE_FROM = 800.0
+"""Ours: where stored values without their intercept of about −1000 have soft tissue."""
+NEGATIVE_BELOW_HU = -10.0
+"""Ours: fat or noise puts some of any soft tissue below; stored values and attenuation maps have
+no such values."""
+LEAST_BODY_G_PER_ML, MOST_BODY_G_PER_ML = 0.85, 1.2
+"""Ours: of a body's mean density, lungs and bones included; HU + 1000 would give about 1.6."""
 
 
 def mass_density_g_per_ml(ct_hu: Shaped[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
@@ -60,15 +69,41 @@ def check_hu(ct: Volume, *, name: str) -> None:
         name: What an error calls it.
 
     Raises:
-        BadInput: Values are not finite, or none is on one side of −200 HU: stored values
-            without their intercept, an attenuation map, a constant.
+        BadInput: Values are not finite, all are air, or none is air and they are not like soft
+            tissue: stored values without their intercept, an attenuation map, a constant.
     """
     if not np.isfinite(ct.data).all():
         raise BadInput(f"{name} must be finite everywhere, and it is not. Write it anew, in HU.")
     real = ct.data[ct.data >= PADDING_BELOW_HU]
-    if not (np.any(real < AIR_BELOW_HU) and np.any(real >= AIR_BELOW_HU)):
+    air = real < AIR_BELOW_HU
+    if not real.size or air.all() or not (air.any() or _like_soft_tissue(real)):
         raise BadInput(
-            f"{name} must be in HU, with air (below {AIR_BELOW_HU:g} HU) and tissue, got "
-            f"{float(ct.data.min()):.6g} to {float(ct.data.max()):.6g}. Apply the rescale slope "
-            "and intercept of the series."
+            f"{name} must be in HU, with air (below {AIR_BELOW_HU:g} HU) and tissue or with soft "
+            f"tissue alone, got {float(ct.data.min()):.6g} to {float(ct.data.max()):.6g}. Apply "
+            "the rescale slope and intercept of the series."
         )
+
+
+def body_g_per_ml(
+    density_g_per_ml: Float[np.ndarray, "x y z"], *, organ_voxels: Int[np.ndarray, " n"] | None
+) -> float:
+    """Return the mean density of the patient, g/mL; 0 where there is none.
+
+    Args:
+        density_g_per_ml: Density, g/mL, shape (x, y, z).
+        organ_voxels: All organs, as indices into the flattened volume; ``None`` takes what is
+            denser than ``LOWEST_G_PER_ML``.
+    """
+    if organ_voxels is None:
+        body = density_g_per_ml[density_g_per_ml > LOWEST_G_PER_ML]
+    else:
+        body = density_g_per_ml.ravel()[organ_voxels]
+    return float(body.mean()) if body.size else 0.0
+
+
+def _like_soft_tissue(hu: Shaped[np.ndarray, " n"]) -> bool:
+    """Tell soft tissue without air around it: a crop inside the patient."""
+    above = hu[hu > SOFT_HU]
+    # Bone: its median is some hundred HU. Of stored values it is tissue, at about 1000.
+    bone = above.size == 0 or float(np.median(above)) < STORED_TISSUE_FROM
+    return bone and abs(float(np.median(hu))) <= SOFT_HU and bool(hu.min() < NEGATIVE_BELOW_HU)

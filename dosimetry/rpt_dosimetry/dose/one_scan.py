@@ -14,6 +14,8 @@ from rpt_dosimetry.tia.single_time import haenscheid_tia_mbq_h, madsen_tia_mbq_h
 
 HAENSCHEID, MADSEN = "haenscheid", "madsen"
 ONE_SCAN = (HAENSCHEID, MADSEN)
+LATEST_HALF_LIVES = 10.0
+"""Ours: of the population's; beyond, a thousandth is left, and its rate is all that counts."""
 
 
 def check_one_scan(model: str, therapy: Therapy, *, population_half_life_h: float | None) -> None:
@@ -26,7 +28,8 @@ def check_one_scan(model: str, therapy: Therapy, *, population_half_life_h: floa
 
     Raises:
         BadInput: The method has more than one scan, Madsen's no half-life or one that is not
-            above 0 and at most the physical one, or another model has one.
+            above 0 and at most the physical one, or a scan later than
+            ``LATEST_HALF_LIVES`` of it; or another model has one.
     """
     if model in ONE_SCAN and len(therapy.time_h) != 1:
         raise BadInput(
@@ -41,6 +44,13 @@ def check_one_scan(model: str, therapy: Therapy, *, population_half_life_h: floa
             f"--population-half-life-h must be above 0 and at most the physical {physical_h:.6g} h,"
             f" got {population_half_life_h:g} h. Give the effective half-life."
         )
+    if population_half_life_h is not None:
+        latest_h = LATEST_HALF_LIVES * population_half_life_h
+        if therapy.time_h[0] > latest_h:
+            raise BadInput(
+                f"--time-h must be at most {LATEST_HALF_LIVES:g} times --population-half-life-h, "
+                f"{latest_h:g} h, got {therapy.time_h[0]:g} h. Both are in h."
+            )
 
 
 def tia_per_activity_h(model: str, *, time_h: float, population_half_life_h: float | None) -> float:

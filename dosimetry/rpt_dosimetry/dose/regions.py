@@ -1,6 +1,6 @@
 """The regions of a table: organs and lesions by number, and what unites several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +87,19 @@ def check_labels(mask: Volume, *, name: str, largest: int) -> None:
         )
     if not values.any():
         raise BadInput(f"{name} must mark something by numbers above 0, and is 0 everywhere.")
+
+
+def lesion_shares(regions: Sequence[Region]) -> dict[str, float]:
+    """Return organ → share of its voxels that are in a lesion."""
+    lesions = [region.voxels for region in regions if region.kind == "lesion"]
+    if not lesions:
+        return {}
+    marked = np.concatenate(lesions)
+    return {
+        region.name: float(np.isin(region.voxels, marked).mean())
+        for region in regions
+        if region.kind == "organ"
+    }
 
 
 def _of_labels(mask: Shaped[np.ndarray, "x y z"], kind: str) -> Iterator[Region]:

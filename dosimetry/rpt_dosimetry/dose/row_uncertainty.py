@@ -13,7 +13,7 @@ class RelativeSd:
 
     Attributes:
         total: Root of the sum of squares of the known parts; ``None`` where the region is too
-            small for its outline to be told by the image.
+            small for its outline to be told by the image, or has no activity.
         calibration: Of the calibration factor.
         volume: Of the outline; unknown without the resolution.
         fit: Of the time–activity fit; unknown where no point is left over.
@@ -42,8 +42,10 @@ def relative_sd(
         calibration_relative_sd: u(Q)/Q.
         fwhm_mm: Resolution of the activity images, mm; ``None`` leaves the volume's part out.
     """
+    if not fit.tia_mbq_h > 0:
+        return RelativeSd(None, calibration_relative_sd, None, None)
     fitted = None
-    if fit.tia_sd_mbq_h is not None and fit.tia_mbq_h > 0:
+    if fit.tia_sd_mbq_h is not None:
         fitted = fit.tia_sd_mbq_h / fit.tia_mbq_h
     if fwhm_mm is None:
         total = math.hypot(calibration_relative_sd, fitted or 0.0)

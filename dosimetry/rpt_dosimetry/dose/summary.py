@@ -7,18 +7,17 @@ import numpy as np
 
 from rpt_dosimetry.dose.activity_series import ActivitySeries
 from rpt_dosimetry.dose.calculation import Choices, CycleDose
-from rpt_dosimetry.dose.density import LOWEST_G_PER_ML
-from rpt_dosimetry.dose.one_scan import ONE_SCAN
+from rpt_dosimetry.dose.curve_doubts import curve_doubts, fallback_of
+from rpt_dosimetry.dose.density import LEAST_BODY_G_PER_ML, LOWEST_G_PER_ML, MOST_BODY_G_PER_ML
+from rpt_dosimetry.dose.regions import lesion_shares
 from rpt_dosimetry.dose.rows import Row
 from rpt_dosimetry.dose.table import DEFINITIONS
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.tia.region_fit import RegionFit
-from rpt_dosimetry.tia.single_time import HAENSCHEID_VALID
-from rpt_dosimetry.tia.voxel_fit import METHODS, RISES
 
-LARGEST_OFF = 0.10
-"""Of the voxels' summed TIA from that of their region's curve, before it is told. Ours."""
+LARGEST_LESION_SHARE = 0.01
+"""Of an organ's voxels, before it is told. Ours."""
 
 
 def summarise(
@@ -51,35 +50,28 @@ def summarise(
         "tia_mbq_h": float(result.tia.mbq_h_per_ml.sum() * series.voxel_ml),
         "dose_max_gy": float(result.dose_gy.max()),
         "bed_parameters": {row.region.name: _bed(row) for row in result.rows if row.bed},
-        "region_fallbacks": _fallbacks(result),
+        "region_fallbacks": fallback_of(result),
         "curves": {name: _curve(fit) for name, fit in result.fits.items()},
         "definitions": DEFINITIONS,
     }
 
 
 def doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
-    """Say what the user should know of the curves and densities, each a sentence."""
-    said = []
-    if len(therapy.time_h) == 1:
-        said.append(_one_scan(therapy, choices))
-    fallbacks = _fallbacks(result)
-    if fallbacks:
+    """Say what the user should know of curves, masks and densities, each a sentence."""
+    said = curve_doubts(therapy, choices, result)
+    shares = lesion_shares([row.region for row in result.rows])
+    held = {name: share for name, share in shares.items() if share > LARGEST_LESION_SHARE}
+    if held:
         said.append(
-            f"{len(fallbacks)} regions could not be fitted and have a fallback, told in "
-            f"summary.json: {', '.join(fallbacks)}."
+            "Organ rows hold the lesions in them: "
+            f"{', '.join(f'{name} ({share:.0%} lesion)' for name, share in held.items())}."
         )
-    rising = result.tia.methods.get(METHODS[RISES], 0)
-    if rising:
+    body = result.body_g_per_ml
+    if body is not None and not LEAST_BODY_G_PER_ML <= body <= MOST_BODY_G_PER_ML:
         said.append(
-            f"The activity of {rising} voxels rises; they have straight lines and physical decay "
-            "after the last point, an upper bound."
-        )
-    off = _off_their_curve(result)
-    if off:
-        said.append(
-            f"The voxels' TIA is more than {LARGEST_OFF:.0%} off the region's curve in "
-            f"{', '.join(f'{name} ({part:+.0%})' for name, part in off.items())}: by noise or by "
-            "motion between the scans. --voxel-curve organ bears both better."
+            f"The mean density of the body by the CT is {body:.3g} g/mL, not "
+            f"{LEAST_BODY_G_PER_ML:g} to {MOST_BODY_G_PER_ML:g} g/mL: check that the CT is in HU "
+            "and lies where the organs are."
         )
     if result.thin_voxels is not None and result.thin_voxels[1]:
         said.append(
@@ -87,33 +79,6 @@ def doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
             "g/mL by the CT and count as that dense."
         )
     return said
-
-
-def _off_their_curve(result: CycleDose) -> dict[str, float]:
-    parts = {
-        row.region.name: row.map_tia_mbq_h / row.fit.tia_mbq_h - 1.0
-        for row in result.rows
-        if row.fit.tia_mbq_h > 0
-    }
-    return {name: part for name, part in parts.items() if abs(part) > LARGEST_OFF}
-
-
-def _one_scan(therapy: Therapy, choices: Choices) -> str:
-    if choices.model not in ONE_SCAN:
-        return (
-            "One time point tells no washout: physical decay alone is taken, an upper bound of "
-            "what follows the scan. See --model haenscheid and madsen."
-        )
-    if choices.population_half_life_h is not None:
-        return (
-            f"One time point: every voxel has the effective half-life that was stated, "
-            f"{choices.population_half_life_h:g} h."
-        )
-    low, high = (therapy.time_h[0] / x for x in reversed(HAENSCHEID_VALID))
-    return (
-        "One time point: the estimate is within -12 and +6 % only where the effective half-life "
-        f"is {low:.3g} to {high:.3g} h."
-    )
 
 
 def _density(result: CycleDose) -> dict[str, Any]:
@@ -125,6 +90,7 @@ def _density(result: CycleDose) -> dict[str, Any]:
         "lowest_g_per_ml": LOWEST_G_PER_ML,
         "voxels_raised_to_lowest": raised,
         "voxels_raised_with_activity": with_activity,
+        "body_mean_g_per_ml": result.body_g_per_ml,
     }
 
 
@@ -136,10 +102,6 @@ def _bed(row: Row) -> dict[str, float] | None:
         "alpha_beta_gy": tissue.alpha_beta_gy,
         "repair_half_time_h": tissue.repair_half_time_h,
     }
-
-
-def _fallbacks(result: CycleDose) -> dict[str, str]:
-    return {name: fit.fallback for name, fit in result.fits.items() if fit.fallback is not None}
 
 
 def _curve(fit: RegionFit) -> dict[str, Any]:

@@ -11,27 +11,32 @@ from rpt_dosimetry.dose.therapy import MBQ_PER_GBQ
 DEFINITIONS = {
     "region": "kind image, organ (a number of the organ mask), union (body: all organs; kidney: "
     "2 and 3; salivary_glands), lesion (a number of the lesion mask), rest "
-    "(what no mask marks)",
-    "mass_g": "volume x 1.04 g/mL, or the sum of the CT's densities",
-    "dose_mean_gy": "mean of dose_gy.nii.gz over the region's voxels; dose_sd_gy: of the voxels",
+    "(what no mask marks); organs and unions hold the lesions in them",
+    "mass_g": "volume x 1.04 g/mL, or the sum of the CT's densities, without the floor of 0.2 g/mL "
+    "that thin voxels have in the dose",
+    "dose_mean_gy": "mean of dose_gy.nii.gz over the region's voxels, weighted by volume and not "
+    "by mass; dose_sd_gy: of the voxels",
     "dose_d2_gy": "least dose of the hottest 2 % of the volume; d50, d98 likewise",
     "dose_mean_gy_per_gbq": "per net administered activity",
     "tia_mbq_h": "of the curve fitted to the region's activity; map_tia_mbq_h: the sum over the "
     "voxels of tia.nii.gz, from which the dose is",
     "tia_coefficient_h": "tia_mbq_h per net administered activity",
-    "effective_half_life_h": "of the fit's last phase; empty where the method has none",
+    "effective_half_life_h": "of the fit's last phase; empty where the method has none, "
+    "or the region no activity",
     "physical_tail_dose_gy": "dose_mean_gy scaled to the time-integrated activity of straight "
     "lines from 0 MBq at 0 h through the points and physical decay after the last: no "
     "slower washout is possible after it",
     "relative_sd_pct": "standard uncertainty (1 SD) of dose_mean_gy: root of the sum of squares "
     "of its known parts, calibration, volume (with --fwhm-mm) and fit (with a point left over); "
     "an empty part is unknown and NOT in the total; empty total: the region is less than half "
-    "the resolution across",
+    "the resolution across, or has no activity",
     "bed_gy": "dose_mean_gy x (1 + G dose_mean_gy / (alpha/beta)), of the mean dose and not "
     "voxel by voxel; lea_catcheside_g of the fitted exponentials, or of the effective half-life "
-    "where the fit has straight lines; empty for image, body and rest",
+    "where the fit has straight lines; empty for image, body and rest, and "
+    "without activity or half-life",
     "recovery_coefficient": "with --fwhm-mm: mean of the region's own blurred mask inside it, "
-    "cold surroundings assumed; dose_recovered_gy: dose_mean_gy divided by it; no map is changed",
+    "cold surroundings assumed; dose_recovered_gy: dose_mean_gy divided by it, empty where "
+    "relative_sd_pct is; no map is changed",
 }
 
 
@@ -96,7 +101,9 @@ def _physical_tail_dose_gy(row: Row) -> float | None:
 
 
 def _recovered_gy(row: Row) -> float | None:
-    return None if row.recovery is None else row.dose.mean_gy / row.recovery
+    if row.recovery is None or row.sd.total is None:
+        return None
+    return row.dose.mean_gy / row.recovery
 
 
 def _finite(value: float) -> float | None:

@@ -10,6 +10,8 @@ from rpt_dosimetry.radiation.nuclide import Nuclide
 LARGEST_MBQ = 1e5
 """Ours: ten times the activity of a therapy; a number above is in kBq or Bq."""
 MBQ_PER_GBQ = 1000.0
+LATEST_HALF_LIVES = 10.0
+"""Ours: a thousandth is left after as many; a time beyond is in minutes or seconds."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,11 @@ class Therapy:
     time_h: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse activities that cannot be; the times are for ``tia.times.check_times``.
+        """Refuse what cannot be; the order of the times is for ``tia.times.check_times``.
 
         Raises:
-            BadInput: An activity is not finite, not above 0 MBq or absurdly large, or the
-                residual is not below it.
+            BadInput: An activity is not finite, not above 0 MBq or absurdly large, the residual
+                is not below it, or a scan is later than ``LATEST_HALF_LIVES``.
         """
         administered = self.administered_mbq
         if not (math.isfinite(administered) and 0 < administered <= LARGEST_MBQ):
@@ -48,6 +50,12 @@ class Therapy:
                 f"--residual-mbq must be 0 or above and below the {administered:.6g} MBq "
                 f"administered, got {self.residual_mbq:.6g} MBq."
             )
+        latest_h = LATEST_HALF_LIVES * self.nuclide.half_life_h
+        if max(self.time_h) > latest_h:
+            raise BadInput(
+                f"--time-h must be at most {LATEST_HALF_LIVES:g} physical half-lives, "
+                f"{latest_h:.6g} h, got {max(self.time_h):g}. --time-h is in h, not in min or s."
+            )
 
     @property
     def net_mbq(self) -> float:
@@ -58,6 +66,11 @@ class Therapy:
     def net_gbq(self) -> float:
         """Activity that reached the patient, GBq."""
         return self.net_mbq / MBQ_PER_GBQ
+
+    @property
+    def most_tia_mbq_h(self) -> float:
+        """Net activity × mean physical life, MBq h: nothing can decay more often."""
+        return self.net_mbq / self.nuclide.decay_per_h
 
     def decayed_mbq(self, time_h: float) -> float:
         """Return the net activity after physical decay alone, MBq: the most that can be left."""

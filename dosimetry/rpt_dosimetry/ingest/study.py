@@ -98,7 +98,7 @@ class Study(_Strict):
     name: Annotated[str, Field(min_length=1)]
     engine: str
     model: str = "auto"
-    voxel_curve: str = "own"
+    voxel_curve: str = "organ"
     calibration_sd_pct: Annotated[float, Field(ge=0, le=100)] = 5.0
     slice_voxels: Annotated[int, Field(ge=8, le=512)] = 128
     grid: FixedGrid | None = None

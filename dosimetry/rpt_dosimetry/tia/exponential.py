@@ -9,8 +9,8 @@ SHORTEST_OF_FIRST_TIME = 0.25
 SHORTEST_OF_HALF_LIFE = 0.1
 """No effective half-life is fitted below the smaller of a quarter of the first scan's time and a
 tenth of the physical half-life. Ours: where only the first point is above 0, least squares drives
-the rate to infinity, and the activity before that point, which nobody measured, with it; at this
-limit the TIA is 5.8 × activity × time of that point."""
+the rate to infinity, and the activity before that point, which nobody measured, with it. A fit
+that ends here is not used: straight lines and physical decay after the last point are."""
 
 
 def highest_rate_per_h(*, first_time_h: float, half_life_h: float) -> float:

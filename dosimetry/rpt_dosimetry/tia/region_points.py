@@ -12,8 +12,9 @@ from rpt_dosimetry.tia.times import check_half_life, check_times
 NEEDED = {"physical": 1, "mono": 2, "bi_population": 2, "bi": 3, "trapezoid": 2}
 """Model → the points it needs."""
 
-LONGEST_UPTAKE = 0.5
-"""Of the physical half-life: washout is slower than uptake, and needs room above physical. Ours."""
+LONGEST_UPTAKE = 0.45
+"""Of the physical half-life: washout is slower than uptake and needs room above physical, also at
+twice the uptake half-life, which tells the uncertainty. Ours."""
 
 
 def region_points(

@@ -35,18 +35,20 @@ def aicc(*, residual_sum: float, points: int, free: int) -> float | None:
 def choose(fits: Mapping[str, ExponentialFit], *, points: int) -> tuple[str, str]:
     """Choose one of the fitted models.
 
-    By AICc where it is defined for more than one. Else, ours: ``mono`` and ``bi_population`` have
-    the same number of free parameters, so whatever AICc's penalty were, it would be the same for
-    both, and the smaller residual decides; where both pass through the points, ``mono``, which
-    assumes less.
+    The only one, if there is one; else by AICc where it is defined. Else, ours: ``mono`` and
+    ``bi_population`` have the same number of free parameters, so whatever AICc's penalty were, it
+    would be the same for both, and the smaller residual decides; where both pass through the
+    points, ``mono``, which assumes less.
 
     Args:
-        fits: Model → fit; ``mono`` and ``bi_population`` are among them.
+        fits: Model → fit; ``mono`` alone, or ``mono`` and ``bi_population`` among them.
         points: n.
 
     Returns:
         The model, and why, a sentence.
     """
+    if len(fits) == 1:
+        return "mono", f"{points} points tell a washout and no uptake, so mono was taken."
     criteria = criterion_of(fits, points=points)
     defined = {model: value for model, value in criteria.items() if value is not None}
     if defined:

@@ -27,7 +27,7 @@ METHODS = {
     ZERO: "zero",
     MONO: "mono",
     AT_PHYSICAL: "mono, bounded at the physical half-life",
-    AT_FASTEST: "mono, bounded at the shortest half-life that is fitted",
+    AT_FASTEST: "falls too fast: trapezoid and physical tail",
     RISES: "rises: trapezoid and physical tail",
     ONE_POINT: "physical decay through the one time point",
 }
@@ -72,7 +72,9 @@ def fit_voxels(
 
     Where the fit is bounded at the physical half-life and the last activity is above all others,
     no washout is seen: straight lines from 0 at 0 h, then physical decay, are taken. (That the
-    last two points cross is not enough: with noise they do, and the fit bears it.)
+    last two points cross is not enough: with noise they do, and the fit bears it.) The same is
+    done where the fit ends at the fastest rate: the exponential would put any activity before
+    the first point.
 
     Args:
         activity: At their own times, not decay-corrected, any unit. Shape (t, v).
@@ -111,29 +113,36 @@ def scale_shape(
 ) -> Float[np.ndarray, " v"]:
     """Scale an organ's curve to each of its voxels by least squares.
 
-    The factor is Σ y f / Σ f², f the organ's curve at the times; it is linear in y, so the
-    voxels of an organ sum to the organ's TIA as far as its curve meets its points.
+    The factor is Σ w y f / Σ w f², f the organ's curve at the times, w the inverse variance that
+    its own fit used. It is linear in y, and 1 for the organ's points, since they meet the curve
+    or its amplitude is the best for them: the voxels of an organ sum to the organ's TIA.
 
     Args:
         activity: At their own times, not decay-corrected, any unit. Shape (t, v).
-        time_h: Start of infusion to mid-scan, h.
+        time_h: Start of infusion to mid-scan, h, those of the fit.
         fit: The organ's.
 
     Returns:
         TIA, unit of the activity × h; 0 where the organ's fit is zero.
 
     Raises:
-        BadInput: Not as many times as images, or an activity is negative or not finite.
+        BadInput: Not as many times as images, other times than the fit's, or an activity is
+            negative or not finite.
     """
     times = check_times(time_h)
     if len(activity) != len(times):
         raise BadInput(f"time_h must be one an image, got {len(times)} for {len(activity)} images.")
+    if times.tolist() != [time for time, _ in fit.points]:
+        raise BadInput(
+            f"time_h must be the times of the region's fit, got {times.tolist()} h for "
+            f"{[time for time, _ in fit.points]} h. Fit the region at the times of the images."
+        )
     _check(activity)
-    shape = fit.activity_mbq(times)
-    norm = float(shape @ shape)
-    if norm == 0.0:
+    if fit.tia_mbq_h == 0.0:
         return np.zeros(activity.shape[1])
-    return np.asarray(fit.tia_mbq_h / norm * (shape @ activity))
+    deviations = np.array(fit.point_sd_mbq)
+    shape = fit.activity_mbq(times) / deviations
+    return np.asarray(fit.tia_mbq_h * ((shape / (shape @ shape) / deviations) @ activity))
 
 
 def _check(activity: Float[np.ndarray, "t v"]) -> None:
@@ -166,9 +175,10 @@ def _fit(
         method[:] = ONE_POINT
     else:
         highest = activity[:-1].max(axis=0)
-        rises = (method == AT_PHYSICAL) & (activity[-1] > highest)
-        tia[rises] = physical_tail_tia(times, activity[:, rises], decay_per_h=decay)
-        method[rises] = RISES
+        method[(method == AT_PHYSICAL) & (activity[-1] > highest)] = RISES
+        lines = (method == RISES) | (method == AT_FASTEST)
+        tia[lines] = physical_tail_tia(times, activity[:, lines], decay_per_h=decay)
+        rate[lines] = decay
     return tia, rate, method
 
 

@@ -1,0 +1,114 @@
+"""What the user should know of the curves and time-integrated activities, in sentences."""
+
+from collections.abc import Callable
+
+from rpt_dosimetry.dose.calculation import Choices, CycleDose
+from rpt_dosimetry.dose.curves import OWN
+from rpt_dosimetry.dose.one_scan import ONE_SCAN
+from rpt_dosimetry.dose.rows import Row
+from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.tia.region_fit import RegionFit
+from rpt_dosimetry.tia.single_time import HAENSCHEID_VALID
+from rpt_dosimetry.tia.voxel_fit import METHODS, RISES
+
+LARGEST_OFF = 0.10
+"""Of the voxels' summed TIA from that of their region's curve, before it is told. Ours."""
+LARGEST_BEFORE_FIRST = 0.5
+"""Of a region's TIA, before it is told that no scan saw it. Ours."""
+ABOVE_BOUND = 1.01
+"""Of the physical-tail bound, before it is told. Ours: rounding is not told."""
+
+
+def curve_doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
+    """Say what is doubtful of the curves, each a sentence."""
+    said = []
+    if len(therapy.time_h) == 1:
+        said.append(_one_scan(therapy, choices))
+    else:
+        said += _unseen(result)
+    fallbacks = fallback_of(result)
+    if fallbacks:
+        said.append(
+            f"{len(fallbacks)} regions could not be fitted and have a fallback, told in "
+            f"summary.json: {', '.join(fallbacks)}."
+        )
+    rising = result.tia.methods.get(METHODS[RISES], 0)
+    if rising:
+        said.append(
+            f"The activity of {rising} voxels rises; they have straight lines and physical decay "
+            "after the last point, an upper bound."
+        )
+    off = _off_their_curve(result) if choices.voxel_curve == OWN else {}
+    if off:
+        said.append(
+            f"The voxels' TIA is more than {LARGEST_OFF:.0%} off the region's curve in "
+            f"{', '.join(f'{name} ({part:+.0%})' for name, part in off.items())}: by noise, motion "
+            "between the scans, or kinetics (such as an uptake) that the voxels' "
+            "mono-exponential does not have; --voxel-curve organ has the region's curve."
+        )
+    total_mbq_h = result.rows[0].map_tia_mbq_h
+    if total_mbq_h > therapy.most_tia_mbq_h:
+        said.append(
+            f"The time-integrated activity of the image, {total_mbq_h:.6g} MBq h, is above the "
+            f"{therapy.most_tia_mbq_h:.6g} MBq h of the net activity that never leaves, by less "
+            "than two standard uncertainties of the calibration: check the calibration."
+        )
+    return said
+
+
+def fallback_of(result: CycleDose) -> dict[str, str]:
+    """Return region → what was done instead of the fit, a sentence; those without one left out."""
+    return {name: fit.fallback for name, fit in result.fits.items() if fit.fallback is not None}
+
+
+def _off_their_curve(result: CycleDose) -> dict[str, float]:
+    parts = {
+        row.region.name: row.map_tia_mbq_h / row.fit.tia_mbq_h - 1.0
+        for row in result.rows
+        if row.region.kind in ("organ", "lesion") and row.fit.tia_mbq_h > 0
+    }
+    return {name: part for name, part in parts.items() if abs(part) > LARGEST_OFF}
+
+
+def _unseen(result: CycleDose) -> list[str]:
+    said = []
+    early = _names(
+        result.rows,
+        lambda fit: fit.before_first_mbq_h > LARGEST_BEFORE_FIRST * fit.tia_mbq_h,
+    )
+    if early:
+        said.append(
+            f"More than half of the TIA lies before the first scan, where the curve is a guess, in "
+            f"{early}."
+        )
+    above = _names(
+        result.rows, lambda fit: fit.tia_mbq_h > ABOVE_BOUND * fit.physical_tail_tia_mbq_h
+    )
+    if above:
+        said.append(
+            "The TIA is above that of straight lines from 0 MBq and a physical tail "
+            f"(physical_tail_tia_mbq_h), by what the curve has before the first scan, in {above}."
+        )
+    return said
+
+
+def _names(rows: list[Row], doubtful: Callable[[RegionFit], bool]) -> str:
+    return ", ".join(row.region.name for row in rows if doubtful(row.fit))
+
+
+def _one_scan(therapy: Therapy, choices: Choices) -> str:
+    if choices.model not in ONE_SCAN:
+        return (
+            "One time point tells no washout: physical decay alone is taken, an upper bound of "
+            "what follows the scan. See --model haenscheid and madsen."
+        )
+    if choices.population_half_life_h is not None:
+        return (
+            f"One time point: every voxel has the effective half-life that was stated, "
+            f"{choices.population_half_life_h:g} h."
+        )
+    low, high = (therapy.time_h[0] / x for x in reversed(HAENSCHEID_VALID))
+    return (
+        "One time point: the estimate is within -12 and +6 % only where the effective half-life "
+        f"is {low:.3g} to {high:.3g} h."
+    )
