@@ -49,6 +49,7 @@ bench: .venv/ready
 	$(PY) benchmarks/eval.py
 	$(PY) benchmarks/kinetics.py
 	$(PY) benchmarks/dose.py
+	$(PY) benchmarks/kernels.py
 
 # The cohort of the shipped weights: 80 virtual patients.
 $(BUILD)/weights/cohort: .venv/ready

@@ -12,6 +12,7 @@ from rpt_dosimetry.tia.exponential_fit import fit_exponential
 from rpt_dosimetry.tia.region_fit import fit_region, rises_at_the_end
 from rpt_dosimetry.tia.region_points import region_points
 from rpt_dosimetry.tia.selection import aicc
+from rpt_dosimetry.tia.voxel_fit import fit_voxels
 from scipy.integrate import quad
 
 LU177_H = 159.528
@@ -349,3 +350,21 @@ def test_refused(case) -> None:
     given_ = {"time_h": [1.0, 24.0], "activity_mbq": [5.0, 3.0], "half_life_h": LU177_H} | changes
     with pytest.raises(BadInput, match=message):
         fit_region(**given_, name="left kidney")
+
+
+@pytest.mark.parametrize(
+    ("uptake_h", "region", "own"), [(0.8, 0.0, 0.242), (1.2, -0.109, 0.265), (2.0, -0.277, 0.290)]
+)
+def test_bias_by_an_uptake_as_the_readme_has_it(uptake_h, region, own) -> None:
+    """Baseline, scans at 1, 24 and 168 h, effective half-life 35.5 h: what the README warns of."""
+    times = (1.0, 24.0, 168.0)
+    washout, uptake = math.log(2) / 35.5, math.log(2) / uptake_h
+    activity = 100 * (np.exp(-washout * np.array(times)) - np.exp(-uptake * np.array(times)))
+    true_mbq_h = 100 * (1 / washout - 1 / uptake)
+    fit = fit_region(times, activity.tolist(), half_life_h=LU177_H)
+    voxel = fit_voxels(activity[:, None], time_h=times, half_life_h=LU177_H)
+    assert fit.model == "bi_population"
+    assert fit.tia_mbq_h / true_mbq_h - 1 == pytest.approx(region, abs=0.001)
+    assert voxel.tia[0] / true_mbq_h - 1 == pytest.approx(own, abs=0.001)
+    freed = fit_region(times, activity.tolist(), half_life_h=LU177_H, model="bi")
+    assert freed.tia_mbq_h == pytest.approx(true_mbq_h, rel=1e-4)
