@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from rpt_cohort import nifti_bytes
+from rpt_dosimetry.tia.uncertainty import volume_exponent
 
 SHAPE = (12, 10, 8)
 AFFINE = np.diag([4.8, 4.8, 4.8, 1.0])
@@ -211,6 +212,31 @@ def test_recovery_stands_beside(cycle, command, tmp_path) -> None:
     parts = [float(kidney[f"{part}_sd_pct"]) for part in ("calibration", "volume", "fit")]
     assert parts[0] == 3
     assert float(kidney["relative_sd_pct"]) == pytest.approx(math.hypot(*parts))
+    assert kidney["dose_recovered_sd_pct"] == ""
+
+
+def test_uncertainty_of_the_recovered_dose(cycle, command, tmp_path) -> None:
+    """The outline's part has the exponent of recovered activity; the recovery's comes on top."""
+    words = ["--fwhm-mm", 8, "--calibration-sd-pct", 3, "--recovery-sd-pct", 4]
+    ended = command(*cycle, *words)
+    assert ended.status == 0, ended.err
+    kidney = table(tmp_path / "out")["kidney_left"]
+    volume_ml = float(kidney["volume_ml"])
+    exponent, plain = (
+        volume_exponent(volume_ml=volume_ml, fwhm_mm=8.0, recovered=recovered)
+        for recovered in (True, False)
+    )
+    volume_pct = float(kidney["volume_sd_pct"]) * abs(exponent / plain)
+    fit_pct = float(kidney["fit_sd_pct"] or 0)
+    expected = math.hypot(3, 4, volume_pct, fit_pct)
+    assert float(kidney["dose_recovered_sd_pct"]) == pytest.approx(expected)
+    assert table(tmp_path / "out")["whole_image"]["dose_recovered_sd_pct"] == ""
+    for more, told in (
+        (["--recovery-sd-pct", 4], "needs --fwhm-mm"),
+        ([*words, "--recovery-sd-pct", -1], "from 0 to 100 %"),
+    ):
+        ended = command(*cycle, "--out", tmp_path / "bad", *more)
+        assert (ended.status, told in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(

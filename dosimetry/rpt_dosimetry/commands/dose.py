@@ -130,6 +130,14 @@ def dose(
             show_default="neither",
         ),
     ] = None,
+    recovery_sd_pct: Annotated[
+        float | None,
+        typer.Option(
+            help="With --fwhm-mm: standard uncertainty of the recovery coefficients, %; adds that "
+            "of the recovered dose to the table.",
+            show_default="not told",
+        ),
+    ] = None,
 ) -> None:
     """Compute the absorbed dose of one therapy cycle from its activity images.
 
@@ -156,6 +164,7 @@ def dose(
         ),
         "calibration_sd_pct": calibration_sd_pct,
         "fwhm_mm": fwhm_mm,
+        "recovery_sd_pct": recovery_sd_pct,
     }
     if len(activity) != len(time_h):
         raise BadInput(
@@ -223,14 +232,23 @@ def _choices(parameters: dict[str, Any], therapy: Therapy) -> Choices:
         raise BadInput(
             f"--fwhm-mm must be above 0 and at most {LARGEST_FWHM_MM:g} mm, got {fwhm_mm:g} mm."
         )
-    if not 0 <= sd_pct <= LARGEST_SD_PCT:
-        raise BadInput(f"--calibration-sd-pct must be from 0 to 100 %, got {sd_pct:g} %.")
+    recovery_pct = parameters["recovery_sd_pct"]
+    for option, pct in (("calibration", sd_pct), ("recovery", recovery_pct)):
+        if pct is not None and not 0 <= pct <= LARGEST_SD_PCT:
+            raise BadInput(f"--{option}-sd-pct must be from 0 to 100 %, got {pct:g} %.")
+    if recovery_pct is not None and fwhm_mm is None:
+        raise BadInput("--recovery-sd-pct needs --fwhm-mm, which makes the coefficients.")
     tissues = Tissues(parameters["alpha_beta_gy"], parameters["repair_half_time_h"])
     return Choices(
         engine=find_engine(parameters["engine"], therapy.nuclide),
         model=model,
         population_half_life_h=half_life_h,
         voxel_curve=curve,
-        told=Told(tissues, calibration_relative_sd=sd_pct / 100.0, fwhm_mm=fwhm_mm),
+        told=Told(
+            tissues,
+            calibration_relative_sd=sd_pct / 100.0,
+            fwhm_mm=fwhm_mm,
+            recovery_relative_sd=None if recovery_pct is None else recovery_pct / 100.0,
+        ),
         uptake_half_life_h=uptake_h,
     )

@@ -32,6 +32,7 @@ def relative_sd(
     voxel_ml: float,
     calibration_relative_sd: float,
     fwhm_mm: float | None,
+    recovery_relative_sd: float | None = None,
 ) -> RelativeSd:
     """Combine what is known; see ``tia.uncertainty.combine``.
 
@@ -41,6 +42,7 @@ def relative_sd(
         voxel_ml: Volume of a voxel, mL.
         calibration_relative_sd: u(Q)/Q.
         fwhm_mm: Resolution of the activity images, mm; ``None`` leaves the volume's part out.
+        recovery_relative_sd: u(R)/R, for the dose divided by the recovery coefficient.
     """
     if not fit.tia_mbq_h > 0:
         return RelativeSd(None, calibration_relative_sd, None, None)
@@ -58,5 +60,6 @@ def relative_sd(
         fwhm_mm=fwhm_mm,
         calibration_relative_sd=calibration_relative_sd,
         fit_relative_sd=fitted,
+        recovery_relative_sd=recovery_relative_sd,
     )
     return RelativeSd(found.total, found.calibration, found.volume, found.fit)

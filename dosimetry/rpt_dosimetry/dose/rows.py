@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -27,11 +28,14 @@ class Told:
         calibration_relative_sd: Standard uncertainty of the calibration factor, relative.
         fwhm_mm: Resolution of the activity images, mm; turns recovery and the volume's part of
             the uncertainty on.
+        recovery_relative_sd: Standard uncertainty of the recovery coefficients, relative;
+            ``None`` where it is not stated.
     """
 
     tissues: Tissues
     calibration_relative_sd: float
     fwhm_mm: float | None
+    recovery_relative_sd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Row:
         sd: Relative uncertainty of the mean dose.
         bed: ``None`` for image, body and rest, and where no half-life is known.
         recovery: Recovery coefficient; ``None`` unless asked for.
+        recovered_sd: Relative uncertainty of the mean dose divided by it; ``None`` unless that
+            of the coefficient is stated.
     """
 
     region: Region
@@ -93,6 +99,7 @@ class Row:
     sd: RelativeSd
     bed: RegionBed | None
     recovery: float | None
+    recovered_sd: float | None
 
 
 def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told: Told) -> Row:
@@ -110,6 +117,15 @@ def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told:
     dose = dose_statistics(maps.dose_gy.ravel()[region.voxels])
     tissue = told.tissues.of(region.name)
     whole = region.name in (WHOLE_IMAGE, BODY, REST)  # of which BED and recovery mean nothing
+    sd_of = partial(
+        relative_sd,
+        fit,
+        volume_ml=volume_ml,
+        voxel_ml=voxel_ml,
+        calibration_relative_sd=told.calibration_relative_sd,
+        fwhm_mm=told.fwhm_mm,
+    )
+    no_recovery = whole or told.recovery_relative_sd is None
     return Row(
         region=region,
         volume_ml=volume_ml,
@@ -118,15 +134,12 @@ def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told:
         fit=fit,
         map_tia_mbq_h=float(maps.tia_mbq_h_per_ml.ravel()[region.voxels].sum() * voxel_ml),
         net_mbq=therapy.net_mbq,
-        sd=relative_sd(
-            fit,
-            volume_ml=volume_ml,
-            voxel_ml=voxel_ml,
-            calibration_relative_sd=told.calibration_relative_sd,
-            fwhm_mm=told.fwhm_mm,
-        ),
+        sd=sd_of(),
         bed=None if whole else _bed(fit, dose.mean_gy, tissue, infusion_h=therapy.infusion_h),
         recovery=None if whole else _recovery(region, maps.series, told.fwhm_mm),
+        recovered_sd=(
+            None if no_recovery else sd_of(recovery_relative_sd=told.recovery_relative_sd).total
+        ),
     )
 
 

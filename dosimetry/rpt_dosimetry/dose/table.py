@@ -36,7 +36,9 @@ DEFINITIONS = {
     "without activity or half-life",
     "recovery_coefficient": "with --fwhm-mm: mean of the region's own blurred mask inside it, "
     "cold surroundings assumed; dose_recovered_gy: dose_mean_gy divided by it, empty where "
-    "relative_sd_pct is; no map is changed",
+    "relative_sd_pct is; dose_recovered_sd_pct, with --recovery-sd-pct: standard uncertainty of "
+    "it, with the outline's part as Gear et al. 2018 have it for recovered activity; no map is "
+    "changed",
 }
 
 
@@ -76,6 +78,7 @@ COLUMNS: dict[str, Callable[[Row], Cell]] = {
     "lea_catcheside_g": lambda row: None if row.bed is None else row.bed.g,
     "recovery_coefficient": lambda row: row.recovery,
     "dose_recovered_gy": lambda row: _recovered_gy(row),
+    "dose_recovered_sd_pct": lambda row: _percent(row.recovered_sd),
 }
 """Column → its cell; ``None`` is an empty one."""
 
