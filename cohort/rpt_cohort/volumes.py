@@ -117,12 +117,15 @@ def grid_fault(volume: Volume, like: Volume, *, name: str, like_name: str) -> st
 
 
 def nifti_bytes(
-    data: Shaped[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"], *, dtype: type[np.generic]
+    data: Shaped[np.ndarray, "x y z *more"],
+    affine: Float[np.ndarray, "4 4"],
+    *,
+    dtype: type[np.generic],
 ) -> bytes:
     """Encode a volume as ``.nii.gz``; the same values give the same bytes.
 
     Args:
-        data: Values, shape (x, y, z).
+        data: Values, shape (x, y, z), or (x, y, z, 3) of vectors.
         affine: Voxel index → position, mm, RAS+ world.
         dtype: Stored type, such as ``np.float32``; integers must hold every value.
 

@@ -9,6 +9,7 @@ from rpt_cohort.command import say, warn
 
 from rpt_dosimetry.registration.job import RegistrationFiles, write_registration
 from rpt_dosimetry.registration.one_grid import SLICE_VOXELS
+from rpt_dosimetry.registration.pair import Registration
 from rpt_dosimetry.registration.start import Start
 
 LEAST_VOXELS, MOST_VOXELS = 32, 512
@@ -55,6 +56,13 @@ def register(
             "they do not; look for the shift along the patient first.",
         ),
     ] = "world",
+    deformable: Annotated[
+        bool,
+        typer.Option(
+            "--deformable",
+            help="Let a deformation follow the rigid transform (needs itk-elastix).",
+        ),
+    ] = False,
     slice_voxels: Annotated[
         int, typer.Option(help="Voxels along and across a slice of the common grid.")
     ] = SLICE_VOXELS,
@@ -66,6 +74,9 @@ def register(
     that the moving image covers), the transform (.tfm), check.png to look at, and
     registration.json with the residual (mm, degrees) and the activity outside the grid (%).
     Refused where it moves the body by more than 60 mm or 20°, or the scans do not agree.
+    --deformable adds displacement_mm and jacobian (volume ratio, by which the deformed moving
+    image is multiplied, so that tissue that is squeezed keeps its activity), and is refused where
+    space folds over itself.
     """
     files = RegistrationFiles(fixed, moving, fixed_ct, moving_ct, mask)
     if not LEAST_VOXELS <= slice_voxels <= MOST_VOXELS:
@@ -73,7 +84,7 @@ def register(
             f"--slice-voxels must be {LEAST_VOXELS} to {MOST_VOXELS}, got {slice_voxels}."
         )
     found, carried = write_registration(
-        files, start=_start(start), slice_voxels=slice_voxels, out=out
+        files, start=_start(start), deform=deformable, slice_voxels=slice_voxels, out=out
     )
     if carried.left_share > LOST_SHARE:
         warn(f"{carried.left_share:.1%} of the moving image's activity lies outside the grid.")
@@ -82,7 +93,16 @@ def register(
         f"{out.name}: registered by {found.fixed.kind}; centre moved {told.centre_mm:.1f} mm, "
         f"turned {told.rotation_deg:.1f}°; normalised mutual information "
         f"{told.before.normalised_mutual_information:.3f} to "
-        f"{told.after.normalised_mutual_information:.3f}. Look at check.png."
+        f"{told.after.normalised_mutual_information:.3f}.{_volumes(found)} Look at check.png."
+    )
+
+
+def _volumes(found: Registration) -> str:
+    if found.volumes is None:
+        return ""
+    return (
+        f" Volumes in the body change by factors of {found.volumes.least:.2f} to "
+        f"{found.volumes.largest:.2f}."
     )
 
 

@@ -11,7 +11,6 @@ from rpt_dosimetry.registration.guides import TOP
 from rpt_dosimetry.registration.itk_images import itk_values, simpleitk
 from rpt_dosimetry.registration.one_grid import GridMm
 from rpt_dosimetry.registration.pair import Registration
-from rpt_dosimetry.registration.rigid import Rigid
 
 SQUARE_MM = 40.0
 HOTTEST_PERCENTILE = 99.5
@@ -50,8 +49,9 @@ def check_picture(
     spacing_mm = np.linalg.norm(found.fixed.affine[:3, :3], axis=0)
     at = _through(found.fixed.body)
     columns = ((1, "coronal"), (2, "axial"))
-    for pair, (when, rigid) in enumerate((("before", found.start), ("after", found.rigid))):
-        shown = _checkered(steers, _carried(found, rigid), spacing_mm)
+    times = (("before", found.start.to_itk()), ("after", found.to_itk()))
+    for pair, (when, transform) in enumerate(times):
+        shown = _checkered(steers, _carried(found, transform), spacing_mm)
         for column, (axis, plane) in enumerate(columns):
             ax = axes[0][2 * pair + column]
             _plane(
@@ -67,8 +67,9 @@ def check_picture(
             ax.set_title(f"{when}: squares of both, {plane}")
     _emissions(axes[1], fixed_emission, moving_emission, grid=grid)
     told = found.residual
+    kind = "Rigid" if found.volumes is None else "Deformable"
     figure.suptitle(
-        f"Rigid registration by {WORDS[found.fixed.kind]}: centre moved {told.centre_mm:.1f} mm, "
+        f"{kind} registration by {WORDS[found.fixed.kind]}: centre moved {told.centre_mm:.1f} mm, "
         f"turned {told.rotation_deg:.1f}°; normalised mutual information "
         f"{told.before.normalised_mutual_information:.3f} → "
         f"{told.after.normalised_mutual_information:.3f}; research only"
@@ -170,10 +171,10 @@ def _through(region: Bool[np.ndarray, "x y z"]) -> dict[int, int]:
     }
 
 
-def _carried(found: Registration, rigid: Rigid) -> Shaped[np.ndarray, "x y z"]:
+def _carried(found: Registration, transform: Any) -> Shaped[np.ndarray, "x y z"]:
     sitk = simpleitk()
     return itk_values(
-        sitk.Resample(found.moving.image, found.fixed.image, rigid.to_itk(), sitk.sitkLinear, 0.0)
+        sitk.Resample(found.moving.image, found.fixed.image, transform, sitk.sitkLinear, 0.0)
     )
 
 

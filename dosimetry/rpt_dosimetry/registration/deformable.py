@@ -1,12 +1,8 @@
-"""Deformable registration by itk-elastix, an extra that follows a rigid one.
-
-A deformation is for a look at what a rigid transform leaves, and for masks. Where it is
-applied to activity, the concentration must be multiplied by the Jacobian, or activity is lost
-where the patient is squeezed.
-"""
+"""Deformable registration by itk-elastix, an extra that follows a rigid one."""
 
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,12 +10,21 @@ from jaxtyping import Bool, Float, Float64
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.registration.guides import Guide
-from rpt_dosimetry.registration.itk_images import LPS, simpleitk
+from rpt_dosimetry.registration.itk_images import LPS, itk_affine, itk_values, simpleitk, to_itk
+from rpt_dosimetry.registration.one_grid import GridMm
 from rpt_dosimetry.registration.rigid import Rigid
 
 CONTROL_SPACING_MM = 40.0
 """Ours: between control points; an organ moves, a lesion in it is not reshaped."""
 RESOLUTIONS = 3
+SAMPLES = 4096
+"""Ours: twice elastix's own; on a virtual CT with 4.4 mm of deformation (RMS) 1.5 mm are left."""
+SETTINGS = {
+    "deformation": "B-spline, Mattes mutual information with bending energy",
+    "control_spacing_mm": CONTROL_SPACING_MM,
+    "resolutions": RESOLUTIONS,
+    "samples": SAMPLES,
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,71 @@ class JacobianReport:
     def told(self) -> dict[str, float]:
         """Return the report for a JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """What a rigid registration leaves, on a grid.
+
+    Attributes:
+        displacement_mm: The point x of the fixed world lies at rigid(x + displacement) in the
+            moving one; mm, RAS+.
+        ratio: Volume in the moving world over volume in the fixed one, at the same voxels.
+        affine: Voxel index → position of both, mm, RAS+.
+    """
+
+    displacement_mm: Float[np.ndarray, "x y z 3"]
+    ratio: Float64[np.ndarray, "x y z"]
+    affine: Float[np.ndarray, "4 4"]
+
+    def to_itk(self, rigid: Rigid) -> Any:
+        """Return the transform of both for SimpleITK, LPS mm; beyond the grid it is rigid."""
+        sitk = simpleitk()
+        like = to_itk(self.ratio, self.affine)
+        in_lps = self.displacement_mm * np.array([-1.0, -1.0, 1.0])
+        field = sitk.GetImageFromArray(np.ascontiguousarray(in_lps.transpose(2, 1, 0, 3)), True)
+        field.CopyInformation(like)
+        # The one that is added last is applied first.
+        both = sitk.CompositeTransform(3)
+        both.AddTransform(rigid.to_itk())
+        both.AddTransform(sitk.DisplacementFieldTransform(field))
+        return both
+
+    def ratio_on(self, grid: GridMm) -> Float[np.ndarray, "x y z"]:
+        """Return the volume ratio on another grid; 1 where there is no deformation."""
+        sitk = simpleitk()
+        like = to_itk(np.zeros(grid.shape), grid.affine)
+        ratio = to_itk(self.ratio, self.affine)
+        there: Float[np.ndarray, "x y z"] = itk_values(
+            sitk.Resample(ratio, like, sitk.Transform(), sitk.sitkLinear, 1.0)
+        )
+        return there
+
+
+def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, JacobianReport]:
+    """Find what a rigid registration leaves, and refuse what no body does.
+
+    Args:
+        fixed: What stays.
+        moving: What is carried to it.
+        rigid: The rigid transform between them, applied first.
+
+    Returns:
+        The deformation, and how it changes volumes in the body.
+
+    Raises:
+        BadInput: itk-elastix is not installed or fails, or space folds over itself in the body.
+    """
+    displacement_mm = find_displacement_mm(fixed, moving, rigid)
+    ratio = jacobian(displacement_mm, itk_affine(fixed.image))
+    told = jacobian_report(ratio, fixed.body)
+    if not told.least > 0:
+        raise BadInput(
+            "Deformable registration failed: the Jacobian must be above 0 in the whole body, and "
+            f"it is not in {told.folded_share:.2%} of it: space folds over itself. Register "
+            "rigidly, or check that both scans show the same region."
+        )
+    return Deformation(displacement_mm, ratio, fixed.affine), told
 
 
 def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.ndarray, "x y z 3"]:
@@ -65,19 +135,20 @@ def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.
     here, there = (_plain(itk, image) for image in (fixed.image, carried))
     parameters = itk.ParameterObject.New()
     chosen = parameters.GetDefaultParameterMap("bspline", RESOLUTIONS, CONTROL_SPACING_MM)
-    chosen["RandomSeed"] = ["1"]
+    chosen["RandomSeed"], chosen["NumberOfSpatialSamples"] = ["1"], [str(SAMPLES)]
     parameters.AddParameterMap(chosen)
     try:
         _, found = itk.elastix_registration_method(
-            here, there, parameter_object=parameters, log_to_console=False
+            here, there, parameter_object=parameters, log_to_console=False, number_of_threads=1
         )
-        field = itk.transformix_deformation_field(there, found)
+        with TemporaryDirectory() as folder:  # transformix writes the field, asked or not
+            field = itk.transformix_deformation_field(there, found, output_directory=folder)
+            along = np.moveaxis(itk.array_from_image(field), (0, 1, 2), (2, 1, 0))
     except RuntimeError as error:
         raise BadInput(
             "Deformable registration failed in itk-elastix. Register rigidly, or check that both "
             "scans show the same region."
         ) from error
-    along = np.moveaxis(itk.array_from_image(field), (0, 1, 2), (2, 1, 0))
     # The field is along the plain image's axes: turn it as the fixed image's axes are.
     turn = LPS[:3, :3] @ np.reshape(fixed.image.GetDirection(), (3, 3))
     displacement_mm: Float[np.ndarray, "x y z 3"] = along @ turn.T

@@ -15,16 +15,19 @@ from rpt_cohort import (
     read_volume,
 )
 
+from rpt_dosimetry.registration import deformable
 from rpt_dosimetry.registration.check_picture import check_picture
 from rpt_dosimetry.registration.mutual_information import SEED, SETTINGS
 from rpt_dosimetry.registration.one_grid import GridMm, one_grid
-from rpt_dosimetry.registration.pair import Registration, Scan, register
+from rpt_dosimetry.registration.pair import Registration, Scan, deformed, register
 from rpt_dosimetry.registration.resampling import Resampled, resample_ct, resample_emission
 from rpt_dosimetry.registration.residual import LIMITS
 from rpt_dosimetry.registration.rigid import shifted
 from rpt_dosimetry.registration.start import Start
 
 FIXED, MOVING, COVERED, CT = "fixed.nii.gz", "moving.nii.gz", "covered.nii.gz", "ct.nii.gz"
+LIBRARIES = ("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib")
+DISPLACEMENT, JACOBIAN = "displacement_mm.nii.gz", "jacobian.nii.gz"
 TRANSFORM, PICTURE, SUMMARY = "fixed_to_moving.tfm", "check.png", "registration.json"
 
 
@@ -70,13 +73,14 @@ class RegistrationFiles:
 
 
 def write_registration(
-    files: RegistrationFiles, *, start: Start, slice_voxels: int, out: Path
+    files: RegistrationFiles, *, start: Start, deform: bool, slice_voxels: int, out: Path
 ) -> tuple[Registration, Resampled]:
     """Register two scans and write both on one grid.
 
     Args:
         files: The images.
         start: Where to begin.
+        deform: Whether a deformation follows the rigid transform.
         slice_voxels: Voxels along and across a slice of the common grid.
         out: Folder to write; must be new or empty.
 
@@ -87,9 +91,17 @@ def write_registration(
     with new_folder(out) as folder:
         fixed, moving, mask = files.read()
         found = register(fixed, moving, mask=mask, start=start)
+        if deform:
+            found = deformed(found)
         grid, stays = one_grid(fixed.emission, slice_voxels=slice_voxels), shifted(np.zeros(3))
         still = resample_emission(fixed.emission, grid, stays, name="The fixed image")
-        carried = resample_emission(moving.emission, grid, found.rigid, name="The moving image")
+        carried = resample_emission(
+            moving.emission,
+            grid,
+            found.rigid,
+            name="The moving image",
+            deformation=found.deformation,
+        )
         _write_maps(
             folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
         )
@@ -101,14 +113,16 @@ def write_registration(
         )
         (folder / PICTURE).write_bytes(picture)
         (folder / TRANSFORM).write_bytes(found.rigid.tfm())
+        _write_deformation(folder, found)
         told = story(found, still, carried, grid)
+        settings = SETTINGS | (deformable.SETTINGS if deform else {})
         told["provenance"] = provenance(
             package="rpt-dosimetry",
             command="register",
-            parameters={"start": start, "slice_voxels": slice_voxels, **SETTINGS},
+            parameters={"start": start, "slice_voxels": slice_voxels, **settings},
             inputs=files.sha256(),
             seed=SEED,
-            libraries=("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib"),
+            libraries=(*LIBRARIES, "itk-elastix") if deform else LIBRARIES,
         )
         (folder / SUMMARY).write_bytes(json_bytes(told))
     return found, carried
@@ -124,6 +138,7 @@ def story(
         "fixed_to_moving_ras_mm": found.rigid.fixed_to_moving.tolist(),
         "start_ras_mm": found.start.fixed_to_moving.tolist(),
         "residual": asdict(found.residual),
+        **({} if found.volumes is None else {"jacobian_in_body": found.volumes.told()}),
         "limits": LIMITS,
         "activity": {"fixed": _activity(still), "moving": _activity(carried)},
         "activity_unit": "the image's unit times mL: Bq of Bq/mL, g of a SUV in g/mL",
@@ -139,6 +154,15 @@ def _activity(one: Resampled) -> dict[str, float]:
         "outside_grid_pct": 100.0 * one.left_share,
         "change_by_interpolation_pct": 100.0 * one.change_share,
     }
+
+
+def _write_deformation(folder: Path, found: Registration) -> None:
+    """Write displacement (mm, RAS+, last axis) and volume ratio, where there are any."""
+    one = found.deformation
+    if one is None:
+        return
+    for name, values in ((DISPLACEMENT, one.displacement_mm), (JACOBIAN, one.ratio)):
+        (folder / name).write_bytes(nifti_bytes(values, one.affine, dtype=np.float32))
 
 
 def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None:

@@ -1,9 +1,11 @@
 """Register one scan to another: by their CTs where both have one, else by emission."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rpt_cohort import BadInput, Volume
 
+from rpt_dosimetry.registration.deformable import Deformation, JacobianReport, deform
 from rpt_dosimetry.registration.guides import Guide, Kind, check_emission, guide
 from rpt_dosimetry.registration.itk_images import check_axes
 from rpt_dosimetry.registration.mutual_information import find_rigid
@@ -41,6 +43,8 @@ class Registration:
         residual: What it did.
         fixed: The image that steered, of the fixed scan.
         moving: The same of the moving scan.
+        deformation: What the rigid transform leaves; ``None`` unless asked for.
+        volumes: How the deformation changes them.
     """
 
     rigid: Rigid
@@ -48,6 +52,14 @@ class Registration:
     residual: Residual
     fixed: Guide
     moving: Guide
+    deformation: Deformation | None = None
+    volumes: JacobianReport | None = None
+
+    def to_itk(self) -> Any:
+        """Return the whole transform for SimpleITK, LPS mm."""
+        if self.deformation is None:
+            return self.rigid.to_itk()
+        return self.deformation.to_itk(self.rigid)
 
 
 def register(
@@ -93,3 +105,13 @@ def register(
     told = residual(steers, follows, start=begin, found=found)
     check_residual(told)
     return Registration(found, begin, told, steers, follows)
+
+
+def deformed(found: Registration) -> Registration:
+    """Add a deformation to a rigid registration.
+
+    Raises:
+        BadInput: itk-elastix is not installed or fails, or space folds over itself.
+    """
+    deformation, volumes = deform(found.fixed, found.moving, found.rigid)
+    return replace(found, deformation=deformation, volumes=volumes)

@@ -14,12 +14,15 @@ import numpy as np
 from jaxtyping import Float, Float32
 from rpt_cohort import BadInput, Volume
 
+from rpt_dosimetry.registration.deformable import Deformation
 from rpt_dosimetry.registration.itk_images import itk_values, simpleitk, to_itk
 from rpt_dosimetry.registration.one_grid import GridMm, grid_of, widened
 from rpt_dosimetry.registration.rigid import Rigid
 
 LARGEST_CHANGE = 0.005
-"""Of the activity by interpolation alone; the issue's bound."""
+"""Of the activity by interpolation alone."""
+LARGEST_CHANGE_DEFORMED = 0.02
+"""Ours: a deformation is known on a coarse lattice, and its volume ratio by differences."""
 ALIKE = 0.25
 """Ours: up to 1.25 old voxels to a new one, one point is enough."""
 AIR_HU = -1000.0
@@ -47,31 +50,45 @@ class Resampled:
     change_share: float
 
 
-def resample_emission(emission: Volume, grid: GridMm, rigid: Rigid, *, name: str) -> Resampled:
+def resample_emission(
+    emission: Volume,
+    grid: GridMm,
+    rigid: Rigid,
+    *,
+    name: str,
+    deformation: Deformation | None = None,
+) -> Resampled:
     """Carry an activity concentration to another grid.
+
+    A deformation's concentration is multiplied by its volume ratio: tissue that is squeezed
+    keeps its activity.
 
     Args:
         emission: Concentration, Bq/mL or g/mL, with a sum above 0.
         grid: Where it is to stand.
         rigid: Position on the grid → position in ``emission``.
         name: What an error calls it.
+        deformation: Applied before ``rigid``; ``None`` for none.
 
     Raises:
-        BadInput: Interpolation changes the activity by more than 0.5 %: the image is coarser
-            or noisier than the new grid can tell.
+        BadInput: Interpolation changes the activity by more than 0.5 %, or a deformation by more
+            than 2 %: the image is coarser or noisier than the new grid can tell.
     """
     before = float(emission.data.sum(dtype=np.float64)) * grid_of(emission).voxel_ml
     wide, first = widened(grid, _corners_mm(emission, rigid))
     # On the wide grid everything counts: what is lost there is lost by interpolation.
     covered = covered_share(emission, wide, rigid)
-    data = _means(emission, wide, rigid) * covered
+    data = _means(emission, wide, rigid, deformation) * covered
+    if deformation is not None:
+        data *= deformation.ratio_on(wide)
     everywhere = float(data.sum(dtype=np.float64)) * wide.voxel_ml
     window = tuple(slice(a, a + n) for a, n in zip(first, grid.shape, strict=True))
     on_grid = float(data[window].sum(dtype=np.float64)) * grid.voxel_ml
     change = everywhere / before - 1.0
-    if abs(change) > LARGEST_CHANGE:
+    allowed = LARGEST_CHANGE if deformation is None else LARGEST_CHANGE_DEFORMED
+    if abs(change) > allowed:
         raise BadInput(
-            f"{name} must keep its activity within {LARGEST_CHANGE:.1%} on the new grid, and "
+            f"{name} must keep its activity within {allowed:.1%} on the new grid, and "
             f"interpolation changes it by {change:+.2%}. Take a finer grid."
         )
     return Resampled(
@@ -111,19 +128,22 @@ def covered_share(volume: Volume, grid: GridMm, rigid: Rigid) -> Float32[np.ndar
     return share
 
 
-def _means(volume: Volume, grid: GridMm, rigid: Rigid) -> Float32[np.ndarray, "x y z"]:
+def _means(
+    volume: Volume, grid: GridMm, rigid: Rigid, deformation: Deformation | None = None
+) -> Float32[np.ndarray, "x y z"]:
     step, _ = _in_old_voxels(volume, grid, rigid)
     points = np.maximum(np.ceil(np.abs(step).max(axis=0) - ALIKE), 1).astype(int)
     image = to_itk(volume.data, volume.affine)
+    transform = rigid.to_itk() if deformation is None else deformation.to_itk(rigid)
     total = np.zeros(grid.shape, dtype=np.float32)
     for part in np.ndindex(*points):
         offset = (np.array(part) + 0.5) / points - 0.5
-        total += _looked_up(image, grid, rigid, offset)
+        total += _looked_up(image, grid, transform, offset)
     return total / np.float32(np.prod(points))
 
 
 def _looked_up(
-    image: Any, grid: GridMm, rigid: Rigid, offset: Float[np.ndarray, "3"]
+    image: Any, grid: GridMm, transform: Any, offset: Float[np.ndarray, "3"]
 ) -> Float32[np.ndarray, "x y z"]:
     """Interpolate at one point of every voxel; beyond the image, the nearest value."""
     sitk = simpleitk()
@@ -136,7 +156,7 @@ def _looked_up(
     method.SetOutputSpacing(spacing_mm.tolist())
     method.SetOutputOrigin(in_lps[:, 3].tolist())
     method.SetOutputDirection((in_lps[:, :3] / spacing_mm).ravel().tolist())
-    method.SetTransform(rigid.to_itk())
+    method.SetTransform(transform)
     method.SetInterpolator(sitk.sitkLinear)
     method.UseNearestNeighborExtrapolatorOn()
     return itk_values(method.Execute(image))
