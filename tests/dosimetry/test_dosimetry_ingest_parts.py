@@ -14,6 +14,7 @@ from nm_objects import NmObject
 from rpt_cohort import BadInput, Volume, nifti_bytes
 from rpt_dosimetry.ingest import job
 from rpt_dosimetry.ingest.alignment import STAYS, align, field_of_view
+from rpt_dosimetry.ingest.calibrating import Camera
 from rpt_dosimetry.ingest.cohort_folder import locked
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid, cohort_grid, cycle_grid, spacing_mm
 from rpt_dosimetry.ingest.regions import nearest, organ_labels, with_body
@@ -129,7 +130,9 @@ def test_a_later_spect_without_ct_goes_by_emission(pet_series, tmp_path) -> None
     for number, shift in enumerate([(0.0, 0.0, 0.0), shift_mm], start=1):
         clinic.spect(number, 24.0, shift)
         source = SpectSource(folder=f"Doe_Jane_spect_{number}")
-        scans.append(read_spect(find_scan(source, tmp_path, need_ct=True), source, tmp_path))
+        scans.append(
+            read_spect(find_scan(source, tmp_path, need_ct=True), source, Camera(tmp_path))
+        )
     first, later = scans
     grid = one_grid(first.bq_per_ml, slice_voxels=40)
     still = resample_emission(first.bq_per_ml, grid, STAYS, name="")
@@ -184,7 +187,7 @@ def nm(tmp_path):
 def test_counts_become_activity(nm) -> None:
     root, counts = nm
     source = SpectSource(folder="nm", calibration="camera.json", heads=2)
-    spect = read_spect(find_scan(source, root, need_ct=False), source, root)
+    spect = read_spect(find_scan(source, root, need_ct=False), source, Camera(root))
     # 60 views of 25 s by two heads in turn: 750 s, from 4 h after the administration on.
     voxel_ml = 4.8 * 4.8 * 5.0 / 1000
     total_mbq = spect.bq_per_ml.data.sum(dtype=float) * voxel_ml / 1e6
@@ -197,8 +200,8 @@ def test_counts_become_activity(nm) -> None:
 def test_counts_without_a_calibration(nm) -> None:
     root, _ = nm
     source = SpectSource(folder="nm")
-    with pytest.raises(BadInput, match="calibration must be given with a SPECT in counts"):
-        read_spect(find_scan(source, root, need_ct=False), source, root)
+    with pytest.raises(BadInput, match="A SPECT in counts must have a calibration"):
+        read_spect(find_scan(source, root, need_ct=False), source, Camera(root))
 
 
 def test_a_full_disk_fails_one_cycle(tmp_path, pet_series, monkeypatch) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import xraydb
 from jaxtyping import Float64, Shaped
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
+from rpt_dosimetry.geometry import turned_to_ras
 from rpt_dosimetry.radiation.media import find_medium
 
 LEAST_KEV, LARGEST_KEV = 30.0, 800.0
@@ -84,16 +84,15 @@ def in_ras(volume: Volume, *, name: str) -> Volume:
     Raises:
         BadInput: Its axes are tilted against the patient's.
     """
-    orientation = io_orientation(volume.affine)
-    data = apply_orientation(volume.data, orientation)
-    affine = volume.affine @ inv_ornt_aff(orientation, volume.data.shape)
+    turned = turned_to_ras(volume)
+    affine = turned.affine
     off_axis = np.abs(affine[:3, :3] - np.diag(np.diag(affine[:3, :3]))).max()
     if off_axis > _LARGEST_TILT * np.abs(affine[:3, :3]).max():
         raise BadInput(
             f"{name} must lie along the patient's axes, and it is tilted. Resample it to upright "
             "slices first."
         )
-    return Volume(np.ascontiguousarray(data), affine)
+    return turned
 
 
 def frontal_mm(upright: Volume) -> tuple[Float64[np.ndarray, " x"], Float64[np.ndarray, " z"]]:

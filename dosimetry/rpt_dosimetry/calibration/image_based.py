@@ -1,11 +1,10 @@
 """A calibration factor from a patient's own planar scan, SPECT and CT."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rpt_cohort import BadInput, file_sha256, read_volume
+from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.calibration.excretion import (
     Retention,
@@ -17,8 +16,7 @@ from rpt_dosimetry.calibration.excretion import (
 from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts, image_based_factor
 from rpt_dosimetry.calibration.spect_input import Spect
 from rpt_dosimetry.calibration.views import Choices, ViewedField, view_field
-from rpt_dosimetry.nm.planar import Planar, read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
+from rpt_dosimetry.nm.planar import Planar
 from rpt_dosimetry.nm.values import COUNTS
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
@@ -50,7 +48,7 @@ class Administered:
         """
         if not 0 <= self.residual_mbq < self.mbq <= 1e5:
             raise BadInput(
-                "--administered-mbq must be above 0 and at most 100000 MBq, and --residual-mbq 0 "
+                "administered_mbq must be above 0 and at most 100000 MBq, and residual_mbq 0 "
                 f"or above and below it, got {self.mbq:g} and {self.residual_mbq:g} MBq."
             )
         return self.mbq - self.residual_mbq
@@ -88,8 +86,8 @@ class Excretion:
         if sum(one is not None for one in told) != 1:
             raise BadInput(
                 "Excretion between the planar scan and the SPECT must be told by one of "
-                "--biological-h, --effective-h, --excreted and --excreted-at-most. "
-                "--excreted 0 says that there was none."
+                "biological_h, effective_h, excreted and excreted_at_most. "
+                "An excreted of 0 says that there was none."
             )
         if self.fraction is not None:
             return retained_after(excreted_fraction=self.fraction, sd=self.sd)
@@ -98,7 +96,7 @@ class Excretion:
         if between_h is None:
             raise BadInput(
                 "A half-life needs the time of the planar scan, and its header does not tell it. "
-                "Give --planar-time-h."
+                "Give planar_time_h."
             )
         biological_h = self.biological_h
         if biological_h is None:
@@ -119,7 +117,6 @@ class ImageBased:
         field: The fraction of the activity in the field of view.
         retention: What was not excreted.
         counts: Of the SPECT.
-        sha256: Role → SHA-256 of what was read.
         warnings: A sentence each.
     """
 
@@ -127,16 +124,15 @@ class ImageBased:
     field: ViewedField
     retention: Retention
     counts: SpectCounts
-    sha256: dict[str, str]
     warnings: list[str]
 
 
 def calibrate_by_images(
     spect: Spect,
     *,
-    planar_path: Path,
+    planar: Planar,
     planar_time_h: float | None,
-    ct_path: Path,
+    ct: Volume,
     administered: Administered,
     excretion: Excretion,
     choices: Choices,
@@ -146,9 +142,9 @@ def calibrate_by_images(
 
     Args:
         spect: Reconstructed counts.
-        planar_path: NM file or folder of the whole-body views.
+        planar: The whole-body views.
         planar_time_h: Start of infusion to the planar scan, h; ``None`` takes the header's.
-        ct_path: NIfTI, HU.
+        ct: In the world of the SPECT, HU.
         administered: What was given.
         excretion: How it is told.
         choices: Of the planar scan.
@@ -163,17 +159,15 @@ def calibrate_by_images(
     if spect.quantity != COUNTS:
         raise BadInput("The SPECT must be in counts, and it is in Bq/mL: it is calibrated already.")
     if spect.nuclide not in (None, administered.nuclide):
-        raise BadInput(f"--nuclide must be that of the SPECT, {spect.nuclide}.")
+        raise BadInput(f"nuclide must be that of the SPECT, {spect.nuclide}.")
     half_life_h = find_nuclide(administered.nuclide).half_life_h
     net_mbq, duration_s, time_h = (
         administered.net_mbq,
         spect.needed_duration_s,
         spect.needed_time_h,
     )
-    planar = read_planar(read_nm(planar_path, kind=WHOLE_BODY))
     between_h = _between_h(planar, planar_time_h, spect)
     retention = excretion.retention(between_h=between_h, physical_h=half_life_h)
-    ct = read_volume(ct_path, name="The CT")
     seen = view_field(planar, spect=spect.volume, ct=ct, choices=choices)
     correction, dead_time_sd = dead_time
     counts = SpectCounts(float(spect.volume.data.sum(dtype=np.float64)), duration_s, correction)
@@ -193,10 +187,7 @@ def calibrate_by_images(
         retained=retention.fraction,
         relative_sd=parts,
     )
-    files = {f"planar_{number}": one for number, one in enumerate(planar.sha256, 1)}
-    sha256 = {"spect": spect.sha256, "ct": file_sha256(ct_path)} | files
-    warnings = [*planar.warnings, *spect.warnings]
-    return ImageBased(factor, seen, retention, counts, sha256, warnings)
+    return ImageBased(factor, seen, retention, counts, [*planar.warnings, *spect.warnings])
 
 
 def images_story(result: ImageBased) -> dict[str, Any]:

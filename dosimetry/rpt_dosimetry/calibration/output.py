@@ -36,7 +36,7 @@ def factor_content(
     """
     return {
         "quantity": QUANTITY,
-        **_factor_story(factor),
+        **factor_story(factor),
         **told,
         "provenance": _provenance(parameters, sha256),
     }
@@ -73,7 +73,7 @@ def activity_files(
         total = float(spect.volume.data.sum(dtype=np.float64))
         counts = SpectCounts(total, spect.needed_duration_s, dead_time_correction)
         data = concentration_bq_per_ml(spect.volume, factor=factor, spect=counts)
-        story = _factor_story(factor) | {"dead_time_correction": dead_time_correction}
+        story = factor_story(factor) | {"dead_time_correction": dead_time_correction}
     total_mbq = float(data.sum(dtype=np.float64)) * voxel_ml(spect.volume) / _BQ_PER_MBQ
     content = {
         "quantity": "activity concentration at mid-scan, Bq/mL",
@@ -95,7 +95,8 @@ def activity_files(
     return (image, json_bytes(content)), total_mbq
 
 
-def _factor_story(factor: CalibrationFactor) -> dict[str, Any]:
+def factor_story(factor: CalibrationFactor) -> dict[str, Any]:
+    """Tell a factor and its uncertainty by parts."""
     return {
         "cps_per_mbq": factor.cps_per_mbq,
         "relative_sd_pct": {part: 100.0 * sd for part, sd in factor.relative_sd.items()},

@@ -1,5 +1,6 @@
 """The SPECT that is calibrated or converted: an NM object, or NIfTI with its times told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 
 from rpt_dosimetry.calibration.dead_time import DeadTime
 from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
-from rpt_dosimetry.nm.tomogram import read_tomogram
+from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
 from rpt_dosimetry.nm.values import COUNTS
 
 _NIFTI = (".nii", ".nii.gz")
@@ -64,7 +65,7 @@ class Spect:
         if self.duration_s is None:
             raise BadInput(
                 "The duration of the SPECT must be told, and its header does not tell it. Give "
-                "--duration-s."
+                "duration_s."
             )
         return self.duration_s
 
@@ -78,7 +79,7 @@ class Spect:
         if self.time_h is None:
             raise BadInput(
                 "The time from the start of infusion to the middle of the SPECT must be told, and "
-                "its header does not tell it. Give --time-h."
+                "its header does not tell it. Give time_h."
             )
         return self.time_h
 
@@ -97,7 +98,7 @@ def read_spect(path: Path, told: Told) -> Spect:
         BadInput: It cannot be read, or is no SPECT.
     """
     if told.duration_s is not None and not 0 < told.duration_s < np.inf:
-        raise BadInput(f"--duration-s must be above 0 s, got {told.duration_s!r} s.")
+        raise BadInput(f"duration_s must be above 0 s, got {told.duration_s!r} s.")
     if path.name.endswith(_NIFTI):
         return _from_nifti(path, told)
     warnings: list[str] = []
@@ -105,6 +106,11 @@ def read_spect(path: Path, told: Told) -> Spect:
         read_nm(path, kind=RECON_TOMO, warnings=warnings),
         heads=told.heads,
     )
+    return from_tomogram(tomogram, told, warnings=warnings)
+
+
+def from_tomogram(tomogram: Tomogram, told: Told, *, warnings: Sequence[str] = ()) -> Spect:
+    """Take a SPECT from reconstructed tomography; what is told goes before its header."""
     branch = tomogram.times.branch if told.duration_s is None else "told"
     after_s = tomogram.injection_to_mid_scan_s
     tag_h = None if after_s is None else after_s / _S_PER_H
@@ -142,13 +148,13 @@ def dead_time_correction(
     """
     if (dead_time is None) != (observed_cps is None):
         raise BadInput(
-            "--tau-us and --spect-cps must come together: reconstructed counts do not tell how "
+            "tau_us and spect_cps must come together: reconstructed counts do not tell how "
             "many a head recorded. Take the rate from the projections."
         )
     if dead_time is None or observed_cps is None:
         return 1.0, 0.0
     if not 0 <= tau_relative_sd < 1:
-        raise BadInput(f"--tau-sd-pct must be from 0 to below 100 %, got {tau_relative_sd:.1%}.")
+        raise BadInput(f"tau_sd_pct must be from 0 to below 100 %, got {tau_relative_sd:.1%}.")
     low, middle, high = (
         DeadTime(dead_time.tau_us * (1.0 + sign * tau_relative_sd), dead_time.model).correction(
             observed_cps

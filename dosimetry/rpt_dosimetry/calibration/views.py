@@ -128,7 +128,7 @@ def _live_fraction(
     if planar.velocity_mm_per_s is None:
         raise BadInput(
             "Scan Velocity (0018,1300) must be there to correct the planar scan for dead time, "
-            "and it is missing. Leave --tau-us out, or export the views anew."
+            "and it is missing. Leave tau_us out, or export the views anew."
         )
     if not 0 < sweep.detector_mm <= 1000.0:
         raise BadInput(f"detector_mm must be above 0 and at most 1000 mm, got {sweep.detector_mm}.")

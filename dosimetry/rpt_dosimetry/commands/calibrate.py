@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rpt_cohort import BadInput, file_sha256, json_bytes, write_together
+from rpt_cohort import BadInput, file_sha256, json_bytes, read_volume, write_together
 from rpt_cohort.command import say
 
 from rpt_dosimetry.calibration.alignment import Alignment
@@ -20,12 +20,21 @@ from rpt_dosimetry.calibration.image_based import (
 )
 from rpt_dosimetry.calibration.output import activity_files, factor_content
 from rpt_dosimetry.calibration.scatter import METHODS, TRIPLE
-from rpt_dosimetry.calibration.spect_input import Told, dead_time_correction, read_spect
+from rpt_dosimetry.calibration.spect_input import Spect, Told, dead_time_correction, read_spect
 from rpt_dosimetry.calibration.views import Choices, Sweep
 from rpt_dosimetry.commands.one_series import warn_of_each
+from rpt_dosimetry.commands.option_names import options_named
 from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
+from rpt_dosimetry.nm.planar import read_planar
+from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
 
 _LUTETIUM_KEV = 208.37
+_ARGUMENTS = (
+    *("administered_mbq", "residual_mbq", "biological_h", "effective_h", "excreted_at_most"),
+    *("excreted", "planar_time_h", "nuclide", "duration_s", "time_h", "tau_us", "tau_sd_pct"),
+    "spect_cps",
+)
+"""Of what is called here that are options of the command."""
 
 
 def calibrate(
@@ -170,67 +179,81 @@ def calibrate(
     corrected for scatter, dead time and, by the CT, for attenuation (Halty 2018). A known factor
     of the camera is the alternative. The SPECT must be corrected for attenuation and scatter.
     """
-    dead_time = None if tau_us is None else DeadTime(tau_us, dead_time_model)
-    correction = dead_time_correction(
-        dead_time, observed_cps=spect_cps, tau_relative_sd=tau_sd_pct / 100.0
-    )
-    if out.name.endswith(SUFFIX):
-        if planar is not None:
+    with options_named(_ARGUMENTS):
+        dead_time = None if tau_us is None else DeadTime(tau_us, dead_time_model)
+        correction = dead_time_correction(
+            dead_time, observed_cps=spect_cps, tau_relative_sd=tau_sd_pct / 100.0
+        )
+        told = Told(duration_s, time_h, heads)
+        if out.name.endswith(SUFFIX):
+            if planar is not None:
+                raise BadInput(
+                    "--planar makes a factor, which is written to an OUT that ends in .json."
+                )
+            known = _known_factor(factor, camera_cps_per_mbq, camera_sd_pct)
+            inputs = {} if factor is None else {"calibration": file_sha256(factor)}
+            _write_activity(out, read_spect(spect, told), known, correction[0], inputs)
+            return
+        if out.suffix != ".json" or factor is not None or camera_cps_per_mbq is not None:
             raise BadInput(
-                "--planar makes a factor, which is written to an OUT that ends in .json."
+                "OUT must end in .nii.gz to convert by --factor or --camera-cps-per-mbq, and in "
+                ".json to make a factor without them."
             )
-        target, beside = out_and_json(out)
-        read = read_spect(spect, Told(duration_s, time_h, heads))
-        known = _known_factor(factor, camera_cps_per_mbq, camera_sd_pct)
-        inputs = {} if factor is None else {"calibration": file_sha256(factor)}
-        files, total_mbq = activity_files(
-            read, known, dead_time_correction=correction[0], inputs=inputs
+        if planar is None or ct is None or administered_mbq is None:
+            raise BadInput(
+                "--planar, --ct and --administered-mbq must all be given to make a factor; a "
+                "factor that is known goes by --camera-cps-per-mbq to an OUT that ends in .nii.gz."
+            )
+        if (dead_time is None) != (detector_mm is None):
+            raise BadInput("--tau-us and --detector-mm must come together, for the planar sweep.")
+        sweep = None
+        if dead_time is not None and detector_mm is not None:
+            sweep = Sweep(dead_time, detector_mm)
+        choices = Choices(photon_kev, scatter, dew_factor, sweep, _place(planar_place_mm))
+        administered = Administered(
+            administered_mbq, residual_mbq, administered_sd_pct / 100.0, nuclide
         )
-        write_together({target: files[0], beside: files[1]})
-        warn_of_each(read.warnings)
-        say(f"{out.name}: {total_mbq:.1f} MBq in the field of view.")
-        return
-    if out.suffix != ".json" or factor is not None or camera_cps_per_mbq is not None:
-        raise BadInput(
-            "OUT must end in .nii.gz to convert by --factor or --camera-cps-per-mbq, and in .json "
-            "to make a factor without them."
+        excretion = Excretion(biological_h, effective_h, excreted, excreted_at_most, excretion_sd)
+        counted = read_spect(spect, told)
+        views = read_planar(read_nm(planar, kind=WHOLE_BODY))
+        result = calibrate_by_images(
+            counted,
+            planar=views,
+            planar_time_h=planar_time_h,
+            ct=read_volume(ct, name="The CT"),
+            administered=administered,
+            excretion=excretion,
+            choices=choices,
+            dead_time=correction,
         )
-    if planar is None or ct is None or administered_mbq is None:
-        raise BadInput(
-            "--planar, --ct and --administered-mbq must all be given to make a factor; a factor "
-            "that is known goes by --camera-cps-per-mbq to an OUT that ends in .nii.gz."
-        )
-    if (dead_time is None) != (detector_mm is None):
-        raise BadInput("--tau-us and --detector-mm must come together, for the planar sweep.")
-    sweep = None
-    if dead_time is not None and detector_mm is not None:
-        sweep = Sweep(dead_time, detector_mm)
-    choices = Choices(photon_kev, scatter, dew_factor, sweep, _place(planar_place_mm))
-    administered = Administered(
-        administered_mbq, residual_mbq, administered_sd_pct / 100.0, nuclide
-    )
-    excretion = Excretion(biological_h, effective_h, excreted, excreted_at_most, excretion_sd)
-    told = Told(duration_s, time_h, heads)
-    result = calibrate_by_images(
-        read_spect(spect, told),
-        planar_path=planar,
-        planar_time_h=planar_time_h,
-        ct_path=ct,
-        administered=administered,
-        excretion=excretion,
-        choices=choices,
-        dead_time=correction,
-    )
     parameters = {
         "administered": asdict(administered),
         "excretion": asdict(excretion),
         "planar": asdict(choices) | {"time_h": planar_time_h},
         "spect": asdict(told) | {"one_head_cps": spect_cps, "tau_sd_pct": tau_sd_pct},
     }
+    sha256 = {f"planar_{number}": one for number, one in enumerate(views.sha256, 1)}
+    sha256 |= {"spect": counted.sha256, "ct": file_sha256(ct)}
     content = factor_content(
-        result.factor, images_story(result), parameters=parameters, sha256=result.sha256
+        result.factor, images_story(result), parameters=parameters, sha256=sha256
     )
     _write(out, result.factor, content, result.warnings)
+
+
+def _write_activity(
+    out: Path,
+    read: Spect,
+    known: CalibrationFactor | None,
+    dead_time_correction: float,
+    inputs: dict[str, str],
+) -> None:
+    target, beside = out_and_json(out)
+    files, total_mbq = activity_files(
+        read, known, dead_time_correction=dead_time_correction, inputs=inputs
+    )
+    write_together({target: files[0], beside: files[1]})
+    warn_of_each(read.warnings)
+    say(f"{out.name}: {total_mbq:.1f} MBq in the field of view.")
 
 
 def _write(

@@ -1,9 +1,6 @@
 """``dose``: activity images of one cycle become absorbed dose."""
 
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +8,7 @@ import typer
 from rpt_cohort import BadInput
 from rpt_cohort.command import say, warn
 
+from rpt_dosimetry.commands.option_names import options_named
 from rpt_dosimetry.dose.bed import Tissues, parse_by_region
 from rpt_dosimetry.dose.calculation import Choices
 from rpt_dosimetry.dose.curves import ORGAN, OWN, VOXEL_CURVES
@@ -171,7 +169,7 @@ def dose(
             f"--activity and --time-h must be as many, got {len(activity)} and {len(time_h)}. "
             "Give each image its time."
         )
-    with _options_named():
+    with options_named(("time_h", "infusion_h", "uptake_half_life_h")):
         therapy = _therapy(parameters)
         choices = _choices(parameters, therapy)
     if engine == "vsv":
@@ -185,17 +183,6 @@ def dose(
         f"{out.name}: {engine}, {len(result.rows)} regions, dose up to "
         f"{float(result.dose_gy.max()):.4g} Gy, {image.map_tia_mbq_h:.5g} MBq h in the image."
     )
-
-
-@contextmanager
-def _options_named() -> Iterator[None]:
-    """Call the arguments of what is called here as the options of the command."""
-    try:
-        yield
-    except BadInput as error:
-        arguments = r"(?<![\w-])(time_h|infusion_h|uptake_half_life_h)\b"
-        told = re.sub(arguments, lambda found: "--" + found[0].replace("_", "-"), str(error))
-        raise BadInput(told) from error
 
 
 def _refuse_out(out: Path) -> None:

@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 from rpt_cohort import BadInput, Volume
 
+from rpt_dosimetry.calibration.image_based import ImageBased, images_story
+from rpt_dosimetry.calibration.output import factor_story
 from rpt_dosimetry.ingest.alignment import STAYS, Aligned, align, field_of_view
+from rpt_dosimetry.ingest.calibrating import Camera, factor_by_planar
 from rpt_dosimetry.ingest.cohort_grid import cycle_grid
 from rpt_dosimetry.ingest.cycle_files import write_cycle_json, write_report, write_volumes
 from rpt_dosimetry.ingest.dosing import CycleImages, check_therapy, cycle_dose
 from rpt_dosimetry.ingest.inspection import organ_table_path
-from rpt_dosimetry.ingest.plan import Plan, Scans
+from rpt_dosimetry.ingest.plan import Plan, Scans, largest_calibration_sd
 from rpt_dosimetry.ingest.regions import lesion_labels, mask_path, nearest, organ_labels, with_body
-from rpt_dosimetry.ingest.scans import read_pet, read_spect
+from rpt_dosimetry.ingest.scans import read_pet, read_scan_ct, read_spect, read_stored
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.masks.names import read_organ_table
+from rpt_dosimetry.masks.totalsegmentator import segment_organs
 from rpt_dosimetry.registration.one_grid import GridMm
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_ct, resample_emission
@@ -43,7 +47,16 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     drawn = {role: _labels(role, plan, scans, warnings) for role in ("organs", "lesions")}
     aligned = _aligned(scans, plan, grid)
     images = _images(scans, aligned, drawn, grid)
-    result, summary = cycle_dose(images, therapy, plan.study)
+    result, summary = cycle_dose(
+        images,
+        therapy,
+        plan.study,
+        calibration_relative_sd=largest_calibration_sd(
+            scans.spects, otherwise=plan.study.calibration_sd_pct / 100.0
+        ),
+    )
+    if scans.planar is not None:
+        summary["calibration"] = factor_story(scans.planar.factor) | images_story(scans.planar)
     summary["warnings"] = [*scans.warnings(), *warnings, *summary["warnings"]]
     write_volumes(folder, images, aligned["pet"].data, result.dose_gy / therapy.net_gbq)
     write_cycle_json(folder, plan, scans, therapy)
@@ -54,18 +67,33 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
 def _read(plan: Plan) -> Scans:
     cycle, root = plan.cycle, plan.root
     files: dict[str, ScanFiles] = {}
-    spects = []
     for number, source in enumerate(cycle.spect, start=1):
         with _named(role := f"spect {number}"):
             files[role] = find_scan(source, root, need_ct=number == 1)
-            spects.append(read_spect(files[role], source, root))
+    camera = Camera(root, cycle.dead_time, _planar(plan, files["spect 1"]))
+    spects = []
+    for number, source in enumerate(cycle.spect, start=1):
+        with _named(role := f"spect {number}"):
+            spects.append(read_spect(files[role], source, camera))
     with _named("pet"):
         files["pet"] = find_scan(cycle.pet, root, need_ct=True)
         pet = read_pet(files["pet"], cycle.pet)
     first_ct = spects[0].ct
     if first_ct is None:
         raise BadInput("spect 1: The first SPECT must have a CT, and has none. Name it by ct.")
-    return Scans(pet, spects, first_ct, files)
+    return Scans(pet, spects, first_ct, files, camera.planar)
+
+
+def _planar(plan: Plan, first: ScanFiles) -> ImageBased | None:
+    if plan.cycle.planar is None:
+        return None
+    with _named("spect 1"):
+        stored, _ = read_stored(first, plan.cycle.spect[0])
+        ct = read_scan_ct(first)
+    if ct is None:
+        return None  # which the first SPECT is refused for
+    with _named("planar"):
+        return factor_by_planar(stored, ct[0], plan.cycle, plan.root)
 
 
 def _aligned(scans: Scans, plan: Plan, grid: GridMm) -> dict[str, Aligned]:
@@ -112,8 +140,14 @@ def _images(
 
 
 def _labels(role: str, plan: Plan, scans: Scans, warnings: list[str]) -> tuple[Volume, str] | None:
-    """Return organs or lesions as drawn, and on which scan; ``None`` where no file is named."""
-    source = plan.cycle.organs if role == "organs" else plan.cycle.lesions
+    """Return organs or lesions as drawn, and on which scan; ``None`` where none are named."""
+    organs = plan.cycle.organs
+    if role == "organs" and organs is not None and organs.totalsegmentator is not None:
+        with _named(role):
+            scan, _ = scans.drawn_on(organs.drawn_on)
+            return segment_organs(scan, fast=organs.totalsegmentator == "fast"), organs.drawn_on
+    drawn = None if organs is None else organs.drawn
+    source = drawn if role == "organs" else plan.cycle.lesions
     if source is None:
         return None
     scan, uid = scans.drawn_on(source.drawn_on)

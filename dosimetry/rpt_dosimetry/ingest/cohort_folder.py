@@ -163,7 +163,7 @@ def write_lists(
     info = CohortInfo(
         schema_version=SCHEMA_VERSION,
         name=study.name,
-        origin="clinical",
+        origin=study.origin,
         shape=list(grid.shape),
         spacing_mm=list(grid.voxel_mm),
         provenance=provenance(

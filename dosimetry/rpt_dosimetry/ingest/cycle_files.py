@@ -113,19 +113,23 @@ def write_report(
 def _how(plan: Plan, scans: Scans) -> dict[str, str]:
     """Tell per file what made it."""
 
-    def drawn(source: Any, without: str) -> str:
-        return without if source is None else f"drawn on {source.drawn_on}, nearest neighbour"
-
     spects = "; ".join(spect.branch for spect in scans.spects)
     carried = "registered rigidly to the first SPECT/CT and resampled once"
     how = {
         "pet.nii.gz": f"SUV by {scans.pet.branch}, {carried}",
         "ct.nii.gz": "CT of the first SPECT/CT, mean HU of each voxel",
-        "organs.nii.gz": drawn(plan.cycle.organs, "no organs")
-        + "; remaining body from the CT, above -300 HU",
+        "organs.nii.gz": _organs(plan) + "; remaining body from the CT, above -300 HU",
         "fov.nii.gz": "circle of every SPECT and the first one's CT",
         "dose.nii.gz": f"{plan.study.engine}, {plan.study.voxel_curve} curves; SPECT: {spects}",
     }
     if plan.cycle.lesions is not None:
-        how["lesions.nii.gz"] = drawn(plan.cycle.lesions, "")
+        how["lesions.nii.gz"] = f"drawn on {plan.cycle.lesions.drawn_on}, nearest neighbour"
     return how
+
+
+def _organs(plan: Plan) -> str:
+    source = plan.cycle.organs
+    if source is None:
+        return "no organs"
+    by = "drawn" if source.totalsegmentator is None else "by TotalSegmentator"
+    return f"{by} on {source.drawn_on}, nearest neighbour"

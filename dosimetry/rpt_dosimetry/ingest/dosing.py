@@ -18,7 +18,7 @@ from rpt_dosimetry.dose.regions import find_regions
 from rpt_dosimetry.dose.rows import Told
 from rpt_dosimetry.dose.summary import doubts, summarise
 from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.ingest.scans import NUCLIDE
+from rpt_dosimetry.ingest.calibrating import NUCLIDE
 from rpt_dosimetry.ingest.study import CycleSource, Study
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.tia.region_points import check_model
@@ -64,7 +64,7 @@ def check_therapy(cycle: CycleSource, study: Study, time_h: Sequence[float]) -> 
 
 
 def cycle_dose(
-    images: CycleImages, therapy: Therapy, study: Study
+    images: CycleImages, therapy: Therapy, study: Study, *, calibration_relative_sd: float
 ) -> tuple[CycleDose, dict[str, Any]]:
     """Compute the dose of a cycle.
 
@@ -75,6 +75,7 @@ def cycle_dose(
         images: On the cycle's grid.
         therapy: What was given, and when the scans were.
         study: Engine and options.
+        calibration_relative_sd: Standard uncertainty of the SPECTs' calibration over it.
 
     Returns:
         The dose, and what ``summary.json`` tells of it, warnings included.
@@ -89,7 +90,7 @@ def cycle_dose(
         voxel_curve=study.voxel_curve,
         told=Told(
             Tissues({}, {}),
-            calibration_relative_sd=study.calibration_sd_pct / 100.0,
+            calibration_relative_sd=calibration_relative_sd,
             fwhm_mm=None,
         ),
     )

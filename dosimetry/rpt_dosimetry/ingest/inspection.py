@@ -10,15 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rpt_cohort import BadInput, file_sha256
+from rpt_cohort import BadInput, file_sha256, read_volume
 
 from rpt_dosimetry.geometry import find_grid, to_ras
 from rpt_dosimetry.ingest.identity import patient_keys, refuse_several
-from rpt_dosimetry.ingest.regions import mask_path
+from rpt_dosimetry.ingest.nifti import ACTIVITY, COUNTS, SUV, Nifti
+from rpt_dosimetry.ingest.regions import dicom_below, mask_path
 from rpt_dosimetry.ingest.scans import calibration_sha256, read_nm_spect
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
-from rpt_dosimetry.ingest.study import CycleSource, MaskSource, PetSource, SpectSource, Study
+from rpt_dosimetry.ingest.study import (
+    CycleSource,
+    MaskSource,
+    OrganSource,
+    PetSource,
+    SpectSource,
+    Study,
+)
 from rpt_dosimetry.masks.names import OWN_TABLE
+from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
+from rpt_dosimetry.nm.planar import read_planar
+from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
 from rpt_dosimetry.registration.one_grid import GridMm, one_grid
 
 PLACES = {"folder", "series", "ct", "ct_series", "calibration", "file"}
@@ -85,8 +96,14 @@ def inspect(cycle: CycleSource, study: Study, root: Path) -> Found:
         looking.at(role, partial(_scan, looking, role, source, root))
     if "spect 1" in looking.scans:
         looking.at("grid", partial(_grid, looking, cycle.spect[0], study))
-    for role, mask in (("organs", cycle.organs), ("lesions", cycle.lesions)):
-        looking.at(role, partial(_mask, looking, role, mask, root))
+    if cycle.planar is not None:
+        looking.at("planar", partial(_planar, looking, root / cycle.planar.folder))
+    if cycle.organs is not None and cycle.organs.totalsegmentator is not None:
+        looking.at("organs", partial(_segmented, cycle.organs))
+    else:
+        drawn = None if cycle.organs is None else cycle.organs.drawn
+        looking.at("organs", partial(_mask, looking, "organs", drawn, root))
+    looking.at("lesions", partial(_mask, looking, "lesions", cycle.lesions, root))
     if len(looking.patients) > 1 and not cycle.ids_differ:
         looking.at("patient", _refuse_different)
     looking.inputs["organ table"] = _sha256(organ_table_path(study, root))
@@ -136,20 +153,38 @@ def _scan(looking: _Looking, role: str, source: PetSource | SpectSource, root: P
     refuse_several(keys)
     looking.scans[role] = files
     looking.patients |= keys
-    looking.inputs[role] = _hash_of(file.path for file in files.emission.files)
+    looking.inputs[role] = _hash_of(files.emission_paths)
     if files.ct is not None:
-        looking.inputs[f"{role} ct"] = _hash_of(file.path for file in files.ct.files)
+        looking.inputs[f"{role} ct"] = _hash_of(files.ct_paths)
     if isinstance(source, SpectSource) and (calibration := calibration_sha256(source, root)):
         looking.inputs[f"{role} calibration"] = calibration
     return _told(files)
 
 
 def _told(files: ScanFiles) -> str:
-    emission, ct = files.emission, files.ct
-    units = f" in {emission.units}" if emission.units else ""
-    with_ct = "no CT" if ct is None else f"CT, {len(ct.files)} files"
+    emission = files.emission
+    with_ct = "no CT" if files.ct is None else f"CT, {len(files.ct_paths)} files"
     more = "".join(f"; {sentence}" for sentence in files.warnings)
+    if isinstance(emission, Nifti):
+        return f"NIfTI, {emission.quantity(SUV, ACTIVITY, COUNTS)}; {with_ct}{more}"
+    units = f" in {emission.units}" if emission.units else ""
     return f"{emission.modality}{units}, {len(emission.files)} files; {with_ct}{more}"
+
+
+def _planar(looking: _Looking, folder: Path) -> str:
+    warnings: list[str] = []
+    planar = read_planar(read_nm(folder, kind=WHOLE_BODY, warnings=warnings))
+    keys = patient_keys(dicom_below(folder))
+    refuse_several(keys)
+    looking.patients |= keys
+    looking.inputs["planar"] = sha256("".join(sorted(planar.sha256)).encode()).hexdigest()
+    more = "".join(f"; {sentence}" for sentence in (*warnings, *planar.warnings))
+    return f"NM whole body, {len(planar.planes)} planes{more}"
+
+
+def _segmented(source: OrganSource) -> str:
+    find_totalsegmentator()
+    return f"TotalSegmentator, {source.totalsegmentator}, of {source.drawn_on}"
 
 
 def _mask(looking: _Looking, role: str, source: MaskSource | None, root: Path) -> str:
@@ -172,7 +207,9 @@ def _sha256(path: Path) -> str:
 
 def _grid(looking: _Looking, source: SpectSource, study: Study) -> str:
     files = looking.scans["spect 1"]
-    if files.is_nm:
+    if isinstance(files.emission, Nifti):
+        volume = read_volume(files.emission.path, name="The NIfTI file")
+    elif files.is_nm:
         volume = read_nm_spect(files, source).volume
     else:
         grid = find_grid([file.header for file in files.emission.files])

@@ -1,14 +1,16 @@
 """What is to be made of one cycle, and the scans that it is made from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rpt_cohort import Volume
 
+from rpt_dosimetry.calibration.image_based import ImageBased
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid
 from rpt_dosimetry.ingest.scans import Pet, Spect
-from rpt_dosimetry.ingest.sources import ScanFiles, frame_of_reference
+from rpt_dosimetry.ingest.sources import ScanFiles
 from rpt_dosimetry.ingest.study import CycleSource, Study
 
 LARGEST_DIFFERENCE = 0.05
@@ -47,12 +49,14 @@ class Scans:
         spects: The SPECT/CTs, in the order of time.
         first_ct: CT of the first SPECT, HU.
         files: ``pet``, ``spect 1`` … → its series.
+        planar: What the planar scan tells of the camera; ``None`` without one.
     """
 
     pet: Pet
     spects: list[Spect]
     first_ct: Volume
     files: dict[str, ScanFiles]
+    planar: ImageBased | None = None
 
     def drawn_on(self, scan: str) -> tuple[Volume, str]:
         """Return a CT and its Frame of Reference UID.
@@ -60,14 +64,15 @@ class Scans:
         Args:
             scan: ``spect_ct``, that of the first SPECT, or ``pet_ct``.
         """
-        files = self.files["pet" if scan == "pet_ct" else "spect 1"]
-        uid = frame_of_reference(files.ct or files.emission)
+        uid = self.files["pet" if scan == "pet_ct" else "spect 1"].frame_uid
         return (self.pet.ct if scan == "pet_ct" else self.first_ct), uid
 
     def warnings(self) -> list[str]:
         """Return what was told while reading, each sentence after its role."""
         of = {"pet": self.pet.warnings}
         of |= {f"spect {n}": spect.warnings for n, spect in enumerate(self.spects, start=1)}
+        if self.planar is not None:
+            of["planar"] = tuple(self.planar.warnings)
         return [f"{role}: {sentence}" for role, told in of.items() for sentence in told]
 
     def doubtful_activities(self, administered_mbq: float) -> list[str]:
@@ -79,3 +84,14 @@ class Scans:
             for role, mbq in told.items()
             if mbq is not None and abs(mbq / administered_mbq - 1.0) > LARGEST_DIFFERENCE
         ]
+
+
+def largest_calibration_sd(spects: Sequence[Spect], *, otherwise: float) -> float:
+    """Return the largest relative standard uncertainty of the SPECTs' calibration.
+
+    Args:
+        spects: The SPECTs of a cycle.
+        otherwise: Of one whose own is not known.
+    """
+    known = [spect.calibration_relative_sd for spect in spects]
+    return max(otherwise if one is None else one for one in known)

@@ -155,7 +155,7 @@ def mask_path(source: MaskSource, root: Path) -> Path:
     """
     path = root / source.file
     if path.is_dir():
-        files = [one for one in sorted(path.rglob("*")) if one.is_file() and is_dicom(one)]
+        files = dicom_below(path)
         if len(files) != 1:
             raise BadInput(
                 f"The folder of regions must hold one DICOM file, got {len(files)}. Name the file."
@@ -164,6 +164,12 @@ def mask_path(source: MaskSource, root: Path) -> Path:
     if not path.is_file():
         raise BadInput("The file of regions must be there, and there is none. Check its path.")
     return path
+
+
+def dicom_below(path: Path) -> list[Path]:
+    """Return a file, or the DICOM files below a folder, sorted."""
+    below = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [one for one in below if one.is_file() and is_dicom(one)]
 
 
 def _drawn(path: Path, scan: Volume, frame_uid: str, warnings: list[str]) -> Iterator[Drawn]:

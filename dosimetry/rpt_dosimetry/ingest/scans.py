@@ -7,18 +7,22 @@ import numpy as np
 from rpt_cohort import BadInput, Volume, file_sha256
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.calibration.conversion import concentration_bq_per_ml, read_factor
-from rpt_dosimetry.calibration.factor import SpectCounts
+from rpt_dosimetry.calibration.conversion import read_factor
+from rpt_dosimetry.calibration.spect_input import Spect as StoredSpect
+from rpt_dosimetry.calibration.spect_input import Told, from_tomogram
 from rpt_dosimetry.concentration import read_concentration
 from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, calibrate
+from rpt_dosimetry.ingest.nifti import Nifti
+from rpt_dosimetry.ingest.nifti_scans import ct_of_nifti, pet_of_nifti, spect_of_nifti
 from rpt_dosimetry.ingest.sources import ScanFiles
+from rpt_dosimetry.ingest.stored import StoredPet
 from rpt_dosimetry.ingest.study import PetSource, SpectSource
 from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
 from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
-from rpt_dosimetry.nm.values import COUNTS
-from rpt_dosimetry.suv import convert
+from rpt_dosimetry.nm.values import BQ_PER_ML
+from rpt_dosimetry.suv import Suv, convert
 
-NUCLIDE = "Lu-177"
 LARGEST_NEGATIVE = 0.01
 """Ours: of the activity; more below 0 than this, and the image is no concentration."""
 _MIN_PER_S, _H_PER_S, _MBQ_PER_BQ = 1 / 60.0, 1 / 3600.0, 1e-6
@@ -60,6 +64,7 @@ class Spect:
         ct: CT, HU; ``None`` where there is none.
         time_h: Start of infusion to mid-scan, h.
         told_mbq: Administered activity as its header tells it, MBq; ``None`` where it does not.
+        calibration_relative_sd: Standard uncertainty of its calibration; ``None`` if not known.
         branch: How the activity was found.
         warnings: A sentence each.
     """
@@ -68,6 +73,7 @@ class Spect:
     ct: Volume | None
     time_h: float
     told_mbq: float | None
+    calibration_relative_sd: float | None
     branch: str
     warnings: tuple[str, ...]
 
@@ -78,12 +84,14 @@ def read_pet(files: ScanFiles, source: PetSource) -> Pet:
     Raises:
         BadInput: It cannot become SUV, or its CT, tracer or time is missing.
     """
-    suv = convert(files.emission, warnings=files.warnings)
-    warnings = list(suv.warnings)
-    if files.ct is None:
+    if isinstance(files.emission, Nifti):
+        read = pet_of_nifti(files.emission)
+    else:
+        read = _pet_of_dicom(convert(files.emission, warnings=files.warnings))
+    ct = read_scan_ct(files)
+    if ct is None:
         raise BadInput("The PET must have a CT, and has none. Name its folder by ct.")
-    ct = read_ct(files.ct, warnings=())
-    tracer = suv.radiopharmaceutical.tracer
+    tracer = read.tracer
     if source.tracer is not None:
         if tracer not in ("unknown", source.tracer):
             raise BadInput(
@@ -91,123 +99,112 @@ def read_pet(files: ScanFiles, source: PetSource) -> Pet:
                 "Leave it out."
             )
         tracer = source.tracer
-    time_min = source.time_min
-    if time_min is None and suv.mid_scan_s is not None:
-        time_min = suv.mid_scan_s * _MIN_PER_S
+    time_min = read.time_min if source.time_min is None else source.time_min
     if time_min is None:
         raise BadInput(
             "The time from injection to the middle of the PET must be told, and its header does "
             "not tell it. Give pet.time_min."
         )
+    warnings = list(read.warnings)
     return Pet(
-        suv=_not_negative(suv.volume, warnings),
-        ct=ct.volume,
+        suv=_not_negative(read.suv, warnings),
+        ct=ct[0],
         tracer=tracer,
-        activity_mbq=suv.injection.activity_bq * _MBQ_PER_BQ,
+        activity_mbq=read.activity_mbq,
         time_min=time_min,
-        weight_kg=suv.patient.weight_kg,
-        height_cm=suv.patient.height_cm,
-        branch=suv.factor.units_branch,
-        warnings=(*warnings, *ct.warnings),
+        weight_kg=read.weight_kg,
+        height_cm=read.height_cm,
+        branch=read.branch,
+        warnings=(*warnings, *ct[1]),
     )
 
 
-@dataclass(frozen=True)
-class _Activity:
-    """What PT and NM images both tell."""
+def _pet_of_dicom(suv: Suv) -> StoredPet:
+    return StoredPet(
+        suv=suv.volume,
+        tracer=suv.radiopharmaceutical.tracer,
+        activity_mbq=suv.injection.activity_bq * _MBQ_PER_BQ,
+        time_min=None if suv.mid_scan_s is None else suv.mid_scan_s * _MIN_PER_S,
+        weight_kg=suv.patient.weight_kg,
+        height_cm=suv.patient.height_cm,
+        branch=suv.factor.units_branch,
+        warnings=list(suv.warnings),
+    )
 
-    bq_per_ml: Volume
-    after_s: float | None
-    told_mbq: float | None
-    nuclide: str | None
-    branch: str
 
-
-def read_spect(files: ScanFiles, source: SpectSource, root: Path) -> Spect:
+def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
     """Read one SPECT/CT.
 
     Args:
         files: Its series.
         source: What the study tells of it.
-        root: The study's folder.
+        camera: What makes activity of counts.
 
     Raises:
         BadInput: It cannot become an activity concentration of Lu-177, or its time is missing.
     """
     warnings = list(files.warnings)
-    read = _of_nm if files.is_nm else _of_pt
-    found = read(files, source, root, warnings)
-    if found.nuclide not in (None, NUCLIDE):
-        raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {found.nuclide}.")
-    header_h = None if found.after_s is None else found.after_s * _H_PER_S
-    time_h = header_h if source.time_h is None else source.time_h
-    if time_h is None:
-        raise BadInput(
-            "The time from the start of infusion to the middle of the SPECT must be told, and its "
-            "header does not tell it. Give time_h."
-        )
-    ct = None if files.ct is None else read_ct(files.ct)
+    read, told_mbq = read_stored(files, source)
+    warnings += read.warnings
+    if read.nuclide not in (None, NUCLIDE):
+        raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {read.nuclide}.")
+    found = calibrate(read, source, camera)
+    ct = read_scan_ct(files)
     return Spect(
-        bq_per_ml=_not_negative(found.bq_per_ml, warnings),
-        ct=None if ct is None else ct.volume,
-        time_h=time_h,
-        told_mbq=found.told_mbq,
-        branch=found.branch,
-        warnings=(*warnings, *(() if ct is None else ct.warnings)),
+        bq_per_ml=_not_negative(found.volume, warnings),
+        ct=None if ct is None else ct[0],
+        time_h=read.needed_time_h,
+        told_mbq=told_mbq,
+        calibration_relative_sd=found.relative_sd,
+        branch=f"{read.duration_branch}; {found.branch}" if files.is_nm else found.branch,
+        warnings=(*warnings, *(() if ct is None else ct[1])),
     )
+
+
+def read_stored(files: ScanFiles, source: SpectSource) -> tuple[StoredSpect, float | None]:
+    """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts.
+
+    Returns:
+        The SPECT, and the administered activity as its header tells it, MBq.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    told = Told(source.duration_s, source.time_h, source.heads)
+    if isinstance(files.emission, Nifti):
+        return spect_of_nifti(files.emission, told)
+    if files.is_nm:
+        tomogram = read_nm_spect(files, source)
+        return from_tomogram(tomogram, told), tomogram.administration.activity_mbq
+    read = read_concentration(files.emission)
+    header_s, told_bq = read.injection_to_mid_scan_s, read.injected_activity_bq
+    header_h = None if header_s is None else header_s * _H_PER_S
+    stored = StoredSpect(
+        volume=read.volume,
+        quantity=BQ_PER_ML,
+        duration_s=None,
+        duration_branch=read.decay.decay_branch,
+        time_h=header_h if source.time_h is None else source.time_h,
+        nuclide=read.nuclide,
+        sha256="",
+        warnings=list(read.warnings),
+    )
+    return stored, None if told_bq is None else told_bq * _MBQ_PER_BQ
 
 
 def read_nm_spect(files: ScanFiles, source: SpectSource) -> Tomogram:
     """Read the NM object of a SPECT."""
-    return read_tomogram(read_nm(files.emission.files[0].path, kind=RECON_TOMO), heads=source.heads)
+    return read_tomogram(read_nm(files.emission_paths[0], kind=RECON_TOMO), heads=source.heads)
 
 
-def _of_pt(files: ScanFiles, source: SpectSource, root: Path, warnings: list[str]) -> _Activity:
-    """Read a SPECT that is stored as PET; it is calibrated already."""
-    if source.calibration is not None:
-        raise BadInput("calibration must be left out for a SPECT in Bq/mL, and it is given.")
-    read = read_concentration(files.emission)
-    warnings += read.warnings
-    told_bq = read.injected_activity_bq
-    return _Activity(
-        bq_per_ml=read.volume,
-        after_s=read.injection_to_mid_scan_s,
-        told_mbq=None if told_bq is None else told_bq * _MBQ_PER_BQ,
-        nuclide=read.nuclide,
-        branch=f"Bq/mL, {read.decay.decay_branch}",
-    )
-
-
-def _of_nm(files: ScanFiles, source: SpectSource, root: Path, warnings: list[str]) -> _Activity:
-    """Read an NM object: counts by a calibration, or Bq/mL."""
-    read = read_nm_spect(files, source)
-    warnings += read.warnings
-    if (read.scaling.quantity == COUNTS) != (source.calibration is not None):
-        raise BadInput(
-            "calibration must be given with a SPECT in counts, and not with one in Bq/mL; this "
-            f"one is in {read.scaling.quantity}."
-        )
-    volume, branch = read.volume, f"NM in {read.scaling.quantity}"
-    if source.calibration is not None:
-        duration_s = source.duration_s or read.times.duration_s
-        if duration_s is None:
-            raise BadInput(
-                "The duration of the SPECT must be told, and its header does not tell it. Give "
-                "duration_s."
-            )
-        total = SpectCounts(float(volume.data.sum(dtype=np.float64)), duration_s)
-        factor = read_factor(root / source.calibration)
-        data = concentration_bq_per_ml(volume, factor=factor, spect=total)
-        volume = Volume(data.astype(np.float32), volume.affine)
-        branch += f", {factor.cps_per_mbq:.6g} cps/MBq, {duration_s:g} s"
-    administered = read.administration
-    return _Activity(
-        volume,
-        read.injection_to_mid_scan_s,
-        administered.activity_mbq,
-        administered.nuclide,
-        branch,
-    )
+def read_scan_ct(files: ScanFiles) -> tuple[Volume, list[str]] | None:
+    """Read the CT of a scan, HU, with its warnings; ``None`` where it has none."""
+    if files.ct is None:
+        return None
+    if isinstance(files.ct, Nifti):
+        return ct_of_nifti(files.ct), []
+    ct = read_ct(files.ct)
+    return ct.volume, ct.warnings
 
 
 def calibration_sha256(source: SpectSource, root: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Find the series that a study names."""
+"""Find the series and NIfTI files that a study names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +7,17 @@ from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import FRAME_OF_REFERENCE
 from rpt_dosimetry.elements import components
+from rpt_dosimetry.ingest.nifti import Nifti, find_nifti, is_nifti
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nm.reading import NM_STORAGE
 from rpt_dosimetry.series import Series, choose_ct, choose_pet, find_series
 
+NO_CT = "It has no CT: it is registered by its emission."
+
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """The series of one scan.
+    """The files of one scan.
 
     Attributes:
         emission: PET or SPECT.
@@ -23,15 +26,31 @@ class ScanFiles:
         warnings: A sentence each.
     """
 
-    emission: Series
-    ct: Series | None
+    emission: Series | Nifti
+    ct: Series | Nifti | None
     everything: tuple[Path, ...]
     warnings: tuple[str, ...]
 
     @property
     def is_nm(self) -> bool:
         """Whether the emission image is an NM object."""
-        return self.emission.modality == "NM"
+        return isinstance(self.emission, Series) and self.emission.modality == "NM"
+
+    @property
+    def emission_paths(self) -> tuple[Path, ...]:
+        """The files of the emission image."""
+        return _paths(self.emission)
+
+    @property
+    def ct_paths(self) -> tuple[Path, ...]:
+        """The files of the CT."""
+        return () if self.ct is None else _paths(self.ct)
+
+    @property
+    def frame_uid(self) -> str:
+        """Frame of Reference UID of the CT, or of the emission image; NIfTI has none."""
+        one = self.ct or self.emission
+        return frame_of_reference(one) if isinstance(one, Series) else ""
 
 
 def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> ScanFiles:
@@ -46,6 +65,10 @@ def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> 
         BadInput: A folder or series is missing, damaged or not the only one that fits, or PET and
             CT stand in different frames of reference.
     """
+    if is_nifti(source.folder):
+        return _find_nifti(source, root, need_ct=need_ct)
+    if source.ct is not None and is_nifti(source.ct):
+        raise BadInput("ct must be a folder of DICOM where the scan is, and it is a NIfTI file.")
     warnings: list[str] = []
     found = find_series(root / source.folder, warnings=warnings)
     every = list(found)
@@ -60,9 +83,26 @@ def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> 
         ct = choose_ct(found, source.ct_series)
         _check_frame(emission, ct, source)
     else:
-        warnings.append("It has no CT: it is registered by its emission.")
+        warnings.append(NO_CT)
     everything = tuple(dict.fromkeys(file.path for one in every for file in one.files))
     return ScanFiles(emission, ct, everything, tuple(warnings))
+
+
+def _find_nifti(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> ScanFiles:
+    if source.series is not None or source.ct_series is not None:
+        raise BadInput("series and ct_series must be left out for a NIfTI file.")
+    if source.ct is not None and not is_nifti(source.ct):
+        raise BadInput("ct must be a NIfTI file where the scan is, and it is another.")
+    if source.ct is None and need_ct:
+        raise BadInput("A NIfTI scan must have a CT in its world, and none is named. Give ct.")
+    emission = find_nifti(root / source.folder, need_sidecar=True)
+    if source.ct is None:
+        return ScanFiles(emission, None, (), (NO_CT,))
+    return ScanFiles(emission, find_nifti(root / source.ct, need_sidecar=False), (), ())
+
+
+def _paths(one: Series | Nifti) -> tuple[Path, ...]:
+    return one.paths if isinstance(one, Nifti) else tuple(file.path for file in one.files)
 
 
 def frame_of_reference(series: Series) -> str:

@@ -15,6 +15,8 @@ from rpt_dosimetry.tia.region_points import NEEDED
 
 EXAMPLE = Path(__file__).with_name("study_example.yaml")
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 FileName = Annotated[str, Field(min_length=1)]
 """Relative to STUDY.yaml, or absolute."""
 
@@ -24,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class ScanSource(_Strict):
-    """Where a scan and its CT are."""
+    """Where a scan and its CT are: folders of DICOM, or NIfTI files."""
 
     folder: FileName
     series: str | None = None
@@ -49,6 +51,32 @@ class SpectSource(ScanSource):
     calibration: FileName | None = None
     heads: Annotated[int, Field(ge=1, le=16)] = 2
     duration_s: Positive | None = None
+    head_cps: Positive | None = None
+
+
+class DeadTimeSource(_Strict):
+    """How the camera loses counts; see the command calibrate."""
+
+    tau_us: Positive
+    sd_pct: Percent = 0.0
+    model: Literal["paralyzable", "non-paralyzable"] = "paralyzable"
+
+
+class PlanarSource(_Strict):
+    """The whole-body scan that calibrates SPECTs in counts; see the command calibrate."""
+
+    folder: FileName
+    time_h: Positive | None = None
+    biological_h: Positive | None = None
+    effective_h: Positive | None = None
+    excreted: Fraction | None = None
+    excreted_at_most: Fraction | None = None
+    excretion_sd: NotNegative = 0.0
+    administered_sd_pct: Percent = 0.0
+    scatter: Literal["tew", "dew", "none"] = "tew"
+    dew_factor: Positive | None = None
+    detector_mm: Positive | None = None
+    place_mm: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
 
 
 class MaskSource(_Strict):
@@ -57,6 +85,30 @@ class MaskSource(_Strict):
     file: FileName
     drawn_on: Literal["spect_ct", "pet_ct"] = "spect_ct"
     regions: Annotated[list[str], Field(min_length=1)] | None = None
+
+
+class OrganSource(_Strict):
+    """Where the organs are: in a file, or in what TotalSegmentator makes of a CT."""
+
+    file: FileName | None = None
+    totalsegmentator: Literal["normal", "fast"] | None = None
+    drawn_on: Literal["spect_ct", "pet_ct"] = "spect_ct"
+    regions: Annotated[list[str], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "OrganSource":
+        if (self.file is None) == (self.totalsegmentator is None):
+            raise ValueError("one of file and totalsegmentator must be given")
+        if self.totalsegmentator is not None and self.regions is not None:
+            raise ValueError("regions must be left out with totalsegmentator")
+        return self
+
+    @property
+    def drawn(self) -> MaskSource | None:
+        """The file; ``None`` where TotalSegmentator is to make it."""
+        if self.file is None:
+            return None
+        return MaskSource(file=self.file, drawn_on=self.drawn_on, regions=self.regions)
 
 
 class CycleSource(_Strict):
@@ -74,8 +126,22 @@ class CycleSource(_Strict):
     ids_differ: bool = False
     pet: PetSource
     spect: Annotated[list[SpectSource], Field(min_length=1)]
-    organs: MaskSource | None = None
+    planar: PlanarSource | None = None
+    dead_time: DeadTimeSource | None = None
+    organs: OrganSource | None = None
     lesions: MaskSource | None = None
+
+    @model_validator(mode="after")
+    def _dead_time_whole(self) -> "CycleSource":
+        rates = [one.head_cps is not None for one in self.spect]
+        if (self.dead_time is not None) != any(rates) or any(rates) != all(rates):
+            raise ValueError("dead_time and a head_cps of every SPECT must come together")
+        if self.planar is not None:
+            if (self.planar.detector_mm is None) != (self.dead_time is None):
+                raise ValueError("planar.detector_mm and dead_time must come together")
+            if self.spect[0].calibration is not None:
+                raise ValueError("one of planar and calibration of the first SPECT must be given")
+        return self
 
     @property
     def name(self) -> str:
@@ -96,6 +162,7 @@ class Study(_Strict):
     """``STUDY.yaml``."""
 
     name: Annotated[str, Field(min_length=1)]
+    origin: Literal["clinical", "virtual"] = "clinical"
     engine: str
     model: str = "auto"
     voxel_curve: str = "organ"

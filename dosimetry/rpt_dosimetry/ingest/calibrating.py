@@ -1,0 +1,163 @@
+"""SPECTs in counts become activity: by a file, or by the cycle's planar scan."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rpt_cohort import BadInput, Volume
+
+from rpt_dosimetry.calibration.alignment import Alignment
+from rpt_dosimetry.calibration.conversion import concentration_bq_per_ml, read_factor
+from rpt_dosimetry.calibration.dead_time import DeadTime
+from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts
+from rpt_dosimetry.calibration.image_based import (
+    Administered,
+    Excretion,
+    ImageBased,
+    calibrate_by_images,
+)
+from rpt_dosimetry.calibration.spect_input import Spect, dead_time_correction
+from rpt_dosimetry.calibration.views import Choices, Sweep
+from rpt_dosimetry.ingest.study import CycleSource, DeadTimeSource, PlanarSource, SpectSource
+from rpt_dosimetry.nm.planar import read_planar
+from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
+from rpt_dosimetry.nm.values import COUNTS
+
+NUCLIDE, PHOTON_KEV = "Lu-177", 208.37
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A SPECT in Bq/mL.
+
+    Attributes:
+        volume: Activity concentration, Bq/mL.
+        relative_sd: Standard uncertainty of its calibration; ``None`` where it is not known.
+        branch: How it came about.
+    """
+
+    volume: Volume
+    relative_sd: float | None
+    branch: str
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What makes activity of a cycle's counts.
+
+    Attributes:
+        root: The study's folder.
+        dead_time: How the camera loses counts; ``None`` corrects nothing.
+        planar: Its factor by the cycle's planar scan; goes after a SPECT's own file of one.
+    """
+
+    root: Path
+    dead_time: DeadTimeSource | None = None
+    planar: ImageBased | None = None
+
+
+def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
+    """Bring a SPECT to Bq/mL; one that is in Bq/mL is kept.
+
+    Args:
+        spect: Counts or Bq/mL.
+        source: What the study tells of it.
+        camera: What makes activity of counts.
+
+    Raises:
+        BadInput: Counts without a factor, Bq/mL with a file of one, or no duration.
+    """
+    file = source.calibration
+    factor = None if file is None else read_factor(camera.root / file)
+    if spect.quantity != COUNTS:
+        if factor is not None:
+            raise BadInput(f"calibration must be left out for a SPECT in {spect.quantity}.")
+        return Calibrated(spect.volume, None, spect.quantity)
+    if factor is None and camera.planar is not None:
+        factor = camera.planar.factor
+    if factor is None:
+        raise BadInput(
+            "A SPECT in counts must have a calibration (of the command calibrate), or its cycle a "
+            "planar scan, and there is neither."
+        )
+    correction, dead_sd = _dead_time(source, camera.dead_time)
+    total = float(spect.volume.data.sum(dtype=np.float64))
+    counts = SpectCounts(total, spect.needed_duration_s, correction)
+    data = concentration_bq_per_ml(spect.volume, factor=factor, spect=counts)
+    return Calibrated(
+        Volume(data.astype(np.float32), spect.volume.affine),
+        _total_sd(factor, dead_sd, of_planar=file is None),
+        f"counts, {factor.cps_per_mbq:.6g} cps/MBq, {counts.duration_s:g} s, dead time × "
+        f"{correction:.6g}",
+    )
+
+
+def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -> ImageBased | None:
+    """Find the camera's factor from the first SPECT and the planar scan.
+
+    Args:
+        first: The first SPECT.
+        ct: Its CT, HU.
+        cycle: What the study tells.
+        root: The study's folder.
+
+    Returns:
+        The factor; ``None`` where the cycle has no planar scan.
+
+    Raises:
+        BadInput: The scans cannot calibrate, or excretion is not told by one way.
+    """
+    source = cycle.planar
+    if source is None:
+        return None
+    warnings: list[str] = []
+    planar = read_planar(read_nm(root / source.folder, kind=WHOLE_BODY, warnings=warnings))
+    found = calibrate_by_images(
+        first,
+        planar=planar,
+        planar_time_h=source.time_h,
+        ct=ct,
+        administered=Administered(
+            cycle.administered_mbq,
+            cycle.residual_mbq,
+            source.administered_sd_pct / 100.0,
+            NUCLIDE,
+        ),
+        excretion=Excretion(
+            source.biological_h,
+            source.effective_h,
+            source.excreted,
+            source.excreted_at_most,
+            source.excretion_sd,
+        ),
+        choices=_choices(source, cycle),
+        dead_time=_dead_time(cycle.spect[0], cycle.dead_time),
+    )
+    found.warnings[:0] = warnings
+    return found
+
+
+def _choices(source: PlanarSource, cycle: CycleSource) -> Choices:
+    sweep = None
+    if cycle.dead_time is not None and source.detector_mm is not None:
+        dead_time = DeadTime(cycle.dead_time.tau_us, cycle.dead_time.model)
+        sweep = Sweep(dead_time, source.detector_mm)
+    place = None
+    if source.place_mm is not None:
+        x_mm, z_mm = source.place_mm
+        place = Alignment(x_mm, z_mm, None)
+    return Choices(PHOTON_KEV, source.scatter, source.dew_factor, sweep, place)
+
+
+def _dead_time(source: SpectSource, told: DeadTimeSource | None) -> tuple[float, float]:
+    return dead_time_correction(
+        None if told is None else DeadTime(told.tau_us, told.model),
+        observed_cps=source.head_cps,
+        tau_relative_sd=0.0 if told is None else told.sd_pct / 100.0,
+    )
+
+
+def _total_sd(factor: CalibrationFactor, dead_sd: float, *, of_planar: bool) -> float:
+    # A factor found from a scan of this cycle has the dead time's part in it already.
+    return factor.total_relative_sd if of_planar else math.hypot(factor.total_relative_sd, dead_sd)
