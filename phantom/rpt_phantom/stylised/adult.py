@@ -114,7 +114,7 @@ def _neck_and_head() -> tuple[Part, ...]:
     ]
     return (
         Part(ids.THYROID, outline.thyroid()),
-        Part(ids.SKULL, outline.skull(), Tissue.CORTICAL_BONE),
+        _bone(ids.SKULL, outline.skull(), outline.cranium(inset_cm=0.3)),
         Part(ids.BRAIN, outline.brain()),
         *glands,
     )

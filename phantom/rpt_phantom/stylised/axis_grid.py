@@ -1,7 +1,6 @@
 """A grid of voxels along the patient's axes, RAS+."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float
@@ -36,7 +35,7 @@ class AxisGrid:
             )
 
     @classmethod
-    def centred(cls, shape: tuple[int, int, int], spacing_mm: float | Vector) -> Self:
+    def centred(cls, shape: tuple[int, int, int], spacing_mm: float | Vector) -> "AxisGrid":
         """Make a grid whose middle is the origin of the world.
 
         Args:
@@ -48,7 +47,9 @@ class AxisGrid:
         return cls(shape, edges, (first[0], first[1], first[2]))
 
     @classmethod
-    def from_affine(cls, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]) -> Self:
+    def from_affine(
+        cls, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
+    ) -> "AxisGrid":
         """Make the grid of an image.
 
         Args:

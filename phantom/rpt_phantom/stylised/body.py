@@ -5,7 +5,7 @@ the order that CT shows in men (liver 15–20 %, kidneys 15 %, spleen 35 %). A h
 the same height gets, in equal parts of the trunk's cross-section, a wider frame and more fat.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,6 +38,7 @@ SHIFT_STD_CM = {"liver": (0.3, 0.3, 0.8), "heart": (0.3, 0.2, 0.5), "bladder": (
 USUAL_SHIFT_STD_CM = (0.3, 0.3, 0.7)
 KIDNEY_SHIFT_CM = 0.5  # right below and left above the report's common height
 TILT_STD_DEG = 5.0
+GLANDS = ("parotid", "submandibular", "sublingual")
 GLAND_SHARE = 0.3  # shift and tilt of the salivary glands relative to the usual
 SETUP_STD_MM = (3.0, 3.0, 6.0)
 
@@ -96,6 +97,31 @@ def draw_stylised_body(
     Raises:
         ValueError: Height or weight is not an adult's.
     """
+    usual = sized_body(weight_kg=weight_kg, height_cm=height_cm)
+    fat_cm = usual.fat_cm * float(np.exp(FAT_LOG_STD * _deviates(rng, 1)[0]))
+    x, y, z = (float(value) for value in _deviates(rng, 3) * SETUP_STD_MM)
+    return replace(
+        usual,
+        fat_cm=float(np.clip(fat_cm, LEAST_FAT_CM, MOST_FAT_CM)),
+        poses=draw_poses(rng),
+        deformation=draw_deformation(rng),
+        setup_mm=(x, y, z),
+    )
+
+
+def sized_body(*, weight_kg: float, height_cm: float) -> StylisedBody:
+    """Return the standard adult at a patient's size.
+
+    The trunk's cross-section is proportional to weight per height; the frame takes half of its
+    deviation from the reference, fat the rest.
+
+    Args:
+        weight_kg: Body weight, kg.
+        height_cm: Body height, cm.
+
+    Raises:
+        ValueError: Height or weight is not an adult's.
+    """
     for name, value, (least, most), unit in (
         ("height_cm", height_cm, HEIGHT_RANGE_CM, "cm"),
         ("weight_kg", weight_kg, WEIGHT_RANGE_KG, "kg"),
@@ -108,39 +134,33 @@ def draw_stylised_body(
     height = height_cm / REFERENCE_HEIGHT_CM
     section = weight_kg / REFERENCE_WEIGHT_KG / height
     width = float(np.clip(section**0.25, LEAST_WIDTH, MOST_WIDTH))
-    fat_cm = _fat_cm(section, width) * float(np.exp(FAT_LOG_STD * _deviates(rng, 1)[0]))
-    x, y, z = (float(value) for value in _deviates(rng, 3) * SETUP_STD_MM)
-    return StylisedBody(
-        width=width,
-        height=height,
-        fat_cm=float(np.clip(fat_cm, LEAST_FAT_CM, MOST_FAT_CM)),
-        poses=_draw_poses(rng),
-        deformation=draw_deformation(rng),
-        setup_mm=(x, y, z),
-    )
+    fat_cm = float(np.clip(_fat_cm(section / width**2), LEAST_FAT_CM, MOST_FAT_CM))
+    return StylisedBody(width=width, height=height, fat_cm=fat_cm)
 
 
-def _fat_cm(section: float, width: float) -> float:
-    """Return the fat that gives the trunk this cross-section relative to the reference.
+def _fat_cm(section: float) -> float:
+    """Return the fat that gives the standard trunk this section relative to the reference.
 
-    Solves (a + f)(b + f) = section · (a + r)(b + r) / width² for f, the reference's fat r.
+    Solves (a + f)(b + f) = section · (a + r)(b + r) for f; r is the reference's fat.
     """
     a, b = TRUNK_HALF_AXES_CM
-    reference = (a + REFERENCE_FAT_CM) * (b + REFERENCE_FAT_CM)
-    product = section * reference / width**2
+    product = section * (a + REFERENCE_FAT_CM) * (b + REFERENCE_FAT_CM)
     half_sum = (a + b) / 2
     return float(np.sqrt(max(half_sum**2 - a * b + product, 0.0)) - half_sum)
 
 
-def _draw_poses(rng: np.random.Generator) -> dict[str, Pose]:
-    """Draw every group's pose; pairs share most of their volume."""
+def draw_poses(rng: np.random.Generator) -> dict[str, Pose]:
+    """Draw every group's pose; pairs share most of their volume.
+
+    Args:
+        rng: Source of chance.
+    """
     shared = {name: _deviates(rng, 1)[0] * std for name, std in VOLUME_LOG_STD.items()}
     poses = {}
     for group in anchors_cm():
         name, _, side = group.partition("_")
         log_volume = shared[name] + (SIDE_LOG_STD * _deviates(rng, 1)[0] if side else 0.0)
-        gland = name in ("parotid", "submandibular", "sublingual")
-        share = GLAND_SHARE if gland else 1.0
+        share = GLAND_SHARE if name in GLANDS else 1.0
         shift = share * _deviates(rng, 3) * SHIFT_STD_CM.get(name, USUAL_SHIFT_STD_CM)
         if name == "kidney":
             shift[2] += KIDNEY_SHIFT_CM if side == "left" else -KIDNEY_SHIFT_CM

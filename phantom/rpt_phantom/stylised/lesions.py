@@ -7,14 +7,14 @@ lesions merged from several ellipsoids. Uptake, and its fall over the cycles, is
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from rpt_phantom.stylised import ids, skeleton, thorax
 from rpt_phantom.stylised.body import StylisedBody
 from rpt_phantom.stylised.frames import Points
 from rpt_phantom.stylised.painting import paint_points
-from rpt_phantom.stylised.solids import Coordinate, Solid, Vector
+from rpt_phantom.stylised.solids import Inside, Solid, Vector
 
 MOST_LESIONS, MEAN_LESIONS, DISPERSION = 40, 9.0, 0.9
 RADIUS_MM, RADIUS_LOG_STD = (4.0, 8.0, 20.0), 0.40  # least, median, most
@@ -33,7 +33,8 @@ SITES: dict[str, tuple[float, tuple[int, ...]]] = {
 }
 """Site → its share among bone lesions or nodes, and the organs that host it."""
 BONE_SITES, NODE_SITES = ("spine", "pelvis", "ribs"), ("retroperitoneum", "iliac")
-RETROPERITONEUM_CM = (22.5, 37.5)
+GREAT_VESSELS_CM = ((0.0, 2.0, 22.5), (0.0, 2.0, 37.5))  # between aorta and vena cava
+GREAT_VESSELS_RADIUS_CM = 2.8  # around both
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ class StylisedLesion:
         """Return the organ numbers within which it stays."""
         return SITES[self.site][1]
 
-    def contains(self, points: Points) -> Bool[np.ndarray, "..."]:
+    def contains(self, points: Points) -> Inside:
         """Return which points, in the report's coordinates, cm, its pieces hold."""
-        inside: Bool[np.ndarray, "..."] = np.zeros(np.broadcast(*points).shape, bool)
+        inside: Inside = np.zeros(np.broadcast(*points).shape, bool)
         for piece in self.pieces:
             inside |= _piece_contains(piece, points)
         return inside
@@ -220,13 +221,7 @@ def _candidates(rng: np.random.Generator, site: str, radius_mm: float) -> Points
         inside = solid.contains(points[:, 0], points[:, 1], points[:, 2])
         points = points[inside][:CANDIDATES]
         return points[:, 0], points[:, 1], points[:, 2]
-    if site == "retroperitoneum":
-        path, vessel_cm = (
-            ((0.0, 2.0, RETROPERITONEUM_CM[0]), (0.0, 2.0, RETROPERITONEUM_CM[1])),
-            2.8,
-        )
-    else:
-        path, vessel_cm = thorax.LEFT_ILIAC_CM, thorax.ILIAC_RADIUS_CM
+    path, vessel_cm = _VESSELS[site]
     return _beside(rng, path, vessel_cm + 0.8 * radius_mm / 10, mirror=site == "iliac")
 
 
@@ -246,7 +241,7 @@ def _beside(
     return at[:, 0], at[:, 1], at[:, 2]
 
 
-def _piece_contains(piece: Ellipsoid, points: Points) -> Coordinate:
+def _piece_contains(piece: Ellipsoid, points: Points) -> Inside:
     turn = Rotation.from_euler("xyz", piece.tilt_deg, degrees=True).as_matrix()
     rows = turn.T / (np.array(piece.half_axes_mm)[:, None] / 10)
     d = [p - np.float32(c) for p, c in zip(points, piece.centre_cm, strict=True)]
@@ -254,7 +249,7 @@ def _piece_contains(piece: Ellipsoid, points: Points) -> Coordinate:
         (np.float32(r[0]) * d[0] + np.float32(r[1]) * d[1] + np.float32(r[2]) * d[2]) ** 2
         for r in rows
     ]
-    inside: Coordinate = squares[0] + squares[1] + squares[2] <= 1
+    inside: Inside = squares[0] + squares[1] + squares[2] <= 1
     return inside
 
 
@@ -262,4 +257,8 @@ _BONES: dict[str, Solid] = {
     "spine": skeleton.spine(),
     "pelvis": skeleton.pelvic_ring() | skeleton.sacrum(),
     "ribs": skeleton.ribs() | skeleton.sternum(),
+}
+_VESSELS: dict[str, tuple[tuple[Vector, ...], float]] = {
+    "retroperitoneum": (GREAT_VESSELS_CM, GREAT_VESSELS_RADIUS_CM),
+    "iliac": (thorax.LEFT_ILIAC_CM, thorax.ILIAC_RADIUS_CM),
 }

@@ -77,14 +77,20 @@ def brain() -> Solid:
     return ellipsoid((0.0, 0.0, VAULT_CM), BRAIN_HALF_AXES_CM)
 
 
+def cranium(*, inset_cm: float = 0.0) -> Solid:
+    """Return the cranium, a shell around the brain, or its diploe with ``inset_cm`` the tables."""
+    a, b, c = BRAIN_HALF_AXES_CM
+    near, far = inset_cm, CRANIUM_CM - inset_cm
+    outer = ellipsoid((0.0, 0.0, VAULT_CM), (a + far, b + far, c + far))
+    return outer - ellipsoid((0.0, 0.0, VAULT_CM), (a + near, b + near, c + near))
+
+
 def skull() -> Solid:
     """Return cranium and jaw; the jaw's arch is ours, after the report's facial skeleton."""
-    a, b, c = BRAIN_HALF_AXES_CM
-    cranium = ellipsoid((0.0, 0.0, VAULT_CM), (a + CRANIUM_CM, b + CRANIUM_CM, c + CRANIUM_CM))
     outer = upright_cylinder((0.0, 0.0), (7.0, 9.0), (79.2, 88.5))
     inner = upright_cylinder((0.0, 0.0), (5.6, 7.6), (79.2, 88.5))
     face = (outer - inner).where(lambda x, y, z: (y <= -2.0) & ((z < 82.5) | (z > 84.0)))
-    return (cranium - brain()) | face
+    return cranium() | face
 
 
 def thyroid() -> Solid:

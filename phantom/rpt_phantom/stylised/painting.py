@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
 from rpt_phantom.stylised import outline
 from rpt_phantom.stylised.adult import Part, parts
 from rpt_phantom.stylised.body import StylisedBody
 from rpt_phantom.stylised.frames import Points, own_points
 from rpt_phantom.stylised.ids import REMAINING_BODY
-from rpt_phantom.stylised.solids import Solid
+from rpt_phantom.stylised.solids import Inside, Solid
 from rpt_phantom.stylised.tissues import Tissue
 
 Numbers = UInt8[np.ndarray, "..."]
@@ -34,32 +34,26 @@ def outline_solid(body: StylisedBody) -> Solid:
     return outline.trunk(fat_cm=body.fat_cm) | outline.legs(fat_cm=body.fat_cm) | outline.head()
 
 
-def paint_background(body: StylisedBody, points: Points) -> Painted:
+def paint_background(body: StylisedBody, points: Points) -> tuple[Painted, Inside]:
     """Paint air, muscle and fat.
 
     Args:
         body: The patient.
         points: x, y, z in the report's coordinates, cm.
+
+    Returns:
+        Organ numbers and tissues, and where organs can be: within the subcutaneous fat.
     """
     inside = outline_solid(body).contains(*points)
     lean = outline.trunk(fat_cm=0.0) | outline.legs(fat_cm=0.0) | outline.head()
-    muscle = lean.contains(*points) & ~outline.inner_fat().contains(*points)
+    within = lean.contains(*points) & inside
+    muscle = within & ~outline.inner_fat().contains(*points)
     tissue = np.where(inside, np.where(muscle, Tissue.MUSCLE, Tissue.FAT), Tissue.AIR)
-    return Painted(np.where(inside, REMAINING_BODY, 0).astype(np.uint8), tissue.astype(np.uint8))
+    organs = np.where(inside, REMAINING_BODY, 0)
+    return Painted(organs.astype(np.uint8), tissue.astype(np.uint8)), within
 
 
-def lean(body: StylisedBody, points: Points) -> Bool[np.ndarray, "..."]:
-    """Return which points lie within the subcutaneous fat, where organs can be."""
-    solid = outline.trunk(fat_cm=0.0) | outline.legs(fat_cm=0.0) | outline.head()
-    within: Bool[np.ndarray, "..."] = solid.contains(*points) & outline_solid(body).contains(
-        *points
-    )
-    return within
-
-
-def paint_part(
-    part: Part, body: StylisedBody, points: Points, within: Bool[np.ndarray, "..."], on: Painted
-) -> None:
+def paint_part(part: Part, body: StylisedBody, points: Points, within: Inside, on: Painted) -> None:
     """Paint one part over what is there.
 
     Args:
@@ -89,8 +83,7 @@ def paint_points(body: StylisedBody, points: Points) -> Painted:
         body: The patient.
         points: x, y, z in the report's coordinates, cm, of one shape.
     """
-    painted = paint_background(body, points)
-    within = lean(body, points)
+    painted, within = paint_background(body, points)
     for part in parts():
         paint_part(part, body, points, within, painted)
     return painted

@@ -11,7 +11,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rpt_phantom.stylised import ids
-from rpt_phantom.stylised.solids import Coordinate, Solid, box, ellipsoid, tube, upright_cylinder
+from rpt_phantom.stylised.solids import (
+    Coordinate,
+    Inside,
+    Solid,
+    box,
+    ellipsoid,
+    tube,
+    upright_cylinder,
+)
 
 SPINE_CENTRE_CM, SPINE_HALF_AXES_CM = (0.0, 5.5), (2.0, 2.5)
 SPINE_BOTTOM_CM, T12_BOTTOM_CM, C7_BOTTOM_CM, SPINE_TOP_CM = 22.0, 35.1, 70.0, 84.2
@@ -26,8 +34,8 @@ PELVIS_INNER_CM, PELVIS_INNER_Y_CM = 11.3, -3.8
 PELVIS_TOP_CM, PELVIS_STEP_CM, PELVIS_STEP_Y_CM = 22.0, 14.0, 5.0
 SACRUM_HALF_WIDTH_CM = 4.6
 
-HEAD_OF_FEMUR_CM, HEAD_RADIUS_CM, CUP_RADIUS_CM = (9.6, -0.5, 5.0), 2.4, 3.1
-NECK_OF_FEMUR_CM, NECK_RADIUS_CM = ((9.6, -0.5, 5.0), (11.0, 0.0, -0.5)), 1.7
+HEAD_OF_FEMUR_CM, HEAD_RADIUS_CM, CUP_RADIUS_CM = (10.2, -2.8, 4.6), 2.4, 3.0
+NECK_OF_FEMUR_CM, NECK_RADIUS_CM = ((10.2, -2.8, 4.6), (11.0, 0.0, -0.5)), 1.7
 
 CORTEX_CM = 0.2
 THIN_CORTEX_CM = 0.12  # of ribs, sternum and the pelvic ring
@@ -55,7 +63,8 @@ def vertebrae(x: Coordinate, y: Coordinate, z: Coordinate) -> UInt8[np.ndarray, 
     edges_cm = [SPINE_BOTTOM_CM, T12_BOTTOM_CM, C7_BOTTOM_CM, SPINE_TOP_CM]
     numbers = [ids.L5, ids.T12, ids.C7, ids.C1 + 1]
     number = np.floor(np.interp(z, edges_cm, numbers))
-    return np.clip(number, ids.L5, ids.C1).astype(np.uint8)
+    clipped: UInt8[np.ndarray, "*n"] = np.clip(number, ids.L5, ids.C1).astype(np.uint8)
+    return clipped
 
 
 def ribs(*, inset_cm: float = 0.0) -> Solid:
@@ -65,13 +74,12 @@ def ribs(*, inset_cm: float = 0.0) -> Solid:
     rise_cm = RIB_SLANT * RIB_OUTER_CM[1]
     top_cm = T12_BOTTOM_CM + (2 * RIB_PAIRS - 1) * RIB_HEIGHT_CM
 
-    def contains(x: Coordinate, y: Coordinate, z: Coordinate) -> Coordinate:
+    def contains(x: Coordinate, y: Coordinate, z: Coordinate) -> Inside:
         shell = ((x / a) ** 2 + (y / b) ** 2 <= 1) & ((x / c) ** 2 + (y / d) ** 2 >= 1)
         band = _band(y, z)
-        within = band % 2
-        return (
-            shell & (band >= 0) & (band <= 2 * RIB_PAIRS - 1) & (within >= low) & (within <= high)
-        )
+        within = (band % 2 >= low) & (band % 2 <= high)
+        inside: Inside = shell & within & (band >= 0) & (band <= 2 * RIB_PAIRS - 1)
+        return inside
 
     return box((-a, -b, T12_BOTTOM_CM - rise_cm), (a, b, top_cm + rise_cm)).where(contains)
 
@@ -80,7 +88,8 @@ def rib_numbers(x: Coordinate, y: Coordinate, z: Coordinate) -> UInt8[np.ndarray
     """Tell the ribs apart; the lowest is the twelfth."""
     from_below = np.clip(np.floor(_band(y, z) / 2), 0, RIB_PAIRS - 1)
     first = np.where(x > 0, ids.RIB_LEFT_1, ids.RIB_RIGHT_1)
-    return (first + RIB_PAIRS - 1 - from_below).astype(np.uint8)
+    number: UInt8[np.ndarray, "*n"] = (first + RIB_PAIRS - 1 - from_below).astype(np.uint8)
+    return number
 
 
 def sternum(*, inset_cm: float = 0.0) -> Solid:

@@ -140,8 +140,8 @@ def volume_ml(solid: Solid, *, step_cm: float = 0.1) -> float:
         for a, b in zip(solid.low_cm, solid.high_cm, strict=True)
     ]
     count = sum(
-        int(np.count_nonzero(solid.contains(axes[0][:, None], axes[1][None, :], np.float64(z))))
-        for z in axes[2]
+        int(np.count_nonzero(solid.contains(axes[0][:, None], axes[1][None, :], z)))
+        for z in axes[2][:, None, None]
     )
     return count * step_cm**3
 

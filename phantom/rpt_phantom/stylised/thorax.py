@@ -33,7 +33,7 @@ LEFT_WALL_CM, RIGHT_WALL_CM, ATRIUM_WALL_CM = 1.30, 0.60, 0.30
 AORTA_RADIUS_CM, VENA_CAVA_RADIUS_CM, ILIAC_RADIUS_CM = 1.05, 1.1, 0.5
 AORTA_CM = ((1.5, 2.3, 24.0), (1.5, 2.3, 57.0), (0.6, -0.6, 59.0), (0.0, -2.6, 55.0))
 VENA_CAVA_CM = ((-1.6, 2.3, 23.5), (-1.6, 2.0, 43.5), (-1.8, 0.0, 48.0))
-LEFT_ILIAC_CM = ((1.5, 2.3, 23.8), (4.0, 2.4, 16.0), (7.4, -2.0, 9.0), (8.2, -5.5, 1.0))
+LEFT_ILIAC_CM = ((1.5, 2.3, 23.8), (4.0, 2.4, 16.0), (6.4, -3.2, 8.5), (7.6, -6.4, 1.0))
 
 
 def lungs() -> Solid:
@@ -71,7 +71,8 @@ def heart(*, chambers: bool = False) -> Solid:
     """Return the heart, or the blood in its chambers.
 
     Four parts of ellipsoids in the heart's own coordinates, whose first axis points to the
-    apex and whose third axis points from the right to the left side.
+    apex and whose third axis points from the right to the left side. A septum as thick as the
+    atrium's wall brings the chambers to the published 436 mL; that it is on the right is ours.
     """
     left_cm, right_cm, atrium_cm = (
         (LEFT_WALL_CM, RIGHT_WALL_CM, ATRIUM_WALL_CM) if chambers else (0.0, 0.0, 0.0)
@@ -83,7 +84,8 @@ def heart(*, chambers: bool = False) -> Solid:
         left = _part(x, y, z, HEART_LENGTH_CM, LEFT_DEPTH_CM, left_cm)
         right = _part(x, y, z, HEART_LENGTH_CM, RIGHT_DEPTH_CM, right_cm) & (z < 0) & ~whole_left
         left_atrium = _part(x, y, z, ATRIUM_LENGTH_CM, LEFT_DEPTH_CM, atrium_cm) & (z >= 0)
-        right_atrium = _part(x, y, z, ATRIUM_LENGTH_CM, RIGHT_DEPTH_CM, atrium_cm) & (z < 0)
+        right_atrium = _part(x, y, z, ATRIUM_LENGTH_CM, RIGHT_DEPTH_CM, atrium_cm)
+        right_atrium &= z < -atrium_cm
         inside: Inside = (ventricle & (left | right)) | (~ventricle & (left_atrium | right_atrium))
         return inside
 

@@ -13,7 +13,6 @@ from rpt_phantom.stylised.frames import posed_box_cm, report_points, world_box_m
 from rpt_phantom.stylised.lesions import StylisedLesion
 from rpt_phantom.stylised.painting import (
     Painted,
-    lean,
     outline_solid,
     paint_background,
     paint_part,
@@ -57,7 +56,8 @@ class StylisedAnatomy:
         """Return the mask of one or several tissues."""
         chosen = np.zeros(256, bool)
         chosen[list(tissues)] = True
-        return chosen[self.tissue]
+        mask: Bool[np.ndarray, "x y z"] = chosen[self.tissue]
+        return mask
 
     def active_marrow(self) -> Float32[np.ndarray, "x y z"]:
         """Return the volume fraction of active marrow: cellularity of the bone in spongiosa."""
@@ -101,8 +101,7 @@ class _Painter:
         self.body, self.grid, self.window = body, grid, window
         x, y, z = report_points(body, grid, window)
         self.points = (x, y, z)
-        self.painted = paint_background(body, self.points)
-        self.within = lean(body, self.points)
+        self.painted, self.within = paint_background(body, self.points)
 
     def paint(self, part: Part) -> None:
         """Paint one part over what is there."""
