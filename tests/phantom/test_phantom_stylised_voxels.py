@@ -16,7 +16,7 @@ from rpt_phantom.stylised import (
 from rpt_phantom.stylised.tissues import HU_AND_DENSITY, SCLEROTIC_G_PER_ML, SCLEROTIC_HU
 from scipy.ndimage import binary_erosion
 
-LONG = AxisGrid((104, 70, 290), (4.0, 4.0, 4.0), (-206.0, -138.0, -520.0))
+LONG = AxisGrid((104, 70, 310), (4.0, 4.0, 4.0), (-206.0, -138.0, -580.0))
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def test_body_is_one_piece_without_holes(adult) -> None:
 
 
 def test_fat_lies_outside_organs_inside(adult) -> None:
-    inside = adult.organs[:, :, 60:210] > 0
+    inside = adult.organs[:, :, 70:225] > 0
     edge = inside & ~binary_erosion(inside, np.ones((3, 3, 1)))
-    assert adult.where(Tissue.FAT)[:, :, 60:210][edge].mean() > 0.99
+    assert adult.where(Tissue.FAT)[:, :, 70:225][edge].mean() > 0.99
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,11 @@ Source: TotalSegmentator v2 class map (Wasserthal et al., Radiol AI 2023). The o
 salivary glands, right before left, is this project's.
 """
 
-from rpt_cohort.labels import KIDNEY_LEFT, KIDNEY_RIGHT, LIVER, REMAINING_BODY, SPLEEN
+from rpt_cohort.labels import KIDNEY_LEFT as KIDNEY_LEFT
+from rpt_cohort.labels import KIDNEY_RIGHT as KIDNEY_RIGHT
+from rpt_cohort.labels import LIVER as LIVER
+from rpt_cohort.labels import REMAINING_BODY as REMAINING_BODY
+from rpt_cohort.labels import SPLEEN as SPLEEN
 
 GALLBLADDER, STOMACH, PANCREAS = 4, 6, 7
 ADRENAL_RIGHT, ADRENAL_LEFT = 8, 9
@@ -25,5 +29,3 @@ SPINE = tuple(range(L5, C1 + 1))
 RIBS = tuple(range(RIB_LEFT_1, RIB_LEFT_1 + 24))
 PELVIS_BONES = (SACRUM, HIP_LEFT, HIP_RIGHT)
 BONES = (*SPINE, *PELVIS_BONES, *RIBS, FEMUR_LEFT, FEMUR_RIGHT, STERNUM, SKULL)
-
-__all__ = ["KIDNEY_LEFT", "KIDNEY_RIGHT", "LIVER", "REMAINING_BODY", "SPLEEN"]

@@ -2,7 +2,8 @@
 
 Source: half axes and height of the trunk (20 × 10 × 70 cm) and of the head (8 × 10 cm, vault
 7.15 cm) with brain and cranium from Cristy & Eckerman, ORNL/TM-8381 vol. 1 (1987), adult; the
-neck of 8.4 cm that makes the body 179 cm tall from ORNL/TM-12907 (Stabin et al., 1995).
+neck of 8.4 cm that makes the body 179 cm tall from Eckerman, Cristy & Ryman, The ORNL
+Mathematical Phantom Series (1996).
 
 Ours: the report's trunk, 40 cm wide, includes the arms. Here they are raised, so muscle ends
 17.5 cm to either side, 0.5 cm beyond the ribs, and a layer of fat lies upon it; the shoulders are
