@@ -1,0 +1,31 @@
+"""Organ numbers of the stylised anatomy: TotalSegmentator v2 ``total``, and ours above 117.
+
+Source: TotalSegmentator v2 class map (Wasserthal et al., Radiol AI 2023). The order of the
+salivary glands, right before left, is this project's.
+"""
+
+from rpt_cohort.labels import KIDNEY_LEFT as KIDNEY_LEFT
+from rpt_cohort.labels import KIDNEY_RIGHT as KIDNEY_RIGHT
+from rpt_cohort.labels import LIVER as LIVER
+from rpt_cohort.labels import REMAINING_BODY as REMAINING_BODY
+from rpt_cohort.labels import SPLEEN as SPLEEN
+
+GALLBLADDER, STOMACH, PANCREAS = 4, 6, 7
+ADRENAL_RIGHT, ADRENAL_LEFT = 8, 9
+LUNG_UPPER_LEFT, LUNG_LOWER_LEFT = 10, 11
+LUNG_UPPER_RIGHT, LUNG_MIDDLE_RIGHT, LUNG_LOWER_RIGHT = 12, 13, 14
+THYROID, SMALL_BOWEL, DUODENUM, COLON, URINARY_BLADDER = 17, 18, 19, 20, 21
+SACRUM, L5, L1, T12, T1, C7, C1 = 25, 27, 31, 32, 43, 44, 50
+HEART, AORTA, VENA_CAVA = 51, 52, 63
+ILIAC_ARTERY_LEFT, ILIAC_ARTERY_RIGHT = 65, 66
+FEMUR_LEFT, FEMUR_RIGHT, HIP_LEFT, HIP_RIGHT = 75, 76, 77, 78
+BRAIN, SKULL = 90, 91
+RIB_LEFT_1, RIB_RIGHT_1, STERNUM = 92, 104, 116
+PAROTID_RIGHT, PAROTID_LEFT, SUBMANDIBULAR_RIGHT, SUBMANDIBULAR_LEFT = 150, 151, 152, 153
+SUBLINGUAL_RIGHT, SUBLINGUAL_LEFT = 154, 155
+
+LUNGS = tuple(range(LUNG_UPPER_LEFT, LUNG_LOWER_RIGHT + 1))
+SPINE = tuple(range(L5, C1 + 1))
+RIBS = tuple(range(RIB_LEFT_1, RIB_LEFT_1 + 24))
+PELVIS_BONES = (SACRUM, HIP_LEFT, HIP_RIGHT)
+BONES = (*SPINE, *PELVIS_BONES, *RIBS, FEMUR_LEFT, FEMUR_RIGHT, STERNUM, SKULL)
