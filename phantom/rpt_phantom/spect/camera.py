@@ -1,7 +1,7 @@
 """The SPECT camera: two heads with medium-energy collimators, set up for the 208 keV of Lu-177.
 
 Left out: septal penetration and scatter in the collimator, what the crystal's back side scatters,
-dead time, and Pb X-rays. At 208 keV a medium-energy collimator keeps the first below a few percent.
+dead time, and X-rays of the lead.
 """
 
 from dataclasses import dataclass

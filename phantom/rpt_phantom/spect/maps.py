@@ -6,7 +6,8 @@ from rpt_dosimetry.calibration.attenuation_path import linear_attenuation_per_cm
 
 from rpt_phantom.spect.camera import PHOTON_KEV, Camera
 
-Map = Float32[np.ndarray, "x y z"]
+Map = Float32[np.ndarray, "_ _ _"]
+"""Shape (x, y, z), RAS+. Whether two are of one shape is for ``check_map`` to say."""
 
 BODY_ABOVE_PER_CM = 0.03
 """A quarter of water's: lung is body, air and cloth are not; ours."""
@@ -19,7 +20,8 @@ def mu_per_cm(ct_hu: Shaped[np.ndarray, "x y z"]) -> Map:
 
     See ``linear_attenuation_per_cm`` for how.
     """
-    return linear_attenuation_per_cm(ct_hu, photon_kev=PHOTON_KEV).astype(np.float32)
+    per_cm: Map = linear_attenuation_per_cm(ct_hu, photon_kev=PHOTON_KEV).astype(np.float32)
+    return per_cm
 
 
 def coarser(values: Shaped[np.ndarray, "x y z"], factor: int) -> Map:
@@ -35,7 +37,8 @@ def coarser(values: Shaped[np.ndarray, "x y z"], factor: int) -> Map:
         )
     padded = np.pad(values, ((0, 0), (0, 0), (0, -z % factor)))
     blocks = padded.reshape(x // factor, factor, y // factor, factor, -1, factor)
-    return blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    averaged: Map = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    return averaged
 
 
 def body_width(body: Bool[np.ndarray, "x y z"], *, spacing_mm: float, multiple: int) -> int:
@@ -49,12 +52,11 @@ def body_width(body: Bool[np.ndarray, "x y z"], *, spacing_mm: float, multiple: 
     Returns:
         At most the width of ``body``.
     """
-    n = body.shape[0]
-    seen = body.any(axis=2)
-    filled = np.flatnonzero(seen.any(axis=0) | seen.any(axis=1))
+    n = int(body.shape[0])
+    filled = np.concatenate(np.nonzero(np.any(body, axis=2)))
     if not filled.size:
         return n
-    reach = np.abs(filled - (n - 1) / 2).max() + 0.5 + MARGIN_MM / spacing_mm
+    reach = float(np.abs(filled - (n - 1) / 2).max()) + 0.5 + MARGIN_MM / spacing_mm
     width = int(np.ceil(2 * reach / multiple)) * multiple
     return min(width, n)
 

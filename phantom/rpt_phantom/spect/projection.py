@@ -28,6 +28,8 @@ PLANES_MM = 9.6
 """Depth that is blurred by one width: FWHM goes by 0.26 mm over its half; ours."""
 RADIUS_STEP_MM = 10.0
 """Heads stop at a multiple of it, and no nearer than the clearance; ours."""
+AIR_RADIUS_MM = 250.0
+"""Of a scan without a body, about an adult's; ours."""
 _ML_PER_MM3 = 1e-3
 _MBQ_PER_BQ = 1e-6
 
@@ -102,7 +104,8 @@ def project(
         Expected counts per second on the camera's pixels.
 
     Raises:
-        ValueError: A map is not finite, negative, of another shape, not square or too wide.
+        ValueError: A map is not finite, negative, of another shape, not square or of a
+            width that the coarser voxels of the scatter do not divide.
         BadInput: PyTomography is not installed.
     """
     check_map(activity_bq_per_ml, "activity_bq_per_ml")
@@ -111,8 +114,12 @@ def project(
     views = views or contour(mu_per_cm, spacing_mm=spacing_mm, camera=camera)
     body = (activity_bq_per_ml > 0) | (mu_per_cm > BODY_ABOVE_PER_CM)
     multiple = 2 * SCATTER_PIXELS * ratio
+    if activity_bq_per_ml.shape[0] % multiple:
+        raise ValueError(
+            f"The maps must be a multiple of {multiple} voxels wide at {spacing_mm} mm, got "
+            f"{activity_bq_per_ml.shape[0]}. Pad them evenly."
+        )
     width = body_width(body, spacing_mm=spacing_mm, multiple=multiple)
-    width -= width % multiple
     per_bq_ml = _MBQ_PER_BQ * _ML_PER_MM3 * camera.sensitivity_cps_per_mbq / camera.heads
     activity_cps = cropped(activity_bq_per_ml, width) * np.float32(per_bq_ml * spacing_mm**3)
     mu = cropped(mu_per_cm, width)
@@ -146,20 +153,28 @@ def count(expected: Expected, rng: np.random.Generator, *, view_s: float) -> Cou
     return Counts(rng.poisson(mean).astype(np.int32), expected.views)
 
 
-def contour(mu_per_cm: Map, *, spacing_mm: float, camera: Camera = LU177_ME) -> Views:
+def contour(
+    mu_per_cm: Map,
+    *,
+    spacing_mm: float,
+    camera: Camera = LU177_ME,
+    angles_deg: Float[np.ndarray, " view"] | None = None,
+) -> Views:
     """Lead the heads around the body, as near as the clearance allows.
 
     Args:
         mu_per_cm: Attenuation coefficient, 1/cm.
         spacing_mm: Edge of a voxel, mm.
         camera: Its views and clearance.
+        angles_deg: Of the views, degrees; by default the camera's.
 
     Returns:
-        The views; one circle of 250 mm where there is no body.
+        The views; on a circle of ``AIR_RADIUS_MM`` where there is no body.
     """
     n = mu_per_cm.shape[0]
     x, y = np.nonzero((mu_per_cm > BODY_ABOVE_PER_CM).any(axis=2))
-    views = Views(camera.angles_deg, np.full(camera.views, 250.0))
+    angles_deg = camera.angles_deg if angles_deg is None else angles_deg
+    views = Views(angles_deg, np.full(len(angles_deg), AIR_RADIUS_MM))
     if not x.size:
         return views
     position_mm = (np.stack([x, y]) - (n - 1) / 2) * spacing_mm
@@ -183,10 +198,7 @@ def _primary_cps(
     fine = parts.forward(matrix, activity_cps)
     view, r, z = fine.shape
     fine = np.pad(fine, ((0, 0), (0, 0), (0, -z % ratio)))
-    summed: Float32[np.ndarray, "view r z"] = fine.reshape(view, r // ratio, ratio, -1, ratio).sum(
-        axis=(2, 4)
-    )
-    return summed
+    return np.asarray(fine.reshape(view, r // ratio, ratio, -1, ratio).sum(axis=(2, 4)))
 
 
 def _scatter_cps(
