@@ -83,15 +83,13 @@ def structure_set(
         label: Structure Set Label, 16 characters at most, such as ``ORGANS``.
         kind: RT ROI Interpreted Type, such as ``ORGAN`` or ``GTV``.
         begin: When it was drawn.
-        ct_hu: The CT's volume, to hold the grids together.
 
     Returns:
-        One object. ``rpt_dosimetry.contour_masks`` makes the same masks of it, except of a region
-        whose planes all stand two slices or more apart: contours do not tell whether what lies
-        between them belongs to it.
+        One object, of which ``rpt_dosimetry.contour_masks`` makes the same masks.
 
     Raises:
-        BadInput: The labels are not on the CT's grid, or none of ``names`` is in them.
+        BadInput: The labels are not on the CT's grid, none of ``names`` is in them, or all slices
+            of a region stand apart, so that its contours would be read as of thicker slices.
     """
     if fault := grid_fault(labels, on.ct_hu, name="The labels", like_name="the CT"):
         raise BadInput(fault)
@@ -99,6 +97,19 @@ def structure_set(
     masks = {name: slices.values == id_ for id_, name in names.items()}
     if not any(mask.any() for mask in masks.values()):
         raise BadInput("The labels must hold a region that is named, and they hold none.")
+    for name, mask in masks.items():
+        _check_slices(name, mask)
+    dataset = _empty_set(on, label=label, begin=begin)
+    numbered = [(str(number), name) for number, name in enumerate(masks, start=1)]
+    dataset.StructureSetROISequence = [_roi(number, name, on.visit) for number, name in numbered]
+    dataset.ROIContourSequence = [
+        _roi_contour(number, masks[name], slices, on.ct) for number, name in numbered
+    ]
+    dataset.RTROIObservationsSequence = [_observation(number, kind) for number, _ in numbered]
+    return dataset
+
+
+def _empty_set(on: Drawing, *, label: str, begin: datetime) -> Dataset:
     dataset = new_object(
         on.visit,
         sop_class=RTStructureSetStorage,
@@ -107,30 +118,29 @@ def structure_set(
         number=3,
         begin=begin,
     )
-    put_frame_of_reference(dataset, on.visit)
-    # Explicit VR ends at 65,534 bytes of contour.
+    # An element of explicit VR ends at 65,534 bytes, and a contour may be longer.
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    put_frame_of_reference(dataset, on.visit)
     dataset.StructureSetLabel = label
     dataset.StructureSetDate, dataset.StructureSetTime = date(begin), clock(begin)
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.ReferencedFrameOfReferenceSequence = [_reference(on)]
-    frame_uid = on.visit.frame_of_reference_uid
-    numbers = [str(number) for number in range(1, len(masks) + 1)]
-    dataset.StructureSetROISequence = [
-        _roi(number, name, frame_uid) for number, name in zip(numbers, masks, strict=True)
-    ]
-    dataset.ROIContourSequence = [
-        _roi_contour(number, mask, slices, on.ct)
-        for number, mask in zip(numbers, masks.values(), strict=True)
-    ]
-    dataset.RTROIObservationsSequence = [_observation(number, kind) for number in numbers]
     return dataset
 
 
-def _roi(number: str, name: str, frame_uid: str) -> Dataset:
+def _check_slices(name: str, mask: Bool[np.ndarray, "slice row column"]) -> None:
+    apart = np.diff(np.flatnonzero(mask.any(axis=(1, 2))))
+    if len(apart) and apart.min() > 1:
+        raise BadInput(
+            f"{name} must have two neighbouring slices or one alone, and its slices stand "
+            f"{apart.min()} or more apart: contours so far apart mean thicker slices. Leave it out."
+        )
+
+
+def _roi(number: str, name: str, visit: Visit) -> Dataset:
     return item(
         ROINumber=number,
-        ReferencedFrameOfReferenceUID=frame_uid,
+        ReferencedFrameOfReferenceUID=visit.frame_of_reference_uid,
         ROIName=name,
         ROIGenerationAlgorithm="AUTOMATIC",
     )
