@@ -341,7 +341,7 @@ def test_example_is_a_study(tmp_path) -> None:
     shown = re.sub(r"(?m)^      (  )?# (?=\w+: )", "      ", shown)
     rates = (text[:a] + shown + text[b:]).replace("# head_cps", "head_cps")
     rates = re.sub(
-        r"(?m)^(      - folder: dicom/a1/spect_[23])$", r"\1\n        head_cps: 1.0e4", rates
+        r"(?m)^(      - folder: dicom/a1/spect_[23])$", r"\1\n        head_cps: 9000", rates
     )
     (tmp_path / "SHOWN.yaml").write_text(rates)
     cycle = read_study(tmp_path / "SHOWN.yaml").cycles[0]
