@@ -6,6 +6,7 @@ Source: DICOM PS3.5, 6.2, value representations DA, TM and DT.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _YEARS = range(2, 9999)
@@ -81,6 +82,27 @@ def parse_datetime(text: str) -> tuple[datetime, timedelta | None]:
     if len(text) < 10:
         raise ValueError("a date-time is written YYYYMMDDHHMMSS.ffffff, at least to the hour")
     return parse_date(text[:8]) + parse_time(text[8:]), offset
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A date and time on the clock of a series.
+
+    Attributes:
+        clock: As that clock shows it.
+        utc_offset: Of that clock, if told.
+    """
+
+    clock: datetime
+    utc_offset: timedelta | None
+
+    def hours_after(self, other: "Moment") -> float:
+        """Return the hours since another moment: by UTC where both tell it, else by the clocks."""
+        ours, theirs = self.utc_offset, other.utc_offset
+        apart = self.clock - other.clock
+        if ours is not None and theirs is not None:
+            apart -= ours - theirs
+        return apart.total_seconds() / 3600.0
 
 
 def as_local(

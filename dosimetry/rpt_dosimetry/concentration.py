@@ -10,11 +10,14 @@ from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.activity import injected_activity_bq
 from rpt_dosimetry.attributes import CORRECTED_IMAGE, RADIONUCLIDE_CODE, UNITS
+from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.decay import decayed_activity_bq
 from rpt_dosimetry.folder import Progress, no_progress
 from rpt_dosimetry.geometry import to_ras
+from rpt_dosimetry.injection_time import administration_moment
 from rpt_dosimetry.mid_scan import DecayToMidScan, decay_to_mid_scan
 from rpt_dosimetry.radiopharmaceutical import coded_nuclide
+from rpt_dosimetry.scan_times import refuse_zone_jump
 from rpt_dosimetry.series import Series
 from rpt_dosimetry.slices import Slices, fits_float32, in_order, read_values, seconds_after
 from rpt_dosimetry.tags import Tags, if_readable, missing
@@ -35,6 +38,7 @@ class Concentration:
         stored_activity_bq: In the field of view, Bq, with the values as stored.
         activity_bq: In the field of view, Bq, at mid-scan.
         injection_to_mid_scan_s: From the begin of the administration, s, if told.
+        administered: That begin, if told.
         tags_used: Every tag asked for and found.
         slice_sha256: The files, in the order of the slices.
         warnings: What the user should know, a sentence each.
@@ -48,6 +52,7 @@ class Concentration:
     stored_activity_bq: float
     activity_bq: float
     injection_to_mid_scan_s: float | None
+    administered: Moment | None
     tags_used: list[dict[str, Any]]
     slice_sha256: list[str]
     warnings: list[str] = field(default_factory=list)
@@ -73,6 +78,7 @@ def read_concentration(
     told = list(warnings)
     slices = in_order(series, told)
     tags = slices.tags
+    refuse_zone_jump(tags)
     _check_units(tags)
     _check_corrections(tags, told)
     nuclide = coded_nuclide(tags)
@@ -97,6 +103,7 @@ def read_concentration(
         stored_activity_bq=stored_bq,
         activity_bq=activity_bq,
         injection_to_mid_scan_s=elapsed_s,
+        administered=administration_moment(tags, decay.administered),
         tags_used=tags.record(decay.administered),
         slice_sha256=hashes[::-1] if reverse else hashes,
         warnings=told,

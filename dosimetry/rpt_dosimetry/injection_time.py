@@ -14,7 +14,7 @@ from rpt_dosimetry.attributes import (
     TIMEZONE,
     Tag,
 )
-from rpt_dosimetry.clock import as_local, parse_date, parse_datetime, parse_time
+from rpt_dosimetry.clock import Moment, as_local, parse_date, parse_datetime, parse_time
 from rpt_dosimetry.scan_times import series_offset
 from rpt_dosimetry.tags import Tags, if_readable, missing, read_clock
 
@@ -46,6 +46,15 @@ def injection_time(tags: Tags, warnings: list[str]) -> datetime | None:
     moment = _before_scan(moment, tag, tags, warnings)
     tags.remember_moments((START_DATETIME, START_TIME), [moment])
     return moment
+
+
+def administration_moment(tags: Tags, moment: datetime | None) -> Moment | None:
+    """Put a moment of :func:`injection_time` with the offset of the series' clock.
+
+    Raises:
+        BadInput: The offset is malformed.
+    """
+    return None if moment is None else Moment(moment, series_offset(tags))
 
 
 def _from_datetime(tags: Tags, warnings: list[str]) -> datetime | None:

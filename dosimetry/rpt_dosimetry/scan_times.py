@@ -131,6 +131,20 @@ def series_offset(tags: Tags) -> timedelta | None:
     return offset
 
 
+def refuse_zone_jump(tags: Tags) -> None:
+    """Refuse a series whose clock changed its time zone on the way.
+
+    Raises:
+        BadInput: It tells several offsets from UTC.
+    """
+    zones = set(tags.texts(TIMEZONE)) - {""}
+    if len(zones) > 1:
+        raise BadInput(
+            f"{TIMEZONE} must be one for all slices, and the series tells {len(zones)}: its clock "
+            "jumped during the scan. Export the series anew with one time zone."
+        )
+
+
 def mid_scan(tags: Tags) -> datetime | None:
     """Return the middle between the first frame's begin and the last frame's end, if told.
 

@@ -10,16 +10,17 @@ from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.activity import Injection, injected_activity_bq
+from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.folder import Progress, no_progress
 from rpt_dosimetry.geometry import to_ras
-from rpt_dosimetry.injection_time import injection_time
+from rpt_dosimetry.injection_time import administration_moment, injection_time
 from rpt_dosimetry.patient import Patient, read_patient
 from rpt_dosimetry.radiopharmaceutical import (
     Radiopharmaceutical,
     coded_nuclide,
     read_radiopharmaceutical,
 )
-from rpt_dosimetry.scan_times import acquisition_times, mid_scan
+from rpt_dosimetry.scan_times import acquisition_times, mid_scan, refuse_zone_jump
 from rpt_dosimetry.series import Series
 from rpt_dosimetry.slices import fits_float32, in_order, read_values, seconds_after
 from rpt_dosimetry.suv_factor import SuvFactor, check_corrections, find_suv_factor
@@ -40,6 +41,7 @@ class Suv:
         patient: Body measures used.
         radiopharmaceutical: Tracer, nuclide and half-life.
         injection: What was injected.
+        injected: When, on the series' clock, if told.
         scan_start_s: Injection to the begin of the first frame, s, if told.
         mid_scan_s: Injection to the middle of the scan, s, if told.
         tags_used: Every tag asked for and found.
@@ -53,6 +55,7 @@ class Suv:
     patient: Patient
     radiopharmaceutical: Radiopharmaceutical
     injection: Injection
+    injected: Moment | None
     scan_start_s: float | None
     mid_scan_s: float | None
     tags_used: list[dict[str, Any]]
@@ -79,6 +82,7 @@ def convert(
     told = list(warnings)
     slices = in_order(series, told)
     tags = slices.tags
+    refuse_zone_jump(tags)
     check_corrections(tags, told)
     patient = read_patient(tags, told)
     injection = _read_injection(tags, told)
@@ -96,6 +100,7 @@ def convert(
         patient=patient,
         radiopharmaceutical=read_radiopharmaceutical(tags, told),
         injection=injection,
+        injected=if_readable(lambda: administration_moment(tags, injection.moment), told),
         scan_start_s=seconds_after(injection.moment, scan_start),
         mid_scan_s=seconds_after(injection.moment, scan_middle),
         tags_used=tags.record(injection.moment),

@@ -251,7 +251,7 @@ def test_dask_gets_the_cycles(monkeypatch) -> None:
             return [future() for future in futures]
 
     module = ModuleType("dask.distributed")
-    module.Client = Client
+    module.Client, module.KilledWorker = Client, RuntimeError
     monkeypatch.setitem(sys.modules, "dask", ModuleType("dask"))
     monkeypatch.setitem(sys.modules, "dask.distributed", module)
     options = {"description": "", "workers": None}

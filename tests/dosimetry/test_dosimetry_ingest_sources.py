@@ -173,7 +173,7 @@ def planar_read(root, cycle, scans):
     found = read_study(write_study(root / "STUDY.yaml", [cycle])).cycles[0]
     source = found.spect[0]
     files = find_scan(source, root, need_ct=False)
-    factor = factor_by_planar(read_stored(files, source)[0], read_volume(scans.ct), found, root)
+    factor = factor_by_planar(read_stored(files, source).image, read_volume(scans.ct), found, root)
     return factor, read_spect(files, source, Camera(root, found.dead_time, factor))
 
 

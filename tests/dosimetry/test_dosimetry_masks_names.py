@@ -49,8 +49,9 @@ def test_order_case_and_punctuation_do_not_matter(organ, random) -> None:
 
 
 def test_unknown_names_are_listed() -> None:
-    regions_drawn = [("Liver", "", ""), ("PTV", "", ""), ("ring", "", "")]
-    with pytest.raises(BadInput, match=r"and 2 of 3 are not: 'PTV', 'ring'\. Add"):
+    """With their numbers; words that the table does not know may be a patient's."""
+    regions_drawn = [("Liver", "", ""), ("PTV Doe", "", ""), ("left Liver Jane", "", "")]
+    with pytest.raises(BadInput, match=r"and 2 of 3 are not: '2: … …', '3: left liver …' \("):
         TABLE.need(regions_drawn)
     assert TABLE.need(regions_drawn[:1]) == [5]
 

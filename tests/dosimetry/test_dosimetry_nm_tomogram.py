@@ -96,7 +96,8 @@ ROTATIONS = {
     "one head": (1, 360, 6, 60, 1500.0),
     "frames of both heads": (2, 360, 6, 60, 750.0),
     "frames of one head": (2, 360, 6, 30, 750.0),
-    "arc of one head": (2, 180, 6, 30, 375.0),
+    "arc of one head or of both": (2, 180, 6, 30, None),
+    "half a turn by one head": (1, 180, 6, 30, 750.0),
     "no arc told": (2, None, None, 60, 750.0),
 }
 
@@ -122,10 +123,33 @@ def test_duration_that_contradicts_itself(read) -> None:
     assert any("(0054,0053)" in one for one in found.warnings)
 
 
-def test_a_decay_correction_of_unknown_time(read) -> None:
+def test_several_beds_tell_no_duration(read) -> None:
+    rotations = [item(ActualFrameDuration="25000", NumberOfFramesInRotation=60) for _ in range(2)]
+    found = read(NmObject(STORED, set={"RotationInformationSequence": Items(rotations)}))
+    assert found.times.duration_s is None
+
+
+def test_a_decay_correction_of_unknown_time(read, tmp_path) -> None:
     assert not read(NmObject(STORED, set={"CorrectedImage": ["ATTN", "SCAT"]})).warnings
-    found = read(NmObject(STORED, set={"CorrectedImage": ["ATTN", "DECY"]}))
-    assert any("(0028,0051) names DECY" in one for one in found.warnings)
+    corrected = NmObject(STORED, set={"CorrectedImage": ["ATTN", "DECY"]})
+    with pytest.raises(BadInput, match=r"\(0028,0051\) names DECY.*Give decay_reference: scan"):
+        read(corrected)
+
+    def told(reference: str):
+        path = corrected.write(tmp_path / "decy.dcm")
+        return read_tomogram(read_nm(path, kind=RECON_TOMO), heads=2, decay_reference=reference)
+
+    as_it_is = read(NmObject(STORED)).volume.data
+    np.testing.assert_array_equal(told("scan").volume.data, as_it_is)
+    left = 2 ** (-(4 + 375 / 3600) / (6.647 * 24))  # to the injection, 4 h before
+    np.testing.assert_allclose(told("injection").volume.data, as_it_is * left, rtol=1e-6)
+    with pytest.raises(BadInput, match="must be one of scan, injection"):
+        told("now")
+
+
+def test_no_attenuation_correction_is_told(read) -> None:
+    found = read(NmObject(STORED, set={"CorrectedImage": ["UNIF"]}))
+    assert any("does not contain ATTN" in one for one in found.warnings)
 
 
 def test_no_rotation_told(read) -> None:

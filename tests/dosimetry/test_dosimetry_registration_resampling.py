@@ -12,6 +12,7 @@ from rpt_dosimetry.registration.resampling import (
     resample_emission,
 )
 from rpt_dosimetry.registration.rigid import Rigid, shifted
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 STAY = shifted(np.zeros(3))
@@ -25,8 +26,6 @@ def volume(data: np.ndarray, spacing_mm=(4.8, 4.8, 4.8), origin_mm=(0.0, 0.0, 0.
 
 def lesions(shape=(40, 44, 36), seed=0) -> np.ndarray:
     """Noise and hot spots of a SPECT's blur, hot up to the ends of the field of view."""
-    from scipy import ndimage
-
     rng = np.random.default_rng(seed)
     body = np.zeros(shape)
     body[8:-8, 10:-10] = 10
@@ -67,19 +66,49 @@ def test_the_same_grid_changes_nothing() -> None:
     assert found.left_share == pytest.approx(0, abs=1e-9)
 
 
-def test_a_whole_voxel_and_half_a_voxel() -> None:
-    """A shift of n voxels moves values; half a voxel is the mean of two neighbours."""
+def test_a_whole_voxel() -> None:
+    """A shift of n voxels moves values, and changes none."""
     data = lesions()
     emission = volume(data)
     one = resample_emission(emission, grid_of(emission), shifted(np.array([0, 0, 4.8])), name="It")
     assert one.data[..., :-1] == pytest.approx(emission.data[..., 1:], rel=1e-4, abs=1e-3)
     lost = data[..., 0].sum() / data.sum()
     assert one.left_share == pytest.approx(lost, rel=1e-4)
-    half = resample_emission(emission, grid_of(emission), shifted(np.array([0, 0, 2.4])), name="It")
-    mean = (emission.data[..., :-1] + emission.data[..., 1:]) / 2
-    assert half.data[..., :-1] == pytest.approx(mean, rel=1e-4, abs=1e-3)
-    assert half.data[..., -1] == pytest.approx(emission.data[..., -1] / 2, rel=1e-4, abs=1e-3)
-    assert half.left_share == pytest.approx(lost / 2, rel=1e-3)
+
+
+def test_part_of_a_voxel_is_scipys_cubic_spline() -> None:
+    emission = volume(ndimage.gaussian_filter(lesions(), 1.5) + 10.0)
+    grid, part = grid_of(emission), np.array([0.5, 0.25, -0.4])
+    found = resample_emission(emission, grid, shifted(4.8 * part), name="It")
+    inner = (slice(4, -4),) * 3
+    at = np.indices(emission.data.shape) + part[:, None, None, None]
+    expected = ndimage.map_coordinates(emission.data.astype(float), at, order=3, mode="mirror")
+    assert found.data[inner] == pytest.approx(expected[inner], rel=1e-3)
+
+
+@given(part=st.tuples(*[st.floats(-0.5, 0.5)] * 3), seed=st.integers(0, 99))
+@settings(max_examples=15, deadline=None)
+def test_small_hot_spots_keep_their_activity(part, seed) -> None:
+    """Of 12 mm FWHM, moved by part of a voxel: within 1 %, where linear interpolation loses 11 %.
+
+    None is below 0, and the whole keeps its activity to 0.1 %.
+    """
+    middle = np.random.default_rng(seed).uniform(-1, 1, 3)
+
+    def spot(shift) -> tuple[np.ndarray, np.ndarray]:
+        """Values and the region within 10 mm, with the image's origin moved by voxels."""
+        index = np.indices((24, 24, 24)) - 12.0
+        offset = middle + np.array(shift)
+        squared = (((index + offset[:, None, None, None]) * 4.8) ** 2).sum(axis=0)
+        return 1000 * np.exp(-squared / (2 * (12 / 2.355) ** 2)), squared <= 10**2
+
+    emission = volume(spot((0, 0, 0))[0])
+    move = shifted(4.8 * np.array(part))
+    found = resample_emission(emission, grid_of(emission), move, name="It")
+    expected, hot = spot(part)
+    assert found.data[hot].sum() == pytest.approx(expected[hot].sum(), rel=0.01)
+    assert found.data.min() >= 0
+    assert abs(found.change_share) < 1e-3
 
 
 def test_coarser_voxels_hold_the_mean() -> None:

@@ -17,17 +17,17 @@ class Retention:
 
     Attributes:
         fraction: From 0 to 1.
-        relative_sd: Standard uncertainty over ``fraction``.
+        relative_sd: Standard uncertainty over ``fraction``; ``None`` where it is not known.
         method: How it was found.
     """
 
     fraction: float
-    relative_sd: float
+    relative_sd: float | None
     method: str
 
 
 def retained_by_half_life(
-    *, elapsed_h: float, biological_h: float, relative_sd: float = 0.0
+    *, elapsed_h: float, biological_h: float, relative_sd: float | None = None
 ) -> Retention:
     """Model excretion by one exponential.
 
@@ -45,7 +45,8 @@ def retained_by_half_life(
         raise BadInput(f"biological_h must be above 0 h, got {biological_h!r} h.")
     lost = math.log(2.0) * elapsed_h / biological_h
     # d(ln R) / d(ln T) = λt, to first order.
-    return Retention(math.exp(-lost), lost * _sd(relative_sd), "biological half-life")
+    sd = None if relative_sd is None else lost * _sd(relative_sd)
+    return Retention(math.exp(-lost), sd, "biological half-life")
 
 
 def biological_half_life_h(*, effective_h: float, physical_h: float) -> float:
@@ -67,7 +68,7 @@ def biological_half_life_h(*, effective_h: float, physical_h: float) -> float:
     return 1.0 / rate_per_h if rate_per_h > 0 else math.inf
 
 
-def retained_after(*, excreted_fraction: float, sd: float = 0.0) -> Retention:
+def retained_after(*, excreted_fraction: float, sd: float | None = None) -> Retention:
     """Take a measured excretion, such as that of collected urine.
 
     Args:
@@ -78,7 +79,8 @@ def retained_after(*, excreted_fraction: float, sd: float = 0.0) -> Retention:
         BadInput: A value is out of range.
     """
     retained = 1.0 - _fraction("excreted_fraction", excreted_fraction)
-    return Retention(retained, _sd(sd) / retained, "excreted fraction")
+    relative_sd = None if sd is None else _sd(sd) / retained
+    return Retention(retained, relative_sd, "excreted fraction")
 
 
 def retained_within(*, at_most_excreted: float) -> Retention:

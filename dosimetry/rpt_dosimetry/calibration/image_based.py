@@ -30,13 +30,13 @@ class Administered:
     Attributes:
         mbq: At the start of infusion, MBq.
         residual_mbq: What was not given, decayed to the same moment, MBq.
-        relative_sd: Standard uncertainty of the net activity over it.
+        relative_sd: Standard uncertainty of the net activity over it; ``None``: not known.
         nuclide: Name as in ICRP-107.
     """
 
     mbq: float
     residual_mbq: float
-    relative_sd: float
+    relative_sd: float | None
     nuclide: str
 
     @property
@@ -63,14 +63,15 @@ class Excretion:
         effective_h: Effective half-life of the whole body, h.
         fraction: Excreted fraction, decay-corrected.
         at_most: Largest excreted fraction, decay-corrected.
-        sd: Standard uncertainty of what is told: relative of a half-life, absolute of a fraction.
+        sd: Standard uncertainty of what is told: relative of a half-life, absolute of a fraction;
+            ``None``: not known.
     """
 
     biological_h: float | None
     effective_h: float | None
     fraction: float | None
     at_most: float | None
-    sd: float
+    sd: float | None
 
     def retention(self, *, between_h: float | None, physical_h: float) -> Retention:
         """Return what was retained.
@@ -171,7 +172,7 @@ def calibrate_by_images(
     seen = view_field(planar, spect=spect.volume, ct=ct, choices=choices)
     correction, dead_time_sd = dead_time
     counts = SpectCounts(float(spect.volume.data.sum(dtype=np.float64)), duration_s, correction)
-    parts = {
+    parts: dict[str, float | None] = {
         "administered_activity": administered.relative_sd,
         "dead_time_of_spect": dead_time_sd,
         "excretion": retention.relative_sd,
@@ -185,9 +186,15 @@ def calibrate_by_images(
         half_life_h=half_life_h,
         in_field=seen.fraction.fraction,
         retained=retention.fraction,
-        relative_sd=parts,
+        relative_sd={part: sd for part, sd in parts.items() if sd is not None},
     )
-    return ImageBased(factor, seen, retention, counts, [*planar.warnings, *spect.warnings])
+    unknown = [part for part, sd in parts.items() if sd is None]
+    warnings = [*planar.warnings, *spect.warnings]
+    if unknown:
+        warnings.append(
+            f"The factor's uncertainty has no part of {' and '.join(unknown)}, which is not told."
+        )
+    return ImageBased(factor, seen, retention, counts, warnings)
 
 
 def images_story(result: ImageBased) -> dict[str, Any]:

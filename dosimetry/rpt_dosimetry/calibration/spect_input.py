@@ -24,11 +24,13 @@ class Told:
         duration_s: Of the scan, s.
         time_h: Start of infusion to mid-scan, h.
         heads: Detector heads of the camera.
+        decay_reference: See ``read_tomogram``.
     """
 
     duration_s: float | None
     time_h: float | None
     heads: int
+    decay_reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def read_spect(path: Path, told: Told) -> Spect:
     tomogram = read_tomogram(
         read_nm(path, kind=RECON_TOMO, warnings=warnings),
         heads=told.heads,
+        decay_reference=told.decay_reference,
     )
     return from_tomogram(tomogram, told, warnings=warnings)
 

@@ -27,12 +27,13 @@ from rpt_dosimetry.commands.option_names import options_named
 from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
 from rpt_dosimetry.nm.planar import read_planar
 from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
+from rpt_dosimetry.nm.tomogram import DECAY_REFERENCES
 
 _LUTETIUM_KEV = 208.37
 _ARGUMENTS = (
     *("administered_mbq", "residual_mbq", "biological_h", "effective_h", "excreted_at_most"),
     *("excreted", "planar_time_h", "nuclide", "duration_s", "time_h", "tau_us", "tau_sd_pct"),
-    "spect_cps",
+    *("spect_cps", "decay_reference"),
 )
 """Of what is called here that are options of the command."""
 
@@ -66,6 +67,14 @@ def calibrate(
         ),
     ] = None,
     heads: Annotated[int, typer.Option(help="Detector heads of the camera.")] = 2,
+    decay_reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(DECAY_REFERENCES),
+            help="To what NM counts that name DECY were corrected for decay; undone to mid-scan.",
+            show_default="refused",
+        ),
+    ] = None,
     tau_us: Annotated[
         float | None,
         typer.Option(
@@ -125,8 +134,9 @@ def calibrate(
         float, typer.Option(help="What was not given, decayed to the same moment, MBq.")
     ] = 0.0,
     administered_sd_pct: Annotated[
-        float, typer.Option(help="Standard uncertainty of the net activity, %.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Standard uncertainty of the net activity, %.", show_default="not known"),
+    ] = None,
     nuclide: Annotated[str, typer.Option(help="Name as in ICRP-107.")] = "Lu-177",
     photon_kev: Annotated[
         float, typer.Option(help="Photon of the peak window, keV.")
@@ -168,9 +178,12 @@ def calibrate(
         typer.Option(help="Bound of that fraction; the middle is taken.", show_default="none"),
     ] = None,
     excretion_sd: Annotated[
-        float,
-        typer.Option(help="Standard uncertainty: of a half-life over it, of --excreted as it is."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            help="Standard uncertainty: of a half-life over it, of --excreted as it is.",
+            show_default="not known",
+        ),
+    ] = None,
 ) -> None:
     """Calibrate SPECT counts (cps/MBq), or convert them to activity (Bq/mL).
 
@@ -184,7 +197,7 @@ def calibrate(
         correction = dead_time_correction(
             dead_time, observed_cps=spect_cps, tau_relative_sd=tau_sd_pct / 100.0
         )
-        told = Told(duration_s, time_h, heads)
+        told = Told(duration_s, time_h, heads, decay_reference)
         if out.name.endswith(SUFFIX):
             if planar is not None:
                 raise BadInput(
@@ -211,7 +224,10 @@ def calibrate(
             sweep = Sweep(dead_time, detector_mm)
         choices = Choices(photon_kev, scatter, dew_factor, sweep, _place(planar_place_mm))
         administered = Administered(
-            administered_mbq, residual_mbq, administered_sd_pct / 100.0, nuclide
+            administered_mbq,
+            residual_mbq,
+            None if administered_sd_pct is None else administered_sd_pct / 100.0,
+            nuclide,
         )
         excretion = Excretion(biological_h, effective_h, excreted, excreted_at_most, excretion_sd)
         counted = read_spect(spect, told)

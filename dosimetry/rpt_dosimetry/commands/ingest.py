@@ -27,7 +27,8 @@ def ingest(
         bool, typer.Option("--example", help="Print an example of STUDY.yaml and end.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what is found and missing; write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Read all and list what is missing; write nothing."),
     ] = False,
     workers: Annotated[
         int | None,
@@ -56,7 +57,7 @@ def ingest(
     if study is None or out is None:
         raise BadInput("STUDY.yaml and --out COHORT must be given. --example needs neither.")
     if dry_run:
-        _tell_found(look(study, out, workers=workers, dask=dask))
+        _tell_found(look(study, out, workers=workers, dask=dask, whole=True))
         return
     _tell_outcomes(make(study, out, workers=workers, dask=dask))
 
@@ -87,4 +88,4 @@ def _tell_outcomes(outcomes: list[Outcome]) -> None:
         for sentence in one.faults:
             stderr.print(f"{one.name} {sentence}", markup=False)
     if count["failed"]:
-        fail(f"{count['failed']} of {len(outcomes)} cycles failed, as listed; the others are kept.")
+        fail(f"{count['failed']} of {len(outcomes)} cycles failed, as listed.")

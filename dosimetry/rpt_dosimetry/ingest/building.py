@@ -41,7 +41,7 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     """
     scans = _read(plan)
     therapy = check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
-    warnings = scans.doubtful_activities(plan.cycle.administered_mbq)
+    warnings = [*scans.doubtful_activities(plan.cycle), *scans.doubtful_order()]
     grid = cycle_grid(scans.spects[0].bq_per_ml, plan.grid, warnings)
     # Read before the registrations, which take long, and carried after them.
     drawn = {role: _labels(role, plan, scans, warnings) for role in ("organs", "lesions")}
@@ -59,9 +59,25 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
         summary["calibration"] = factor_story(scans.planar.factor) | images_story(scans.planar)
     summary["warnings"] = [*scans.warnings(), *warnings, *summary["warnings"]]
     write_volumes(folder, images, aligned["pet"].data, result.dose_gy / therapy.net_gbq)
-    write_cycle_json(folder, plan, scans, therapy)
     write_report(folder, plan, aligned, images, result, summary)
+    write_cycle_json(folder, plan, scans, therapy)
     return list(summary["warnings"])
+
+
+def check_inputs(plan: Plan) -> None:
+    """Read all that a cycle is made from, and make nothing.
+
+    Raises:
+        BadInput: Something cannot be used; the sentence begins with the scan's role.
+    """
+    scans = _read(plan)
+    scans.doubtful_activities(plan.cycle)
+    check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
+    cycle_grid(scans.spects[0].bq_per_ml, plan.grid, [])
+    organs = plan.cycle.organs
+    if organs is None or organs.totalsegmentator is None:  # which takes minutes
+        _labels("organs", plan, scans, [])
+    _labels("lesions", plan, scans, [])
 
 
 def _read(plan: Plan) -> Scans:
@@ -81,14 +97,16 @@ def _read(plan: Plan) -> Scans:
     first_ct = spects[0].ct
     if first_ct is None:
         raise BadInput("spect 1: The first SPECT must have a CT, and has none. Name it by ct.")
-    return Scans(pet, spects, first_ct, files, camera.planar)
+    scans = Scans(pet, spects, first_ct, files, camera.planar)
+    scans.refuse_other_infusions()
+    return scans
 
 
 def _planar(plan: Plan, first: ScanFiles) -> ImageBased | None:
     if plan.cycle.planar is None:
         return None
     with _named("spect 1"):
-        stored, _ = read_stored(first, plan.cycle.spect[0])
+        stored = read_stored(first, plan.cycle.spect[0]).image
         ct = read_scan_ct(first)
     if ct is None:
         return None  # which the first SPECT is refused for

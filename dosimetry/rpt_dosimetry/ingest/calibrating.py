@@ -121,7 +121,7 @@ def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -
         administered=Administered(
             cycle.administered_mbq,
             cycle.residual_mbq,
-            source.administered_sd_pct / 100.0,
+            None if source.administered_sd_pct is None else source.administered_sd_pct / 100.0,
             NUCLIDE,
         ),
         excretion=Excretion(

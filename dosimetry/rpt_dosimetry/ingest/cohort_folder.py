@@ -23,7 +23,7 @@ from rpt_cohort.reading import read_json
 from rpt_cohort.schema import SCHEMA_VERSION
 
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid
-from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
+from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, output_sha256
 from rpt_dosimetry.ingest.study import Study
 
 COHORT, DATALIST = "cohort.json", "datalist.json"
@@ -96,13 +96,15 @@ def check_out(out: Path, study_path: Path) -> None:
 
 
 def is_done(folder: Path, fingerprint: str) -> bool:
-    """Tell whether a cycle's folder was made from these inputs and parameters."""
+    """Tell whether a cycle's folder was made from these inputs and parameters, and is whole."""
     try:
         info = read_cycle(folder)
-    except BadInput:
+        if info.provenance.get("parameters", {}).get(FINGERPRINT) != fingerprint:
+            return False
+        whole: bool = info.provenance.get(OUTPUTS) == output_sha256(folder)
+        return whole
+    except (BadInput, OSError):
         return False
-    told: object = info.provenance.get("parameters", {}).get(FINGERPRINT)
-    return told == fingerprint
 
 
 @contextmanager

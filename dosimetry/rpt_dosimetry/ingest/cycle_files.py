@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 from pydantic import ValidationError
-from rpt_cohort import BadInput, CycleInfo, json_bytes, nifti_bytes, provenance
+from rpt_cohort import BadInput, CycleInfo, file_sha256, json_bytes, nifti_bytes, provenance
 
 from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.cycle_table import SUMMARY, TABLE
@@ -27,6 +27,8 @@ REPORT = "report"
 """Subfolder of a cycle: how its dose came about."""
 FINGERPRINT = "fingerprint"
 """Of the provenance's parameters: by which a finished cycle is known."""
+OUTPUTS = "outputs"
+"""Of the provenance: file → SHA-256, by which a damaged cycle is known."""
 
 
 def write_volumes(
@@ -51,7 +53,7 @@ def write_volumes(
 
 
 def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -> None:
-    """Write ``cycle.json``.
+    """Write ``cycle.json``, the last file of a cycle: it holds the hashes of the others.
 
     Raises:
         BadInput: A value is out of the contract's bounds.
@@ -78,7 +80,8 @@ def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -
             inputs=plan.inputs,
             seed=SEED,
             libraries=LIBRARIES,
-        ),
+        )
+        | {OUTPUTS: output_sha256(folder)},
     }
     try:
         info = CycleInfo.model_validate(content)
@@ -90,6 +93,16 @@ def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -
             "the header that it comes from."
         ) from error
     (folder / "cycle.json").write_bytes(json_bytes(info.model_dump(mode="json")))
+
+
+def output_sha256(folder: Path) -> dict[str, str]:
+    """Return file → SHA-256 of all that a cycle's folder holds beside ``cycle.json``."""
+    files = [one for one in sorted(folder.rglob("*")) if one.is_file()]
+    return {
+        str(one.relative_to(folder)): file_sha256(one)
+        for one in files
+        if one != folder / "cycle.json"
+    }
 
 
 def write_report(

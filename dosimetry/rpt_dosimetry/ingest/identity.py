@@ -1,5 +1,6 @@
 """Whose files are they: told apart by hashes that never leave the process."""
 
+import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +10,8 @@ from rpt_cohort import BadInput
 
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 
+SHORTEST_TELLING = 3
+"""Ours: letters; shorter words tell nobody."""
 _TAGS = ["PatientID", "PatientName", "PatientBirthDate"]
 
 
@@ -38,6 +41,28 @@ def refuse_several(keys: frozenset[str]) -> None:
         raise BadInput(
             f"The folder must hold one patient, and by Patient ID (0010,0020) it holds {len(keys)}."
             " Give each patient a folder."
+        )
+
+
+def refuse_telling(pseudonym: str, paths: Sequence[Path]) -> None:
+    """Refuse a pseudonym that holds the patient's name.
+
+    Args:
+        pseudonym: As the study has it.
+        paths: DICOM files of that patient; the first tells.
+
+    Raises:
+        BadInput: It does; or the file is damaged.
+    """
+    if not paths:
+        return
+    # Letters alone: de-identified files have pseudonyms such as P001 for names.
+    name = set(re.findall(r"[^\W\d_]+", _told(paths[0])[1].casefold()))
+    words = set(re.findall(r"[^\W\d_]+", pseudonym.casefold()))
+    if words & {word for word in name if len(word) >= SHORTEST_TELLING}:
+        raise BadInput(
+            "A pseudonym must not hold a word of Patient's Name (0010,0010), and it does. Give "
+            "another one."
         )
 
 
@@ -87,11 +112,16 @@ def other_patients(patients: Sequence[tuple[str, frozenset[str]]]) -> dict[str, 
 
 
 def _key(path: Path) -> str:
+    told = _told(path)
+    who = told[0] or "".join(told[1:])
+    return sha256(who.encode()).hexdigest() if who else ""
+
+
+def _told(path: Path) -> list[str]:
+    """Return ID, name and date of birth; empty where they are missing."""
     try:
         with quiet():
             dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-            told = [str(dataset.get(tag, "") or "").strip() for tag in _TAGS]
+            return [str(dataset.get(tag, "") or "").strip() for tag in _TAGS]
     except DICOM_ERRORS as error:
         raise BadInput("Every DICOM file must be whole, and one is not. Export it anew.") from error
-    who = told[0] or "".join(told[1:])
-    return sha256(who.encode()).hexdigest() if who else ""

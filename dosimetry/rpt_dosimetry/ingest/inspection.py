@@ -13,7 +13,7 @@ import numpy as np
 from rpt_cohort import BadInput, file_sha256, read_volume
 
 from rpt_dosimetry.geometry import find_grid, to_ras
-from rpt_dosimetry.ingest.identity import patient_keys, refuse_several
+from rpt_dosimetry.ingest.identity import patient_keys, refuse_several, refuse_telling
 from rpt_dosimetry.ingest.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.ingest.regions import dicom_below, mask_path
 from rpt_dosimetry.ingest.scans import calibration_sha256, read_nm_spect
@@ -26,7 +26,7 @@ from rpt_dosimetry.ingest.study import (
     SpectSource,
     Study,
 )
-from rpt_dosimetry.masks.names import OWN_TABLE
+from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
 from rpt_dosimetry.nm.planar import read_planar
 from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
@@ -104,15 +104,16 @@ def inspect(cycle: CycleSource, study: Study, root: Path) -> Found:
         drawn = None if cycle.organs is None else cycle.organs.drawn
         looking.at("organs", partial(_mask, looking, "organs", drawn, root))
     looking.at("lesions", partial(_mask, looking, "lesions", cycle.lesions, root))
+    looking.at("organ table", partial(_organ_table, looking, organ_table_path(study, root)))
     if len(looking.patients) > 1 and not cycle.ids_differ:
         looking.at("patient", _refuse_different)
-    looking.inputs["organ table"] = _sha256(organ_table_path(study, root))
+    _find_repeated(looking)
     return Found(
         looking.name,
         tuple(looking.lines),
         tuple(looking.faults),
         looking.inputs,
-        looking.patients,
+        looking.patients if study.ids_tell_patients else frozenset(),
         looking.grid,
     )
 
@@ -143,7 +144,11 @@ def organ_table_path(study: Study, root: Path) -> Path:
 
 def _without_places(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_places(v) for k, v in value.items() if k not in PLACES}
+        kept = {k: _without_places(v) for k, v in value.items() if k not in PLACES}
+        if kept.get("regions") is not None:  # free text, in which a patient's name may stand
+            text = json.dumps(kept["regions"]).encode()
+            kept["regions"] = f"SHA-256 {sha256(text).hexdigest()}"
+        return kept
     return [_without_places(one) for one in value] if isinstance(value, list) else value
 
 
@@ -151,6 +156,7 @@ def _scan(looking: _Looking, role: str, source: PetSource | SpectSource, root: P
     files = find_scan(source, root, need_ct=role in ("pet", "spect 1"))
     keys = patient_keys(files.everything)
     refuse_several(keys)
+    refuse_telling(looking.name.split("/")[0], files.everything)
     looking.scans[role] = files
     looking.patients |= keys
     looking.inputs[role] = _hash_of(files.emission_paths)
@@ -220,6 +226,23 @@ def _grid(looking: _Looking, source: SpectSource, study: Study) -> str:
     looking.grid = one_grid(volume, slice_voxels=study.slice_voxels)
     size = " × ".join(str(n) for n in volume.data.shape)
     return f"{size} voxels of {' × '.join(f'{mm:.4g}' for mm in volume.spacing_mm)} mm"
+
+
+def _organ_table(looking: _Looking, path: Path) -> str:
+    table = read_organ_table(path)
+    looking.inputs["organ table"] = _sha256(path)
+    return f"{len(table.names)} organs"
+
+
+def _find_repeated(looking: _Looking) -> None:
+    """Add a fault where one scan is named twice."""
+    first: dict[str, str] = {}
+    for role in looking.scans:
+        other = first.setdefault(looking.inputs[role], role)
+        if other != role:
+            sentence = f"Every scan must be named once, and {other} is the same. Name its folder."
+            looking.faults.append(f"{role}: {sentence}")
+            looking.lines.append(f"{looking.name} {role}: {sentence}")
 
 
 def _refuse_different() -> str:

@@ -1,6 +1,7 @@
 """The work of the ``ingest`` command: look, plan, make what is not done, list."""
 
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 
 from rpt_cohort import BadInput, read_cycle
 
-from rpt_dosimetry.ingest.building import build_cycle
+from rpt_dosimetry.ingest.building import build_cycle, check_inputs
 from rpt_dosimetry.ingest.cohort_folder import (
     check_out,
     cycle_folder,
@@ -60,7 +61,14 @@ class Looked:
     grid: CohortGrid | None
 
 
-def look(study_path: Path, out: Path, *, workers: int | None, dask: str | None = None) -> Looked:
+def look(
+    study_path: Path,
+    out: Path,
+    *,
+    workers: int | None,
+    dask: str | None = None,
+    whole: bool = False,
+) -> Looked:
     """Look at all that a study names, and write nothing.
 
     Args:
@@ -68,6 +76,7 @@ def look(study_path: Path, out: Path, *, workers: int | None, dask: str | None =
         out: The cohort folder, to know what is done.
         workers: Processes; by default one for each core.
         dask: Address of a Dask scheduler.
+        whole: Read every scan and region, too; without it headers alone.
 
     Raises:
         BadInput: The study or the cohort folder cannot be used.
@@ -94,6 +103,12 @@ def look(study_path: Path, out: Path, *, workers: int | None, dask: str | None =
     done = frozenset(
         plan.cycle.name for plan in plans if is_done(out / plan.cycle.name, plan.fingerprint)
     )
+    if whole:
+        to_read = [plan for plan in plans if plan.cycle.name not in done]
+        faults = spread(_checked, to_read, description="Reading", workers=workers, dask=dask)
+        wrong = {p.cycle.name: f for p, f in zip(to_read, faults, strict=True) if f}
+        found = [_with_faults(one, wrong.get(one.name, []), role="") for one in found]
+        plans = [plan for plan in plans if plan.cycle.name not in wrong]
     return Looked(study, found, plans, done, grid)
 
 
@@ -122,14 +137,7 @@ def ingest(
         return [_failed(found) for found in looked.found]
     with locked(out):
         to_do = [plan for plan in looked.plans if plan.cycle.name not in looked.done]
-        made = spread(
-            partial(_made, out.resolve()),
-            to_do,
-            description="Cycles",
-            workers=workers,
-            dask=dask,
-        )
-        ended = {one.name: one for one in made}
+        ended = {one.name: one for one in _make(out.resolve(), to_do, workers, dask)}
         ended |= {name: Outcome(name, "kept") for name in looked.done}
         ended |= {found.name: _failed(found) for found in looked.found if found.faults}
         outcomes = [ended[cycle.name] for cycle in looked.study.cycles]
@@ -139,6 +147,35 @@ def ingest(
             cycles = [read_cycle(out / name) for name in good]
             write_lists(out, looked.study, looked.grid, cycles, prints)
     return outcomes
+
+
+def _make(out: Path, to_do: Sequence[Plan], workers: int | None, dask: str | None) -> list[Outcome]:
+    """Make cycles; where a process is killed, those that it had not finished have failed."""
+    make = partial(_made, out)
+    try:
+        return spread(make, to_do, description="Cycles", workers=workers, dask=dask)
+    except BrokenProcessPool:
+        told = (
+            "A process was ended from outside while cycles were made, perhaps for lack of "
+            "memory. Run again with fewer --workers."
+        )
+        done = [is_done(out / plan.cycle.name, plan.fingerprint) for plan in to_do]
+        names = [plan.cycle.name for plan in to_do]
+        return [
+            Outcome(name, "made") if whole else Outcome(name, "failed", (told,))
+            for name, whole in zip(names, done, strict=True)
+        ]
+
+
+def _checked(plan: Plan) -> list[str]:
+    """Return what is wrong with a cycle's files when they are read, a sentence each."""
+    try:
+        check_inputs(plan)
+    except BadInput as error:
+        return [str(error)]
+    except OSError as error:
+        return [_of_system(error)]
+    return []
 
 
 def _inspected(study: Study, root: Path, cycle: CycleSource) -> Found:
@@ -163,8 +200,8 @@ def _compared(found: Sequence[Found], study: Study) -> list[Found]:
     ]
 
 
-def _with_faults(found: Found, sentences: list[str]) -> Found:
-    lines = (*found.lines, *(f"{found.name} patient: {one}" for one in sentences))
+def _with_faults(found: Found, sentences: list[str], *, role: str = "patient: ") -> Found:
+    lines = (*found.lines, *(f"{found.name} {role}{one}" for one in sentences))
     return replace(found, lines=lines, faults=(*found.faults, *sentences))
 
 
@@ -182,10 +219,17 @@ def _made(out: Path, plan: Plan) -> Outcome:
     except BadInput as error:
         return Outcome(name, "failed", (str(error),))
     except OSError as error:
-        # Not its name: files from a clinic often carry the patient's.
-        what = error.strerror or "unknown fault"
-        return Outcome(name, "failed", (f"A file could not be read or written: {what}.",))
+        return Outcome(name, "failed", (_of_system(error),))
+    except Exception as error:  # noqa: BLE001 - one cycle must not stop the others
+        # Not its text, which may hold anything; a report of it is welcome.
+        told = f"An unforeseen error ended it ({type(error).__name__}). Please report it."
+        return Outcome(name, "failed", (told,))
     return Outcome(name, "made", warnings=tuple(warnings))
+
+
+def _of_system(error: OSError) -> str:
+    # Not its name: files from a clinic often carry the patient's.
+    return f"A file could not be read or written: {error.strerror or 'unknown fault'}."
 
 
 def _failed(found: Found) -> Outcome:

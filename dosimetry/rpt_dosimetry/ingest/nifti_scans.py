@@ -10,7 +10,7 @@ from rpt_dosimetry.calibration.spect_input import Spect, Told
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.geometry import turned_to_ras
 from rpt_dosimetry.ingest.nifti import ACTIVITY, COUNTS, SUV, Nifti
-from rpt_dosimetry.ingest.stored import StoredPet
+from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
 from rpt_dosimetry.nm.values import BQ_PER_ML
 from rpt_dosimetry.nm.values import COUNTS as NM_COUNTS
 
@@ -43,33 +43,32 @@ def pet_of_nifti(image: Nifti) -> StoredPet:
         time_min=image.number("pet_time_min"),
         weight_kg=weight_kg,
         height_cm=image.number("height_cm"),
+        injected=None,
+        nuclide=None,
         branch="SUV in NIfTI",
         warnings=[],
     )
 
 
-def spect_of_nifti(image: Nifti, told: Told) -> tuple[Spect, float | None]:
+def spect_of_nifti(image: Nifti, told: Told) -> StoredSpect:
     """Read a SPECT in Bq/mL at mid-scan, as the command ``activity`` writes it, or in counts.
-
-    Returns:
-        The SPECT, and the administered activity as its sidecar tells it, MBq.
 
     Raises:
         BadInput: The sidecar says something else.
     """
     quantity = image.quantity(ACTIVITY, COUNTS)
-    nuclide = image.told.get("nuclide")
+    nuclide, header_h = image.told.get("nuclide"), image.number("injection_to_mid_scan_h")
     spect = Spect(
         volume=_values(image, name="The SPECT"),
         quantity=BQ_PER_ML if quantity == ACTIVITY else NM_COUNTS,
         duration_s=told.duration_s or image.number("duration_s"),
         duration_branch="NIfTI",
-        time_h=told.time_h or image.number("injection_to_mid_scan_h"),
+        time_h=told.time_h or header_h,
         nuclide=nuclide if isinstance(nuclide, str) else None,
         sha256=file_sha256(image.path),
         warnings=[],
     )
-    return spect, image.number("injected_activity_mbq")
+    return StoredSpect(spect, header_h, None, image.number("injected_activity_mbq"))
 
 
 def ct_of_nifti(image: Nifti) -> Volume:

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rpt_cohort import Volume
+from rpt_cohort import BadInput, Volume
 
+from rpt_dosimetry.attributes import DOSE, START_DATETIME, START_TIME, TIMEZONE
 from rpt_dosimetry.calibration.image_based import ImageBased
+from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid
 from rpt_dosimetry.ingest.scans import Pet, Spect
 from rpt_dosimetry.ingest.sources import ScanFiles
 from rpt_dosimetry.ingest.study import CycleSource, Study
 
+ONE_INFUSION_H = 0.25
+"""Ours: by which headers may tell the start of infusion unlike: it is noted by hand."""
 LARGEST_DIFFERENCE = 0.05
 """Ours: of the activity that a header tells from the study's; headers may leave out residuals."""
 
@@ -75,9 +79,58 @@ class Scans:
             of["planar"] = tuple(self.planar.warnings)
         return [f"{role}: {sentence}" for role, told in of.items() for sentence in told]
 
-    def doubtful_activities(self, administered_mbq: float) -> list[str]:
-        """Say which SPECT's header tells another activity than the study, a sentence each."""
+    def refuse_other_infusions(self) -> None:
+        """Refuse SPECTs whose headers put the start of infusion at different moments.
+
+        Raises:
+            BadInput: They do: a date, a clock or a time zone changed between the scans.
+        """
+        first: tuple[str, Moment] | None = None
+        for number, spect in enumerate(self.spects, start=1):
+            if spect.infusion is None:
+                continue
+            if first is None:
+                first = f"spect {number}", spect.infusion
+            apart_h = spect.infusion.hours_after(first[1])
+            if abs(apart_h) > ONE_INFUSION_H:
+                raise BadInput(
+                    f"spect {number}: All SPECTs of a cycle must tell one start of infusion, and "
+                    f"by {START_DATETIME} (or {START_TIME}) it is {apart_h:+.2f} h from that of "
+                    f"{first[0]}: a date, a clock or a time zone ({TIMEZONE}) changed. Correct it, "
+                    "or give the right time_h of each scan."
+                )
+
+    def doubtful_order(self) -> list[str]:
+        """Say that the PET came after the therapy had begun, where the headers tell it."""
+        told = [one.infusion for one in self.spects if one.infusion is not None]
+        if not told or self.pet.injected is None:
+            return []
+        after_h = self.pet.injected.hours_after(told[0])
+        if after_h <= 0:
+            return []
+        return [
+            f"pet: It was injected {after_h:.4g} h after the start of infusion: a PET of before "
+            "the therapy is wanted."
+        ]
+
+    def doubtful_activities(self, cycle: CycleSource) -> list[str]:
+        """Say which SPECT's header tells another activity than the study, a sentence each.
+
+        Raises:
+            BadInput: One tells less than half or more than twice of it, unless the study says
+                that activities differ.
+        """
+        administered_mbq = cycle.administered_mbq
         told = {f"spect {n}": spect.told_mbq for n, spect in enumerate(self.spects, start=1)}
+        for role, mbq in told.items():
+            if mbq is None or cycle.activities_differ:
+                continue
+            if not 0.5 <= mbq / administered_mbq <= 2.0:
+                raise BadInput(
+                    f"{role}: administered_mbq must be that of {DOSE}, {mbq:.5g} MBq, at least "
+                    f"within a factor of 2, got {administered_mbq:.5g} MBq. Correct it, or set "
+                    "activities_differ where you made sure of it."
+                )
         return [
             f"{role}: Its header tells {mbq:.5g} MBq administered, the study "
             f"{administered_mbq:.5g} MBq; the study's was taken."

@@ -8,15 +8,16 @@ from rpt_cohort import BadInput, Volume, file_sha256
 from rpt_cohort.schema import Tracer
 
 from rpt_dosimetry.calibration.conversion import read_factor
-from rpt_dosimetry.calibration.spect_input import Spect as StoredSpect
+from rpt_dosimetry.calibration.spect_input import Spect as StoredImage
 from rpt_dosimetry.calibration.spect_input import Told, from_tomogram
+from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.concentration import read_concentration
 from rpt_dosimetry.ct import read_ct
 from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, calibrate
 from rpt_dosimetry.ingest.nifti import Nifti
 from rpt_dosimetry.ingest.nifti_scans import ct_of_nifti, pet_of_nifti, spect_of_nifti
 from rpt_dosimetry.ingest.sources import ScanFiles
-from rpt_dosimetry.ingest.stored import StoredPet
+from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
 from rpt_dosimetry.ingest.study import PetSource, SpectSource
 from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
 from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
@@ -25,6 +26,8 @@ from rpt_dosimetry.suv import Suv, convert
 
 LARGEST_NEGATIVE = 0.01
 """Ours: of the activity; more below 0 than this, and the image is no concentration."""
+SAME_TIME_H = 0.1
+"""Ours: by which a header and the study may differ unremarked."""
 _MIN_PER_S, _H_PER_S, _MBQ_PER_BQ = 1 / 60.0, 1 / 3600.0, 1e-6
 
 
@@ -40,6 +43,7 @@ class Pet:
         time_min: Injection to mid-scan, min.
         weight_kg: Of the patient, kg.
         height_cm: Of the patient, cm; ``None`` where it is not told.
+        injected: When by its header, if told.
         branch: How the SUV was found.
         warnings: A sentence each.
     """
@@ -51,6 +55,7 @@ class Pet:
     time_min: float
     weight_kg: float
     height_cm: float | None
+    injected: Moment | None
     branch: str
     warnings: tuple[str, ...]
 
@@ -64,6 +69,8 @@ class Spect:
         ct: CT, HU; ``None`` where there is none.
         time_h: Start of infusion to mid-scan, h.
         told_mbq: Administered activity as its header tells it, MBq; ``None`` where it does not.
+        infusion: Start of infusion by its header; ``None`` where that is not told, or where the
+            study tells the time.
         calibration_relative_sd: Standard uncertainty of its calibration; ``None`` if not known.
         branch: How the activity was found.
         warnings: A sentence each.
@@ -73,6 +80,7 @@ class Spect:
     ct: Volume | None
     time_h: float
     told_mbq: float | None
+    infusion: Moment | None
     calibration_relative_sd: float | None
     branch: str
     warnings: tuple[str, ...]
@@ -88,6 +96,11 @@ def read_pet(files: ScanFiles, source: PetSource) -> Pet:
         read = pet_of_nifti(files.emission)
     else:
         read = _pet_of_dicom(convert(files.emission, warnings=files.warnings))
+    if read.nuclide == NUCLIDE:
+        raise BadInput(
+            f"The PET must be of the diagnostic tracer, and its header names {NUCLIDE}, the "
+            "therapy's. Name the folder of the PET."
+        )
     ct = read_scan_ct(files)
     if ct is None:
         raise BadInput("The PET must have a CT, and has none. Name its folder by ct.")
@@ -114,6 +127,7 @@ def read_pet(files: ScanFiles, source: PetSource) -> Pet:
         time_min=time_min,
         weight_kg=read.weight_kg,
         height_cm=read.height_cm,
+        injected=read.injected,
         branch=read.branch,
         warnings=(*warnings, *ct[1]),
     )
@@ -127,6 +141,8 @@ def _pet_of_dicom(suv: Suv) -> StoredPet:
         time_min=None if suv.mid_scan_s is None else suv.mid_scan_s * _MIN_PER_S,
         weight_kg=suv.patient.weight_kg,
         height_cm=suv.patient.height_cm,
+        injected=suv.injected,
+        nuclide=suv.radiopharmaceutical.nuclide,
         branch=suv.factor.units_branch,
         warnings=list(suv.warnings),
     )
@@ -144,42 +160,55 @@ def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
         BadInput: It cannot become an activity concentration of Lu-177, or its time is missing.
     """
     warnings = list(files.warnings)
-    read, told_mbq = read_stored(files, source)
-    warnings += read.warnings
-    if read.nuclide not in (None, NUCLIDE):
-        raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {read.nuclide}.")
-    found = calibrate(read, source, camera)
+    read = read_stored(files, source)
+    image = read.image
+    warnings += image.warnings
+    if image.nuclide not in (None, NUCLIDE):
+        raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {image.nuclide}.")
+    _compare_times(read, warnings)
+    found = calibrate(image, source, camera)
     ct = read_scan_ct(files)
     return Spect(
         bq_per_ml=_not_negative(found.volume, warnings),
         ct=None if ct is None else ct[0],
-        time_h=read.needed_time_h,
-        told_mbq=told_mbq,
+        time_h=image.needed_time_h,
+        told_mbq=read.told_mbq,
+        infusion=read.infusion if source.time_h is None else None,
         calibration_relative_sd=found.relative_sd,
-        branch=f"{read.duration_branch}; {found.branch}" if files.is_nm else found.branch,
+        branch=f"{image.duration_branch}; {found.branch}" if files.is_nm else found.branch,
         warnings=(*warnings, *(() if ct is None else ct[1])),
     )
 
 
-def read_stored(files: ScanFiles, source: SpectSource) -> tuple[StoredSpect, float | None]:
-    """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts.
+def _compare_times(read: StoredSpect, warnings: list[str]) -> None:
+    time_h, header_h = read.image.time_h, read.header_h
+    if time_h is None or header_h is None or abs(time_h - header_h) <= SAME_TIME_H:
+        return
+    warnings.append(
+        f"Its header puts it {header_h:.4g} h after the start of infusion, the study {time_h:.4g} "
+        "h; the study's was taken."
+    )
 
-    Returns:
-        The SPECT, and the administered activity as its header tells it, MBq.
+
+def read_stored(files: ScanFiles, source: SpectSource) -> StoredSpect:
+    """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts.
 
     Raises:
         BadInput: It cannot be read.
     """
-    told = Told(source.duration_s, source.time_h, source.heads)
+    told = Told(source.duration_s, source.time_h, source.heads, source.decay_reference)
     if isinstance(files.emission, Nifti):
         return spect_of_nifti(files.emission, told)
     if files.is_nm:
         tomogram = read_nm_spect(files, source)
-        return from_tomogram(tomogram, told), tomogram.administration.activity_mbq
+        given, after_s = tomogram.administration, tomogram.injection_to_mid_scan_s
+        header_h = None if after_s is None else after_s * _H_PER_S
+        image = from_tomogram(tomogram, told)
+        return StoredSpect(image, header_h, given.begin, given.activity_mbq)
     read = read_concentration(files.emission)
-    header_s, told_bq = read.injection_to_mid_scan_s, read.injected_activity_bq
-    header_h = None if header_s is None else header_s * _H_PER_S
-    stored = StoredSpect(
+    after_s, told_bq = read.injection_to_mid_scan_s, read.injected_activity_bq
+    header_h = None if after_s is None else after_s * _H_PER_S
+    image = StoredImage(
         volume=read.volume,
         quantity=BQ_PER_ML,
         duration_s=None,
@@ -189,12 +218,17 @@ def read_stored(files: ScanFiles, source: SpectSource) -> tuple[StoredSpect, flo
         sha256="",
         warnings=list(read.warnings),
     )
-    return stored, None if told_bq is None else told_bq * _MBQ_PER_BQ
+    told_mbq = None if told_bq is None else told_bq * _MBQ_PER_BQ
+    return StoredSpect(image, header_h, read.administered, told_mbq)
 
 
 def read_nm_spect(files: ScanFiles, source: SpectSource) -> Tomogram:
     """Read the NM object of a SPECT."""
-    return read_tomogram(read_nm(files.emission_paths[0], kind=RECON_TOMO), heads=source.heads)
+    return read_tomogram(
+        read_nm(files.emission_paths[0], kind=RECON_TOMO),
+        heads=source.heads,
+        decay_reference=source.decay_reference,
+    )
 
 
 def read_scan_ct(files: ScanFiles) -> tuple[Volume, list[str]] | None:

@@ -1,6 +1,7 @@
 """Spread cycles over the cores of this machine, or over the workers of a Dask cluster."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ def spread(
 
     Raises:
         BadInput: Dask is not installed, or the scheduler does not answer.
+        BrokenProcessPool: A process was ended from outside.
     """
     if dask is None:
         return in_parallel(function, items, description=description, workers=workers)
@@ -52,4 +54,7 @@ def spread(
         ) from error
     with client:
         # Not pure: what is in the files does not show in the arguments.
-        return list(client.gather(client.map(function, items, pure=False)))
+        try:
+            return list(client.gather(client.map(function, items, pure=False)))
+        except distributed.KilledWorker as error:
+            raise BrokenProcessPool("a Dask worker was ended") from error

@@ -52,6 +52,7 @@ class SpectSource(ScanSource):
     heads: Annotated[int, Field(ge=1, le=16)] = 2
     duration_s: Positive | None = None
     head_cps: Positive | None = None
+    decay_reference: Literal["scan", "injection"] | None = None
 
 
 class DeadTimeSource(_Strict):
@@ -71,8 +72,8 @@ class PlanarSource(_Strict):
     effective_h: Positive | None = None
     excreted: Fraction | None = None
     excreted_at_most: Fraction | None = None
-    excretion_sd: NotNegative = 0.0
-    administered_sd_pct: Percent = 0.0
+    excretion_sd: NotNegative | None = None
+    administered_sd_pct: Percent | None = None
     scatter: Literal["tew", "dew", "none"] = "tew"
     dew_factor: Positive | None = None
     detector_mm: Positive | None = None
@@ -124,6 +125,7 @@ class CycleSource(_Strict):
     height_cm: Annotated[float, Field(ge=80, le=250)] | None = None
     laboratory: dict[str, Laboratory] = {}
     ids_differ: bool = False
+    activities_differ: bool = False
     pet: PetSource
     spect: Annotated[list[SpectSource], Field(min_length=1)]
     planar: PlanarSource | None = None
@@ -170,6 +172,7 @@ class Study(_Strict):
     slice_voxels: Annotated[int, Field(ge=8, le=512)] = 128
     grid: FixedGrid | None = None
     organ_table: FileName | None = None
+    ids_tell_patients: bool = True
     testing: list[PatientName] = []
     folds: Annotated[int, Field(ge=2)] = 5
     seed: Annotated[int, Field(ge=0)] = 0

@@ -72,11 +72,16 @@ class OrganTable:
             BadInput: Names are not known, or two regions mean one organ.
         """
         found = [self.find(name, code=code, side=side) for name, code, side in regions]
-        if unknown := [one[0] for one, id_ in zip(regions, found, strict=True) if id_ is None]:
+        if unknown := [
+            (number, one[0])
+            for number, (one, id_) in enumerate(zip(regions, found, strict=True), start=1)
+            if id_ is None
+        ]:
             raise BadInput(
                 f"Each region must be named in the table of organs, and {len(unknown)} of "
-                f"{len(regions)} are not: {_listed(unknown)}. Add their names to the aliases of a "
-                "copy of the table, or choose the regions."
+                f"{len(regions)} are not: {_listed(self._masked(unknown))} (words that the table "
+                "does not know are not repeated: a name may hold the patient's). Add their names "
+                "to the aliases of a copy of the table, or choose the regions."
             )
         ids = [id_ for id_ in found if id_ is not None]
         if repeated := sorted({self.names[id_] for id_ in ids if ids.count(id_) > 1}):
@@ -85,6 +90,17 @@ class OrganTable:
                 "Choose one of them."
             )
         return ids
+
+    def _masked(self, regions: Sequence[tuple[int, str]]) -> list[str]:
+        """Return numbers and names of regions, with … for each word not in the table."""
+        known = {word for words in self.by_words for word in words} | set(_SIDE_OF)
+        return [
+            f"{number}: "
+            + " ".join(
+                word if word in known else "…" for word in re.findall(r"[^\W_]+", name.casefold())
+            )
+            for number, name in regions
+        ]
 
 
 def read_organ_table(path: Path = OWN_TABLE) -> OrganTable:

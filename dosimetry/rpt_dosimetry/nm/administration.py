@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rpt_dosimetry.attributes import DOSE
+from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.decimals import Bounds, check_bounds
-from rpt_dosimetry.injection_time import injection_time
+from rpt_dosimetry.injection_time import administration_moment, injection_time
 from rpt_dosimetry.radiopharmaceutical import coded_nuclide
 from rpt_dosimetry.tags import Tags, if_readable
 
@@ -23,11 +24,13 @@ class Administration:
         nuclide: The coded one, such as ``Lu-177``; ``None`` where nothing known is coded.
         activity_mbq: As told, no residual subtracted, MBq; ``None`` where not told.
         moment: Its begin, on the series' clock; ``None`` where not told.
+        begin: The same, with the offset of that clock.
     """
 
     nuclide: str | None
     activity_mbq: float | None
     moment: datetime | None
+    begin: Moment | None
 
 
 def read_administration(tags: Tags, warnings: list[str]) -> Administration:
@@ -39,10 +42,12 @@ def read_administration(tags: Tags, warnings: list[str]) -> Administration:
 
     Source: DICOM PS3.3, C.8.4.10.1.7 (NM Isotope): Radionuclide Total Dose is in MBq.
     """
+    moment = if_readable(lambda: injection_time(tags, warnings), warnings)
     return Administration(
         nuclide=if_readable(lambda: coded_nuclide(tags), warnings),
         activity_mbq=if_readable(lambda: _activity_mbq(tags, warnings), warnings),
-        moment=if_readable(lambda: injection_time(tags, warnings), warnings),
+        moment=moment,
+        begin=if_readable(lambda: administration_moment(tags, moment), warnings),
     )
 
 

@@ -61,9 +61,11 @@ def tomography_times(dataset: Any, tags: Tags, *, heads: int) -> ScanTimes:
         heads: How many detector heads of the camera acquired it at a time.
 
     Returns:
-        The duration is the sum over the rotations of frame duration times stops. Where the
-        frames fill the scan arc by themselves they are those of all heads; where they fill it
-        only times ``heads`` they are those of one.
+        The duration is frame duration times stops. Where the frames fill a whole turn by
+        themselves they are those of all heads; where they fill it only times ``heads`` they are
+        those of one. It is not told where several heads saw a smaller arc, which vendors mean of
+        one head or of all (UCL/STIR issue 1184), and where there are several rotations, which may
+        be as many beds.
 
     Raises:
         BadInput: A value is malformed, ``heads`` is not plausible, or frames, step and arc
@@ -72,12 +74,8 @@ def tomography_times(dataset: Any, tags: Tags, *, heads: int) -> ScanTimes:
     if not 1 <= heads <= _LARGEST_HEADS:
         raise BadInput(f"heads must be from 1 to {_LARGEST_HEADS}, got {heads}.")
     rotations = items(dataset, ROTATION_INFORMATION)
-    told = [_rotation(rotation, heads) for rotation in rotations]
-    parts = [part for part in told if part is not None]
-    if not parts or len(parts) < len(told):
-        return ScanTimes(_start(tags), None, "")
-    branches = sorted({branch for _, branch in parts})
-    return ScanTimes(_start(tags), sum(part_s for part_s, _ in parts), "; ".join(branches))
+    told = _rotation(rotations[0], heads) if len(rotations) == 1 else None
+    return ScanTimes(_start(tags), *(told or (None, "")))
 
 
 def planar_times(dataset: Any, tags: Tags) -> ScanTimes:
@@ -104,6 +102,8 @@ def _rotation(rotation: Any, heads: int) -> tuple[float, str] | None:
     if not arc or not step:
         return whole_s / heads, f"frame duration x frames in rotation / {heads} heads"
     turns = abs(step) * frames / arc
+    if abs(turns - 1.0) <= _ANGLE_TOLERANCE and abs(arc / 360.0 - 1.0) > _ANGLE_TOLERANCE:
+        return None
     if abs(turns - 1.0) <= _ANGLE_TOLERANCE:
         return whole_s / heads, f"frame duration x frames in rotation / {heads} heads"
     if abs(turns * heads - 1.0) <= _ANGLE_TOLERANCE:

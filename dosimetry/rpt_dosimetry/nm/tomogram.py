@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.attributes import CORRECTED_IMAGE, NUMBER_OF_SLICES
+from rpt_dosimetry.attributes import CORRECTED_IMAGE, NUMBER_OF_SLICES, RADIONUCLIDE_CODE
 from rpt_dosimetry.geometry import to_ras
 from rpt_dosimetry.nm.administration import Administration, read_administration
 from rpt_dosimetry.nm.attributes import (
@@ -23,8 +23,12 @@ from rpt_dosimetry.nm.reading import NmSeries, one_object
 from rpt_dosimetry.nm.times import ScanTimes, tomography_times
 from rpt_dosimetry.nm.values import Scaling, find_scaling
 from rpt_dosimetry.nm.windows import EnergyWindow, energy_windows
+from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.slices import fits_float32, seconds_after
 from rpt_dosimetry.tags import Tags, if_readable
+
+SCAN, INJECTION = "scan", "injection"
+DECAY_REFERENCES = (SCAN, INJECTION)
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,17 @@ class Tomogram:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_tomogram(series: NmSeries, *, heads: int, unplaced: bool = False) -> Tomogram:
+def read_tomogram(
+    series: NmSeries, *, heads: int, unplaced: bool = False, decay_reference: str | None = None
+) -> Tomogram:
     """Read reconstructed tomography.
 
     Args:
         series: Of one object of Image Type RECON TOMO.
         heads: How many detector heads of the camera acquired it at a time.
         unplaced: Read an object that does not tell where its slices stand, in an assumed frame.
+        decay_reference: One of ``DECAY_REFERENCES``: to which time counts that name DECY were
+            corrected, which NM does not tell; undone to mid-scan.
 
     Returns:
         The volume and what it rests on. A time, nuclide or activity that cannot be read is
@@ -85,11 +93,9 @@ def read_tomogram(series: NmSeries, *, heads: int, unplaced: bool = False) -> To
     administration = read_administration(tags, warnings)
     unknown = ScanTimes(None, None, "")
     times = if_readable(lambda: tomography_times(dataset, tags, heads=heads), warnings) or unknown
-    if "DECY" in tags.text(CORRECTED_IMAGE).upper().split("\\"):
-        warnings.append(
-            f"{CORRECTED_IMAGE} names DECY, and NM does not tell to which time: the counts were "
-            "taken as those of the scan. Export without decay correction where it is not short."
-        )
+    injection_to_mid_scan_s = seconds_after(administration.moment, times.middle)
+    data *= _undone(tags, decay_reference, administration.nuclide, injection_to_mid_scan_s)
+    _check_corrections(tags, warnings)
     for tag in (MANUFACTURER, NUMBER_OF_SLICES, SPACING_BETWEEN_SLICES):
         tags.texts(tag)
     return Tomogram(
@@ -99,11 +105,44 @@ def read_tomogram(series: NmSeries, *, heads: int, unplaced: bool = False) -> To
         windows=energy_windows(dataset),
         times=times,
         administration=administration,
-        injection_to_mid_scan_s=seconds_after(administration.moment, times.middle),
+        injection_to_mid_scan_s=injection_to_mid_scan_s,
         tags_used=tags.record(administration.moment),
         sha256=series.sha256[0],
         warnings=warnings,
     )
+
+
+def _undone(
+    tags: Tags, reference: str | None, nuclide: str | None, injection_to_mid_scan_s: float | None
+) -> float:
+    """Return the factor that undoes a correction for decay."""
+    corrected = "DECY" in tags.text(CORRECTED_IMAGE).upper().split("\\")
+    if reference not in (None, *DECAY_REFERENCES):
+        raise BadInput(f"decay_reference must be one of {', '.join(DECAY_REFERENCES)}.")
+    if not corrected or reference == SCAN:
+        return 1.0
+    if reference is None:
+        raise BadInput(
+            f"{CORRECTED_IMAGE} names DECY, and NM does not tell to which time the counts were "
+            f"corrected. Give decay_reference: {SCAN} (its begin or middle), or {INJECTION}; or "
+            "export without decay correction."
+        )
+    if nuclide is None or injection_to_mid_scan_s is None:
+        raise BadInput(
+            f"To undo a decay correction to the injection its time and {RADIONUCLIDE_CODE} must be "
+            "told, and they are not. Export without decay correction."
+        )
+    half_lives = injection_to_mid_scan_s / 3600.0 / find_nuclide(nuclide).half_life_h
+    return float(2.0**-half_lives)
+
+
+def _check_corrections(tags: Tags, warnings: list[str]) -> None:
+    told = set(tags.text(CORRECTED_IMAGE).upper().split("\\")) - {""}
+    if told and "ATTN" not in told:
+        warnings.append(
+            f"{CORRECTED_IMAGE} does not contain ATTN: make sure that the slices are corrected for "
+            "attenuation as those were by which the camera was calibrated."
+        )
 
 
 def check_values(data: Float[np.ndarray, "..."], scaling: Scaling, warnings: list[str]) -> None:

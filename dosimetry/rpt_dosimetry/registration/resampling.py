@@ -1,10 +1,14 @@
 """One resampling of a scan onto another grid, which keeps its activity.
 
-Each new voxel holds the mean of the trilinear interpolant over its own box, by as many points
-along each side as old voxels fit in it: one where the voxels are alike, so that nothing is
-blurred twice. A voxel that the old image covers in part holds the mean of that part, thinned
-by the share covered. So the sum times the voxel's volume stays, and what lies outside the new
-grid is counted. No factor makes up for anything. These choices are ours.
+Each new voxel holds the mean of an interpolant over its own box, by as many points along each
+side as old voxels fit in it: one where the voxels are alike, so that nothing is blurred twice.
+Emission is interpolated by cubic B-splines: a trilinear interpolant half-way between voxels of
+4.8 mm takes 3 % of a kidney's activity and 11 % of that of a lesion of 10 mm out of them, and only
+in the scans that were moved, so that curves would fall too fast. Where the spline swings below 0,
+next to hot edges, 0 is taken, and the neighbours give what that adds. CT is interpolated
+trilinearly. A voxel that the old image covers in part holds the mean of that part, thinned by the
+share covered. So the sum times the voxel's volume stays, and what lies outside the new grid is
+counted. No factor makes up for anything. These choices are ours.
 """
 
 from dataclasses import dataclass
@@ -26,6 +30,10 @@ LARGEST_CHANGE_DEFORMED = 0.02
 ALIKE = 0.25
 """Ours: up to 1.25 old voxels to a new one, one point is enough."""
 AIR_HU = -1000.0
+LINEAR, CUBIC = 1, 3
+SAME_VOXEL = 1e-6
+NEIGHBOURS = 5
+"""Ours: voxels along a side; a cubic spline's swing is gone two voxels off."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,10 @@ def resample_emission(
     wide, first = widened(grid, _corners_mm(emission, rigid))
     # On the wide grid everything counts: what is lost there is lost by interpolation.
     covered = covered_share(emission, wide, rigid)
-    data = _means(emission, wide, rigid, deformation) * covered
+    data = _means(emission, wide, rigid, deformation, order=CUBIC)
+    if emission.data.min() >= 0:
+        data = _without_swings(data)
+    data *= covered
     if deformation is not None:
         data *= deformation.ratio_on(wide)
     everywhere = float(data.sum(dtype=np.float64)) * wide.voxel_ml
@@ -104,9 +115,9 @@ def resample_emission(
 def resample_ct(ct: Volume, grid: GridMm, rigid: Rigid) -> Float32[np.ndarray, "x y z"]:
     """Carry a CT to another grid: mean HU of each voxel, −1000 HU where there is no CT."""
     covered = covered_share(ct, grid, rigid)
-    hu: Float32[np.ndarray, "x y z"] = _means(ct, grid, rigid) * covered + np.float32(AIR_HU) * (
-        1 - covered
-    )
+    hu: Float32[np.ndarray, "x y z"] = _means(ct, grid, rigid, order=LINEAR) * covered + np.float32(
+        AIR_HU
+    ) * (1 - covered)
     return hu
 
 
@@ -129,21 +140,47 @@ def covered_share(volume: Volume, grid: GridMm, rigid: Rigid) -> Float32[np.ndar
 
 
 def _means(
-    volume: Volume, grid: GridMm, rigid: Rigid, deformation: Deformation | None = None
+    volume: Volume,
+    grid: GridMm,
+    rigid: Rigid,
+    deformation: Deformation | None = None,
+    *,
+    order: int,
 ) -> Float32[np.ndarray, "x y z"]:
-    step, _ = _in_old_voxels(volume, grid, rigid)
+    step, origin = _in_old_voxels(volume, grid, rigid)
+    if deformation is None and _voxel_on_voxel(step, origin):
+        order = LINEAR  # which is exact there
     points = np.maximum(np.ceil(np.abs(step).max(axis=0) - ALIKE), 1).astype(int)
     image = to_itk(volume.data, volume.affine)
     transform = rigid.to_itk() if deformation is None else deformation.to_itk(rigid)
     total = np.zeros(grid.shape, dtype=np.float32)
     for part in np.ndindex(*points):
         offset = (np.array(part) + 0.5) / points - 0.5
-        total += _looked_up(image, grid, transform, offset)
+        total += _looked_up(image, grid, transform, offset, order=order)
     return total / np.float32(np.prod(points))
 
 
+def _voxel_on_voxel(step: Float[np.ndarray, "3 3"], origin: Float[np.ndarray, "3"]) -> bool:
+    return bool(
+        np.allclose(step, np.eye(3), rtol=0, atol=SAME_VOXEL)
+        and np.allclose(origin, np.rint(origin), rtol=0, atol=SAME_VOXEL)
+    )
+
+
+def _without_swings(data: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
+    """Set what is below 0 to 0, and take as much from the neighbours, by their values."""
+    from scipy.ndimage import uniform_filter
+
+    above = np.maximum(data, np.float32(0))
+    below = uniform_filter(data - above, NEIGHBOURS, mode="constant")
+    around = uniform_filter(above, NEIGHBOURS, mode="constant")
+    left = np.where(around > 0, 1.0 + below / np.maximum(around, np.float32(1e-30)), 1.0)
+    kept: Float32[np.ndarray, "x y z"] = above * np.clip(left, 0.0, 1.0).astype(np.float32)
+    return kept
+
+
 def _looked_up(
-    image: Any, grid: GridMm, transform: Any, offset: Float[np.ndarray, "3"]
+    image: Any, grid: GridMm, transform: Any, offset: Float[np.ndarray, "3"], *, order: int
 ) -> Float32[np.ndarray, "x y z"]:
     """Interpolate at one point of every voxel; beyond the image, the nearest value."""
     sitk = simpleitk()
@@ -157,7 +194,7 @@ def _looked_up(
     method.SetOutputOrigin(in_lps[:, 3].tolist())
     method.SetOutputDirection((in_lps[:, :3] / spacing_mm).ravel().tolist())
     method.SetTransform(transform)
-    method.SetInterpolator(sitk.sitkLinear)
+    method.SetInterpolator(sitk.sitkBSpline if order == CUBIC else sitk.sitkLinear)
     method.UseNearestNeighborExtrapolatorOn()
     return itk_values(method.Execute(image))
 
