@@ -50,6 +50,7 @@ bench: .venv/ready
 	$(PY) benchmarks/kinetics.py
 	$(PY) benchmarks/dose.py
 	$(PY) benchmarks/kernels.py
+	$(PY) benchmarks/clinic.py
 
 # The cohort of the shipped weights: 80 virtual patients.
 $(BUILD)/weights/cohort: .venv/ready

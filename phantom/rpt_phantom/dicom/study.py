@@ -69,6 +69,7 @@ def write_study(
     """
     content = {
         "name": name,
+        "origin": "virtual",
         "engine": engine,
         "slice_voxels": slice_voxels,
         "calibration_sd_pct": float(calibration_sd_pct),
