@@ -24,6 +24,14 @@ class Purpose(IntEnum):
     DOSE_IMAGE = 8
     CT_IMAGE = 9
     RECORD = 10
+    SETUP = 11
+    MOTION = 12
+    CALIBRATION = 13
+    SPECT_IMAGE = 14
+    SPECT_AGAIN = 15
+    ALIGNMENT = 16
+    PLANAR = 17
+    PRESET = 18
 
 
 def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> np.random.Generator:
