@@ -23,7 +23,7 @@ MIN_PER_H = 60.0
 # A pool without any volume would hold an infinite concentration; none is that small.
 LEAST_POOL_ML = 1.0
 
-Table = Float[np.ndarray, " compartment"]
+Table = Float[np.ndarray, " entry"]
 Mask = Bool[np.ndarray, "x y z"]
 
 
@@ -148,7 +148,7 @@ class VoxelKinetics:
         return self._seen["area", half_life_h]
 
     def _tables(
-        self, tissue: Table, blood: float, pools: dict[Region, float]
+        self, tissue: Float[np.ndarray, " compartment"], blood: float, pools: dict[Region, float]
     ) -> tuple[Table, Table]:
         """Return what a voxel's multiplier scales and what it does not, by compartment."""
         first, count = self.levels.first, len(self.levels.regions)
@@ -200,7 +200,7 @@ def voxel_kinetics(
         ValueError: The dial is outside [0, 1], the weight not above 0 kg, or the fields belong
             to another grid.
     """
-    _check(anatomy, agent, weight_kg, fields, heterogeneity)
+    _check(anatomy, weight_kg, fields, heterogeneity)
     factors = biology.pet if agent == "pet" else biology.therapy
     window, numbers = group_numbers(anatomy)
     in_grid, beyond = _volumes_ml(anatomy, window, numbers, weight_kg)
@@ -233,13 +233,10 @@ def voxel_kinetics(
 
 def _check(
     anatomy: StylisedAnatomy,
-    agent: str,
     weight_kg: float,
     fields: Heterogeneity,
     heterogeneity: float,
 ) -> None:
-    if agent not in ("pet", "therapy"):
-        raise ValueError(f"agent must be 'pet' or 'therapy', got {agent!r}.")
     if not (np.isfinite(weight_kg) and weight_kg > 0):
         raise ValueError(f"weight_kg must be a finite number above 0 kg, got {weight_kg!r} kg.")
     if not 0 <= heterogeneity <= 1:
