@@ -107,7 +107,7 @@ def draw_biology(
 
 def average_biology(tracer: str, therapy: str) -> Biology:
     """Return the patient whose every factor is 1."""
-    ones = dict.fromkeys(TISSUES, 1.0)
+    ones: dict[Region, float] = dict.fromkeys(TISSUES, 1.0)
     lesions = np.ones(MOST_LESIONS)
     pet, treated = (
         AgentBiology(name, dict(ones), dict(ones), lesions, lesions, 1.0)

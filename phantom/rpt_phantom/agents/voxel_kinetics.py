@@ -1,7 +1,6 @@
 """An agent in every voxel of a patient, at any time and integrated over all time."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -24,7 +23,7 @@ MIN_PER_H = 60.0
 # A pool without any volume would hold an infinite concentration; none is that small.
 LEAST_POOL_ML = 1.0
 
-Table = Float[np.ndarray, " compartment"]
+Table = Float[np.ndarray, " entry"]
 Mask = Bool[np.ndarray, "x y z"]
 
 
@@ -48,6 +47,7 @@ class VoxelKinetics:
     levels: Levels
     balance: Balance
     pool_ml: dict[Region, float]
+    _seen: dict[tuple[str, float], tuple[Table, Table]] = field(default_factory=dict, repr=False)
 
     def fraction_per_ml(self, time_h: float) -> Float32[np.ndarray, "x y z"]:
         """Return the share of the injected activity per mL; × weight_kg × 1000 is the SUV.
@@ -74,7 +74,7 @@ class VoxelKinetics:
         return float(self._means(mask, *self._areas(half_life_h)))
 
     def effective_half_life_h(
-        self, mask: Mask, half_life_h: float, *, from_h: float = 24.0, to_h: float = 168.0
+        self, mask: Mask, half_life_h: float, *, from_h: float = 24.0, to_h: float = 96.0
     ) -> float:
         """Return the half-life of one exponential through two times, decay included, h.
 
@@ -88,7 +88,7 @@ class VoxelKinetics:
         return _effective_h(early, late, half_life_h, to_h - from_h)
 
     def whole_body_half_life_h(
-        self, half_life_h: float, *, from_h: float = 24.0, to_h: float = 168.0
+        self, half_life_h: float, *, from_h: float = 24.0, to_h: float = 96.0
     ) -> float:
         """Return the whole body's, as :meth:`effective_half_life_h`."""
         early, late = self.in_body(from_h), self.in_body(to_h)
@@ -121,11 +121,14 @@ class VoxelKinetics:
             raise ValueError(
                 f"time_h must be finite and at least 0 h after the injection, got {time_h!r} h."
             )
-        time_min = time_h * MIN_PER_H
-        tissue = self.balance.tissues_per_ml(time_min)
-        return self._tables(
-            tissue, self.balance.blood_per_ml(time_min), self.balance.pools(time_min)
-        )
+        if ("time", time_h) not in self._seen:
+            time_min = time_h * MIN_PER_H
+            self._seen["time", time_h] = self._tables(
+                self.balance.tissues_per_ml(time_min),
+                self.balance.blood_per_ml(time_min),
+                self.balance.pools(time_min),
+            )
+        return self._seen["time", time_h]
 
     def _areas(self, half_life_h: float) -> tuple[Table, Table]:
         if not (np.isfinite(half_life_h) and half_life_h > 0):
@@ -133,17 +136,19 @@ class VoxelKinetics:
                 f"half_life_h must be a finite number above 0 h, got {half_life_h!r} h. "
                 "177Lu: 6.647 d is 159.5 h."
             )
-        half_life_min = half_life_h * MIN_PER_H
-        decay = decay_rate_per_min(half_life_min)
-        tissue, blood = self._tables(
-            self.balance.tissue_areas_min_per_ml(half_life_min),
-            self.balance.input_function.blood.laplace(decay),
-            self.balance.pool_areas_min(decay),
-        )
-        return tissue / MIN_PER_H, blood / MIN_PER_H
+        if ("area", half_life_h) not in self._seen:
+            half_life_min = half_life_h * MIN_PER_H
+            decay = decay_rate_per_min(half_life_min)
+            tissue, blood = self._tables(
+                self.balance.tissue_areas_min_per_ml(half_life_min),
+                self.balance.input_function.blood.laplace(decay),
+                self.balance.pool_areas_min(decay),
+            )
+            self._seen["area", half_life_h] = tissue / MIN_PER_H, blood / MIN_PER_H
+        return self._seen["area", half_life_h]
 
     def _tables(
-        self, tissue: Table, blood: float, pools: dict[Region, float]
+        self, tissue: Float[np.ndarray, " compartment"], blood: float, pools: dict[Region, float]
     ) -> tuple[Table, Table]:
         """Return what a voxel's multiplier scales and what it does not, by compartment."""
         first, count = self.levels.first, len(self.levels.regions)
@@ -195,7 +200,7 @@ def voxel_kinetics(
         ValueError: The dial is outside [0, 1], the weight not above 0 kg, or the fields belong
             to another grid.
     """
-    _check(anatomy, agent, weight_kg, fields, heterogeneity)
+    _check(anatomy, weight_kg, fields, heterogeneity)
     factors = biology.pet if agent == "pet" else biology.therapy
     window, numbers = group_numbers(anatomy)
     in_grid, beyond = _volumes_ml(anatomy, window, numbers, weight_kg)
@@ -228,13 +233,10 @@ def voxel_kinetics(
 
 def _check(
     anatomy: StylisedAnatomy,
-    agent: str,
     weight_kg: float,
     fields: Heterogeneity,
     heterogeneity: float,
 ) -> None:
-    if agent not in ("pet", "therapy"):
-        raise ValueError(f"agent must be 'pet' or 'therapy', got {agent!r}.")
     if not (np.isfinite(weight_kg) and weight_kg > 0):
         raise ValueError(f"weight_kg must be a finite number above 0 kg, got {weight_kg!r} kg.")
     if not 0 <= heterogeneity <= 1:
@@ -261,10 +263,10 @@ def _volumes_ml(
     in_grid[CODE[Region.NOTHING]] = 0.0
     ends = [numbers[:, :, 0]] if window[2].start == 0 else []
     ends += [numbers[:, :, -1]] if window[2].stop == anatomy.grid.shape[2] else []
-    reached = np.unique(np.concatenate([end.reshape(-1) for end in ends])) if ends else np.zeros(0)
+    reached = frozenset(int(code) for end in ends for code in np.unique(end))
     density = anatomy.density_g_per_ml[window]
     mass_kg = float(density.sum(where=anatomy.organs[window] > 0, dtype=float)) * voxel_ml / 1000.0
-    beyond = off_grid_ml(in_grid, frozenset(reached.tolist()), mass_kg=mass_kg, weight_kg=weight_kg)
+    beyond = off_grid_ml(in_grid, reached, mass_kg=mass_kg, weight_kg=weight_kg)
     return in_grid, beyond
 
 
