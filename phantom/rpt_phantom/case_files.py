@@ -122,8 +122,8 @@ def how(settings: Settings) -> dict[str, str]:
     """Return for every file what made it."""
     spect = {
         "fast": (
-            f"virtual: SPECT as blur of {', '.join(f'{mm:g}' for mm in FAST.fwhm_mm)} mm FWHM, "
-            "correlated noise and a rest of registration"
+            f"virtual: SPECT as blur of {FAST.seen_fwhm_mm:g} mm FWHM, recovered, with correlated "
+            "noise and a rest of registration"
         ),
         "full": (
             "virtual: SPECT/CT simulated and reconstructed by PyTomography, "

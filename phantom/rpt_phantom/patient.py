@@ -147,7 +147,7 @@ def dose_again(made: VirtualCycle, *, patient: int, cycle: int) -> Map:
         cycle: Its number.
     """
     rng = generator(made.settings.seed, patient, Purpose.SPECT_AGAIN, cycle=cycle)
-    images = image_again(made.series, made.truth, made.record, rng)
+    images = image_again(made.series, made.truth, rng)
     return _measured(made.series, images, made.truth, made.record)
 
 

@@ -1,5 +1,6 @@
 """The SPECT/CTs of a cycle, in either mode: as scanned, and registered to the first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,13 @@ from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.rigid import Rigid
 
 from rpt_phantom.box import case_axes
-from rpt_phantom.fast_spect import fast_series, field_of_view
+from rpt_phantom.fast_spect import (
+    Coarse,
+    fast_image,
+    field_of_view,
+    misalignment_mm,
+    recovered_series,
+)
 from rpt_phantom.full_spect import SpectView, image_view, view_series
 from rpt_phantom.grid import Grid
 from rpt_phantom.measured import CALIBRATION_LOG_STD, carried, find_motions, where_known
@@ -37,6 +44,7 @@ class Series:
             images instead.
         rigids: What the registration found: position at the first → position at each.
         views: What the heads saw; in the full mode only.
+        recovered: What the fast mode's noise comes upon, Bq/mL on voxels of 4.8 mm.
     """
 
     scanned: tuple[Map, ...]
@@ -46,6 +54,7 @@ class Series:
     motions: tuple[Motion, ...]
     rigids: tuple[Rigid, ...]
     views: tuple[SpectView, ...] = ()
+    recovered: tuple[Coarse, ...] = ()
 
 
 def image_series(
@@ -64,32 +73,15 @@ def image_series(
     """
     if settings.imaging == "full":
         return _full(truth, record, generators)
-    grid = truth.box.case
-    images = _calibrated(
-        fast_series(
-            truth,
-            generators(Purpose.SPECT_IMAGE),
-            generators(Purpose.ALIGNMENT),
-            times_h=record.spect_times_h,
-            administered_mbq=record.administered_activity_mbq,
-        ),
-        generators(Purpose.CALIBRATION),
-    )
-    ct_hu = ct_image(truth.anatomy, generators(Purpose.CT_IMAGE), grid=case_axes(grid))
-    still = (STILL,) * len(images)
-    stays = (STAYS,) * len(images)
-    return Series(images, (ct_hu,), images, field_of_view(grid), still, stays)
+    return _fast(truth, record, generators)
 
 
-def image_again(
-    series: Series, truth: VirtualTruth, record: Record, rng: np.random.Generator
-) -> tuple[Map, ...]:
+def image_again(series: Series, truth: VirtualTruth, rng: np.random.Generator) -> tuple[Map, ...]:
     """Image the same patient once more: other noise, calibration and, if fast, misalignment.
 
     Args:
         series: The first images.
         truth: The patient.
-        record: Activity and times.
         rng: Source of chance.
 
     Returns:
@@ -98,14 +90,44 @@ def image_again(
     if series.views:
         images = _calibrated([image_view(view, rng) for view in series.views], rng)
         return tuple(carried(images, series.rigids, truth.box.case))
-    images = fast_series(
+    return _calibrated(_fast_images(series.recovered, truth, rng, rng), rng)
+
+
+def _fast(truth: VirtualTruth, record: Record, generators: Generators) -> Series:
+    grid = truth.box.case
+    recovered = recovered_series(
         truth,
-        rng,
-        rng,
         times_h=record.spect_times_h,
         administered_mbq=record.administered_activity_mbq,
     )
-    return _calibrated(images, rng)
+    rng, rng_alignment = generators(Purpose.SPECT_IMAGE), generators(Purpose.ALIGNMENT)
+    images = _calibrated(
+        _fast_images(recovered, truth, rng, rng_alignment), generators(Purpose.CALIBRATION)
+    )
+    ct_hu = ct_image(truth.anatomy, generators(Purpose.CT_IMAGE), grid=case_axes(grid))
+    return Series(
+        scanned=images,
+        ct_hu=(ct_hu,),
+        registered=images,
+        fov=field_of_view(grid),
+        motions=(STILL,) * len(images),
+        rigids=(STAYS,) * len(images),
+        recovered=recovered,
+    )
+
+
+def _fast_images(
+    recovered: Sequence[Coarse],
+    truth: VirtualTruth,
+    rng: np.random.Generator,
+    rng_alignment: np.random.Generator,
+) -> list[Map]:
+    """Return the images, all but the first off by what a registration leaves."""
+    shifts_mm = [(0.0, 0.0, 0.0), *(misalignment_mm(rng_alignment) for _ in recovered[1:])]
+    return [
+        fast_image(one, truth.box, rng, shift_mm=shift_mm)
+        for one, shift_mm in zip(recovered, shifts_mm, strict=True)
+    ]
 
 
 def _full(truth: VirtualTruth, record: Record, generators: Generators) -> Series:
@@ -120,8 +142,9 @@ def _full(truth: VirtualTruth, record: Record, generators: Generators) -> Series
         motions=(STILL, *others),
     )
     rng = generators(Purpose.SPECT_IMAGE)
-    images = [image_view(view, rng) for view in views]
-    scanned = _calibrated(images, generators(Purpose.CALIBRATION))
+    scanned = _calibrated(
+        [image_view(view, rng) for view in views], generators(Purpose.CALIBRATION)
+    )
     scans = [_scan(image, view, grid) for image, view in zip(scanned, views, strict=True)]
     rigids = find_motions(scans)
     return Series(
@@ -135,7 +158,7 @@ def _full(truth: VirtualTruth, record: Record, generators: Generators) -> Series
     )
 
 
-def _calibrated(images: list[Map], rng: np.random.Generator) -> tuple[Map, ...]:
+def _calibrated(images: Sequence[Map], rng: np.random.Generator) -> tuple[Map, ...]:
     """Scale all images of a cycle by one error of calibration."""
     factor = np.float32(np.exp(CALIBRATION_LOG_STD * np.clip(rng.standard_normal(), -2.5, 2.5)))
     return tuple(image * factor for image in images)

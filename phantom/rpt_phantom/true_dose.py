@@ -36,7 +36,8 @@ class TrueDose:
     @property
     def total(self) -> Coarse:
         """On voxels of 4.8 mm, Gy/GBq."""
-        return self.electron + self.photon
+        total: Coarse = self.electron + self.photon
+        return total
 
     def total_fine(self) -> Fine:
         """On voxels of 2.4 mm, Gy/GBq; photons by linear interpolation."""
