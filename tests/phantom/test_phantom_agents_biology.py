@@ -1,5 +1,7 @@
 """What patients differ by, and the random fields within their organs."""
 
+from importlib.resources import files
+
 import numpy as np
 import pytest
 from rpt_phantom.agents import THERAPIES, TRACERS, Biology, Region, draw_biology
@@ -8,7 +10,7 @@ from rpt_phantom.agents.heterogeneity import (
     Heterogeneity,
     draw_heterogeneity,
 )
-from rpt_phantom.agents.rate_table import rate_table
+from rpt_phantom.agents.rate_table import parse_rates, rate_table
 from rpt_phantom.agents.regions import TISSUES
 from rpt_phantom.stylised import AxisGrid, StylisedAnatomy
 
@@ -101,6 +103,17 @@ def test_every_agent_has_rates_for_every_region(agent) -> None:
     # Only K₁ tells them apart: the dial at 0 makes one tissue of both.
     assert (cortex.k2_per_min, cortex.k3_per_min) == (medulla.k2_per_min, medulla.k3_per_min)
     assert cortex.k4_per_min == medulla.k4_per_min
+
+
+def test_refuses_a_table_that_lacks_a_region_or_a_unit() -> None:
+    text = files("rpt_phantom.agents").joinpath("rates", "68Ga-PSMA-11.csv").read_text("utf-8")
+    lines = text.splitlines()
+    with pytest.raises(ValueError, match=r"my\.csv must have a row .* has none for lesion\."):
+        parse_rates("\n".join(lines[:-1]), "my.csv")
+    per_hour = lines[-1].split(",")
+    per_hour[4] = "0"
+    with pytest.raises(ValueError, match="k4_per_min must be from 1e-09 to 10, got 0"):
+        parse_rates("\n".join([*lines[:-1], ",".join(per_hour)]), "my.csv")
 
 
 def test_fields_have_variance_1_between_their_nodes_too() -> None:

@@ -184,8 +184,8 @@ def test_a_litre_of_tumour_lowers_the_organs_by_the_balance(anatomy) -> None:
             seen[name, agent, "plasma"] = made.plasma_per_ml(1.0)
     for agent in ("pet", "therapy"):
         assert seen["litre", agent, "plasma"] < seen["none", agent, "plasma"]
-        # Published: tumour sink effect, kidneys 20 to 60 % lower in high-volume disease (PSMA-11).
-        assert 0.45 < seen["litre", agent] / seen["none", agent] < 0.95
+        # Here 10 to 14 %: urine and the rest of the body give way as well.
+        assert 0.75 < seen["litre", agent] / seen["none", agent] < 0.95
 
 
 def test_heterogeneity_0_makes_even_organs_with_the_same_mean(anatomy, biology) -> None:

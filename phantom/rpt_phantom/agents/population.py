@@ -49,6 +49,14 @@ class Quantity:
     high: float
     source: str
 
+    @property
+    def published(self) -> str:
+        """The range and what it is, in words."""
+        if np.isnan(self.low):
+            return self.source
+        ends = f"{self.low:g}" if self.low == self.high else f"{self.low:g}–{self.high:g}"
+        return f"{ends}; {self.source}"
+
 
 _APPROX = "approx., common knowledge of the field"
 PUBLISHED = (
@@ -178,6 +186,6 @@ def table(patients: list[dict[str, float]]) -> str:
         lines.append(
             f"| {quantity.name} | {values.mean():.3g} ± {values.std():.2g} "
             f"| {np.median(values):.3g} | {values.min():.3g}–{values.max():.3g} "
-            f"| {quantity.low:g}–{quantity.high:g}; {quantity.source} |"
+            f"| {quantity.published} |"
         )
     return "\n".join(lines)

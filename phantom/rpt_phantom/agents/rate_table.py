@@ -7,6 +7,10 @@ from importlib.resources import files
 
 from rpt_phantom.agents.regions import TISSUES, Region
 
+SLOWEST_PER_MIN, FASTEST = 1e-9, 10.0
+"""Of k₂ and k₄, and of every value. Ours: the balance scales its compartments by them, and far
+beyond these limits it loses digits."""
+
 
 @dataclass(frozen=True)
 class RateRow:
@@ -48,27 +52,41 @@ def rate_table(agent: str) -> dict[Region, RateRow]:
 
     Returns:
         Region → its row, for every region that has rates.
-
-    Raises:
-        ValueError: The file lacks a region, or a value is impossible.
     """
     name = f"{agent}.csv"
     text = files("rpt_phantom.agents").joinpath("rates", name).read_text(encoding="utf-8")
+    return parse_rates(text, name)
+
+
+def parse_rates(text: str, name: str) -> dict[Region, RateRow]:
+    """Read a table of rate constants.
+
+    Args:
+        text: CSV with a header; lines that start with # are comments.
+        name: Of the file, for messages.
+
+    Raises:
+        ValueError: A region lacks, or a value is impossible.
+    """
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     table = {Region(row.pop("region")): _row(row, name) for row in csv.DictReader(lines)}
-    missing = set(TISSUES) - set(table)
+    missing = sorted(set(TISSUES) - set(table))
     if missing:
         raise ValueError(
-            f"{name} must have a row for every region, and {sorted(missing)} lack one."
+            f"{name} must have a row for every region, and has none for {', '.join(missing)}."
         )
     return table
 
 
 def _row(row: dict[str, str], name: str) -> RateRow:
-    values = {field.name: float(row[field.name]) for field in fields(RateRow)}
-    if min(values.values()) < 0 or values["vb"] >= 1:
-        raise ValueError(f"{name}: values must be at least 0, and vb below 1, got {values}.")
-    if not min(values["k2_per_min"], values["k4_per_min"]) > 0:
-        # The balance scales its compartments by them; slow release serves for none.
-        raise ValueError(f"{name}: k2_per_min and k4_per_min must be above 0 /min, got {values}.")
-    return RateRow(**values)
+    rates = RateRow(**{field.name: float(row[field.name]) for field in fields(RateRow)})
+    for field in fields(RateRow):
+        value = getattr(rates, field.name)
+        least = SLOWEST_PER_MIN if field.name in ("k2_per_min", "k4_per_min") else 0.0
+        most = 0.99 if field.name == "vb" else FASTEST
+        if not least <= value <= most:
+            raise ValueError(
+                f"{name}: {field.name} must be from {least:g} to {most:g}, got {value:g}. "
+                "Rates are per minute, not per hour; a release that never comes is 1e-9 /min."
+            )
+    return rates
