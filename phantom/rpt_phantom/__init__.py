@@ -1,7 +1,8 @@
 """Virtual patients with known truth: PSMA PET, CT, organs, lesions and absorbed dose.
 
-Imports run one way: grid, spine → fields, lesions, populations → anatomy → uptake, imaging →
-patient → cohort.
+Imports run one way: grid, seeds → stylised, agents, person, settings → box → true_dose → truth
+→ pet, fast_spect, motion, spect → full_spect, measured → series → patient → ceiling →
+case_files, presets → plan → cohort → clinic, gallery.
 """
 
 from rpt_phantom.cohort import write_cohort

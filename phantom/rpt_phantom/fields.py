@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Float32
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import correlate1d, gaussian_filter
 
 from rpt_phantom.grid import Grid
 
@@ -48,18 +48,38 @@ def _noise_gain(grid: Grid, sigma_voxels: float) -> float:
     return float(np.prod(gains))
 
 
-def blurred(
-    image: Float32[np.ndarray, "x y z"], grid: Grid, *, fwhm_mm: float
+def blurred_and_shifted(
+    image: Float32[np.ndarray, "x y z"],
+    spacing_mm: tuple[float, float, float],
+    *,
+    fwhm_mm: tuple[float, float, float],
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Float32[np.ndarray, "x y z"]:
-    """Blur with an isotropic Gaussian; the body goes on beyond the first and last slice.
+    """Blur with a Gaussian and shift, in one step that adds no blur of its own.
+
+    What is seen goes on beyond the grid as at its edge.
 
     Args:
         image: Values in any unit, shape (x, y, z).
-        grid: Its grid.
-        fwhm_mm: Full width at half maximum of the Gaussian, mm.
+        spacing_mm: Edges of a voxel, mm.
+        fwhm_mm: Full width at half maximum of the Gaussian along each axis, mm.
+        shift_mm: Where a point of the image goes, mm.
 
     Returns:
         The blurred values in the same unit.
     """
-    sigma_voxels = fwhm_mm / FWHM_PER_STD / grid.spacing_mm
-    return np.asarray(gaussian_filter(image, sigma_voxels, mode="nearest"), dtype=np.float32)
+    result = image
+    for axis in range(3):
+        kernel = _shifted_gaussian(
+            fwhm_mm[axis] / FWHM_PER_STD / spacing_mm[axis], shift_mm[axis] / spacing_mm[axis]
+        )
+        result = correlate1d(result, kernel, axis=axis, mode="nearest")
+    return np.asarray(result, dtype=np.float32)
+
+
+def _shifted_gaussian(std: float, shift: float) -> Float[np.ndarray, " n"]:
+    """Return a kernel for ``correlate1d``, all lengths in voxels."""
+    reach = int(np.ceil(4.0 * std + abs(shift)))
+    kernel = np.exp(-0.5 * ((np.arange(-reach, reach + 1) + shift) / std) ** 2)
+    normalised: Float[np.ndarray, " n"] = kernel / kernel.sum()
+    return normalised

@@ -12,8 +12,10 @@ SPACING_MM = 4.8
 """Edge of a voxel, mm: a 614 mm field over 128 voxels, usual for a SPECT."""
 SLICES_LEAST = 16
 """77 mm: fewer slices leave next to nothing of the organs."""
-SLICES_MOST = 140
-"""672 mm: the stylised trunk is 700 mm long."""
+SLICES_MOST = 224
+"""1075 mm: from the thighs to the top of the head."""
+SLICES_USUAL = 96
+"""461 mm: two bed positions, from the pelvis to the base of the heart."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ def torso_grid(slices: int) -> Grid:
     """Make the grid of a virtual case: 128 × 128 × ``slices`` voxels of 4.8 mm.
 
     Raises:
-        BadInput: ``slices`` is not between 16 and 140.
+        BadInput: ``slices`` is not between 16 and 224.
     """
     if not SLICES_LEAST <= slices <= SLICES_MOST:
         raise BadInput(
             f"slices must be {SLICES_LEAST} to {SLICES_MOST} of {SPACING_MM} mm, got {slices}. "
-            "64 slices hold liver, spleen and kidneys whole."
+            f"{SLICES_USUAL} slices reach from the pelvis to the heart."
         )
     return Grid((IN_PLANE, IN_PLANE, slices), SPACING_MM)

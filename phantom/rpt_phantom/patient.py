@@ -1,79 +1,91 @@
-"""One cycle of one virtual patient, from seed to arrays: person → anatomy → truth → images.
+"""One cycle of one virtual patient, from seed to arrays: truth → images → measured dose.
 
-Nothing here touches a disk. Physics that comes later replaces ``uptake`` and ``imaging``.
+Nothing here touches a disk.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8, UInt16
+from rpt_cohort.schema import Therapy, Tracer
 
-from rpt_phantom.anatomy import Body, draw_body, voxelise
-from rpt_phantom.fields import gaussian_field
-from rpt_phantom.grid import Grid, torso_grid
-from rpt_phantom.imaging import ct_image, dose_image, field_of_view, pet_image
-from rpt_phantom.lesions import draw_lesions
-from rpt_phantom.person import Person, Record, draw_person, draw_record
-from rpt_phantom.populations import CORRELATION_LENGTH_MM, TissueUptake, draw_uptake
-from rpt_phantom.seeds import Purpose, generator
-from rpt_phantom.uptake import Fields, paint, time_integrated_activity
+from rpt_phantom.coverage import refuse_cut
+from rpt_phantom.fast_spect import misalignment_mm
+from rpt_phantom.grid import SLICES_USUAL, Grid
+from rpt_phantom.measured import Drawn, measured_dose
+from rpt_phantom.person import Person, Record, draw_record
+from rpt_phantom.pet import pet_image, positrons
+from rpt_phantom.seeds import Purpose, generator, of_cycle
+from rpt_phantom.series import Series, image_again, image_series
+from rpt_phantom.settings import Imaging, Settings
+from rpt_phantom.truth import VirtualTruth, virtual_truth
 
-SETUP_STD_MM = (2.0, 2.0, 4.0)  # of the patient on the couch from cycle to cycle; ours
+Map = Float32[np.ndarray, "x y z"]
 
 
 @dataclass(frozen=True)
 class VirtualCycle:
-    """All that is known of one therapy cycle, on one grid.
+    """All that is known of one therapy cycle; its arrays are on one grid.
 
     Attributes:
+        settings: What was asked for.
         grid: The grid of every array.
         person: The patient.
         record: What was noted at this cycle.
-        uptake: The tissues' true means.
+        truth: Anatomy, kinetics, decays and dose, on finer voxels.
+        series: The SPECT/CTs.
         pet_suv: PET, SUV, g/mL.
-        ct_hu: CT, HU.
-        organs: TotalSegmentator ids; 199 remaining body, 0 air.
+        ct_hu: CT of the first SPECT, HU.
+        organs: TotalSegmentator ids, 150–155 salivary glands, 199 remaining body, 0 air.
         lesions: Number of the lesion, 0 elsewhere.
         fov: 1 where the reference dose is known.
         dose_gy_per_gbq: Absorbed dose as measured, Gy/GBq.
-        true_dose_gy_per_gbq: Absorbed dose, sharp and free of noise, Gy/GBq.
+        true_dose_gy_per_gbq: Absorbed dose, free of blur and noise, Gy/GBq.
         true_tia_mbq_h_per_ml: Time-integrated activity, MBq·h/mL per GBq.
     """
 
+    settings: Settings
     grid: Grid
     person: Person
     record: Record
-    uptake: dict[str, TissueUptake]
-    pet_suv: Float32[np.ndarray, "x y z"]
+    truth: VirtualTruth
+    series: Series
+    pet_suv: Map
     ct_hu: Int16[np.ndarray, "x y z"]
     organs: UInt8[np.ndarray, "x y z"]
     lesions: UInt16[np.ndarray, "x y z"]
     fov: UInt8[np.ndarray, "x y z"]
-    dose_gy_per_gbq: Float32[np.ndarray, "x y z"]
-    true_dose_gy_per_gbq: Float32[np.ndarray, "x y z"]
-    true_tia_mbq_h_per_ml: Float32[np.ndarray, "x y z"]
+    dose_gy_per_gbq: Map
+    true_dose_gy_per_gbq: Map
+    true_tia_mbq_h_per_ml: Map
 
 
-def virtual_person(*, seed: int, patient: int) -> Person:
-    """Return the person who is patient ``patient`` of seed ``seed``.
-
-    Raises:
-        BadInput: ``seed`` is below 0, or ``patient`` below 1.
-    """
-    return draw_person(generator(seed, patient, Purpose.PERSON))
-
-
-def virtual_cycle(*, seed: int, patient: int, cycle: int = 1, slices: int = 64) -> VirtualCycle:
+def virtual_cycle(
+    *,
+    seed: int,
+    patient: int,
+    cycle: int = 1,
+    slices: int = SLICES_USUAL,
+    imaging: Imaging = "fast",
+    heterogeneity: float = 1.0,
+    tracer: Tracer = "68Ga-PSMA-11",
+    therapy: Therapy = "177Lu-PSMA-I&T",
+) -> VirtualCycle:
     """Make one cycle of one virtual patient.
 
     Args:
         seed: The cohort's seed, 0 or above.
         patient: Number of the patient, from 1.
         cycle: Number of the cycle, from 1; also beyond those the patient has in a cohort.
-        slices: Slices of 4.8 mm, 16 to 140.
+        slices: Slices of 4.8 mm, 16 to 224.
+        imaging: ``fast``, or ``full`` with the camera's physics, which needs PyTomography.
+        heterogeneity: Of uptake within organs, 0 to 1.
+        tracer: Of the PET.
+        therapy: What is given.
 
     Returns:
-        Arrays that depend on these four numbers alone.
+        Arrays that depend on these numbers alone.
 
     Raises:
         BadInput: A number is out of its range.
@@ -83,55 +95,82 @@ def virtual_cycle(*, seed: int, patient: int, cycle: int = 1, slices: int = 64) 
         >>> made.pet_suv.shape
         (128, 128, 16)
     """
-    grid = torso_grid(slices)
-    person = virtual_person(seed=seed, patient=patient)
-    record = draw_record(generator(seed, patient, Purpose.RECORD, cycle=cycle), person, cycle=cycle)
-    uptake = draw_uptake(
-        generator(seed, patient, Purpose.UPTAKE),
-        generator(seed, patient, Purpose.UPTAKE, cycle=cycle),
+    settings = Settings(seed, slices, imaging, heterogeneity, tracer, therapy)
+    return make_cycle(settings, patient=patient, cycle=cycle)
+
+
+def make_cycle(
+    settings: Settings, *, patient: int, cycle: int, organs: Sequence[str] = ()
+) -> VirtualCycle:
+    """Make one cycle of one virtual patient; see ``virtual_cycle``.
+
+    Args:
+        settings: Of the cohort.
+        patient: Number of the patient, from 1.
+        cycle: Number of the cycle, from 1.
+        organs: Names of organs that the field of view must hold whole.
+
+    Raises:
+        BadInput: A number is out of its range, or the field of view cuts an organ.
+    """
+    truth = virtual_truth(settings, patient=patient, cycle=cycle)
+    refuse_cut(truth, organs, name=f"P{patient:03d}/C{cycle}")
+    box, generators = truth.box, of_cycle(settings.seed, patient, cycle)
+    record = draw_record(
+        generators(Purpose.RECORD), truth.person, cycle=cycle, tracer=settings.tracer
     )
-    lesions = draw_lesions(generator(seed, patient, Purpose.LESIONS))
-    anatomy = voxelise(_body_on_couch(person, seed, patient, cycle), lesions, grid)
-    truth = paint(anatomy, uptake, lesions, _fields(grid, seed, patient, cycle), cycle=cycle)
-    pet_rng, dose_rng, ct_rng = (
-        generator(seed, patient, purpose, cycle=cycle)
-        for purpose in (Purpose.PET_IMAGE, Purpose.DOSE_IMAGE, Purpose.CT_IMAGE)
-    )
+    series = image_series(settings, truth, record, generators)
     return VirtualCycle(
-        grid=grid,
-        person=person,
+        settings=settings,
+        grid=box.case,
+        person=truth.person,
         record=record,
-        uptake=uptake,
-        pet_suv=pet_image(truth.suv_g_per_ml, grid, pet_rng, activity_mbq=record.pet_activity_mbq),
-        ct_hu=ct_image(anatomy, grid, ct_rng),
-        organs=anatomy.organs,
-        lesions=anatomy.lesions,
-        fov=field_of_view(grid),
-        dose_gy_per_gbq=dose_image(truth.dose_gy_per_gbq, grid, dose_rng),
-        true_dose_gy_per_gbq=truth.dose_gy_per_gbq,
-        true_tia_mbq_h_per_ml=time_integrated_activity(truth.dose_gy_per_gbq),
+        truth=truth,
+        series=series,
+        pet_suv=_pet(truth, record, settings, generators(Purpose.PET_IMAGE)),
+        ct_hu=series.ct_hu[0],
+        organs=truth.organs,
+        lesions=truth.lesions,
+        fov=series.fov,
+        dose_gy_per_gbq=_measured(series, series.registered, truth, record),
+        true_dose_gy_per_gbq=box.on_case(truth.dose.total),
+        true_tia_mbq_h_per_ml=box.on_case(truth.tia_mbq_h_per_ml),
     )
 
 
-def _body_on_couch(person: Person, seed: int, patient: int, cycle: int) -> Body:
-    body = draw_body(
-        generator(seed, patient, Purpose.ANATOMY),
-        weight_kg=person.weight_kg,
-        height_cm=person.height_cm,
+def dose_again(made: VirtualCycle, *, patient: int, cycle: int) -> Map:
+    """Measure the dose of the same patient once more, Gy/GBq: all chance of imaging anew.
+
+    Args:
+        made: The cycle.
+        patient: Its number.
+        cycle: Its number.
+    """
+    rng = generator(made.settings.seed, patient, Purpose.SPECT_AGAIN, cycle=cycle)
+    images = image_again(made.series, made.truth, rng)
+    return _measured(made.series, images, made.truth, made.record)
+
+
+def _measured(
+    series: Series, registered: Sequence[Map], truth: VirtualTruth, record: Record
+) -> Map:
+    return measured_dose(
+        registered,
+        Drawn(series.ct_hu[0], truth.organs, truth.lesions, series.fov),
+        truth.box.case,
+        times_h=record.spect_times_h,
+        administered_mbq=record.administered_activity_mbq,
     )
-    shift = generator(seed, patient, Purpose.ANATOMY, cycle=cycle).normal(0, SETUP_STD_MM)
-    return replace(body, setup_mm=body.setup_mm + shift)
 
 
-def _fields(grid: Grid, seed: int, patient: int, cycle: int) -> Fields:
-    """Draw the heterogeneity: the shared part stays with the patient over the cycles."""
-
-    def field(purpose: Purpose, cycle: int) -> Float32[np.ndarray, "x y z"]:
-        rng = generator(seed, patient, purpose, cycle=cycle)
-        return gaussian_field(grid, rng, correlation_length_mm=CORRELATION_LENGTH_MM)
-
-    return Fields(
-        shared=field(Purpose.SHARED_FIELD, 0),
-        pet=field(Purpose.PET_FIELD, cycle),
-        dose=field(Purpose.DOSE_FIELD, cycle),
+def _pet(truth: VirtualTruth, record: Record, settings: Settings, rng: np.random.Generator) -> Map:
+    relative = positrons(
+        settings.tracer, activity_mbq=record.pet_activity_mbq, time_min=record.pet_time_min
+    )
+    return pet_image(
+        truth.suv(time_min=record.pet_time_min),
+        truth.box,
+        rng,
+        relative_counts=relative,
+        shift_mm=misalignment_mm(rng),
     )

@@ -8,9 +8,11 @@ the jitter of times are ours.
 from dataclasses import dataclass
 
 import numpy as np
-from rpt_cohort.schema import Laboratory
+from rpt_cohort.schema import Laboratory, Tracer
 
 CYCLES_PROBABILITY = (0.30, 0.35, 0.35)  # of 1, 2, 3 cycles; mean 2.05 as 48 / 23
+PET_MBQ = {"68Ga": (118.4, 25.1), "18F": (250.0, 40.0)}
+"""Mean and SD by nuclide, MBq; of 18F ours."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,16 @@ def draw_person(rng: np.random.Generator) -> Person:
     )
 
 
-def draw_record(rng: np.random.Generator, person: Person, *, cycle: int) -> Record:
+def draw_record(
+    rng: np.random.Generator, person: Person, *, cycle: int, tracer: Tracer = "68Ga-PSMA-11"
+) -> Record:
     """Draw what is noted at a cycle; PSA halves from cycle to cycle, give or take."""
+    mean_mbq, std_mbq = PET_MBQ[tracer.partition("-")[0]]
     psa = person.psa_ng_per_ml * 0.5 ** (cycle - 1) * np.exp(_normal(rng, 0, 0.2, digits=3))
     creatinine = person.creatinine_mg_per_dl * np.exp(_normal(rng, 0, 0.05, digits=3))
     haemoglobin = person.haemoglobin_g_per_dl + _normal(rng, 0, 0.4, digits=2)
     return Record(
-        pet_activity_mbq=_normal(rng, 118.4, 25.1, digits=1),
+        pet_activity_mbq=_normal(rng, mean_mbq, std_mbq, digits=1),
         administered_activity_mbq=_normal(rng, 7300, 300, digits=0),
         pet_time_min=_normal(rng, 60, 4, digits=0),
         spect_times_h=[

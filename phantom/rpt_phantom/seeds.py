@@ -4,7 +4,9 @@ What one purpose draws never shifts what another draws, and a patient's data dep
 (seed, patient) alone, not on how many patients there are or in which process they are made.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 from rpt_cohort import BadInput
@@ -24,6 +26,14 @@ class Purpose(IntEnum):
     DOSE_IMAGE = 8
     CT_IMAGE = 9
     RECORD = 10
+    SETUP = 11
+    MOTION = 12
+    CALIBRATION = 13
+    SPECT_IMAGE = 14
+    SPECT_AGAIN = 15
+    ALIGNMENT = 16
+    PLANAR = 17
+    PRESET = 18
 
 
 def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> np.random.Generator:
@@ -46,3 +56,12 @@ def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> n
     if patient < 1 or cycle < 0:
         raise BadInput(f"patient and cycle count from 1, got patient {patient}, cycle {cycle}.")
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(patient, cycle, purpose)))
+
+
+Generators = Callable[[Purpose], np.random.Generator]
+"""Purpose → the generator of one patient at one cycle."""
+
+
+def of_cycle(seed: int, patient: int, cycle: int) -> Generators:
+    """Return the generators of one patient at one cycle."""
+    return partial(generator, seed, patient, cycle=cycle)

@@ -8,6 +8,7 @@ from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
 from rpt_phantom import VirtualCycle, virtual_cycle
 
 ORGANS = {name: CONTRACT_ORGANS[name] for name in ("kidney", "liver", "spleen")}
+PATIENTS, SLICES = 6, 56
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ def look_at(made: VirtualCycle, labels: tuple[int, ...]) -> OrganImage:
 
 @pytest.fixture(scope="session")
 def organ_images() -> dict[str, list[OrganImage]]:
-    """Organ → its images in the first cycle of 20 patients."""
+    """Organ → its images in the first cycle of some patients."""
     seen: dict[str, list[OrganImage]] = {name: [] for name in ORGANS}
-    for patient in range(1, 21):
-        made = virtual_cycle(seed=11, patient=patient)
+    for patient in range(1, PATIENTS + 1):
+        made = virtual_cycle(seed=11, patient=patient, slices=SLICES)
         for name, labels in ORGANS.items():
             seen[name].append(look_at(made, labels))
     return seen
@@ -49,4 +50,4 @@ def organ_images() -> dict[str, list[OrganImage]]:
 
 @pytest.fixture(scope="session")
 def one_cycle() -> VirtualCycle:
-    return virtual_cycle(seed=3, patient=2)
+    return virtual_cycle(seed=3, patient=2, slices=SLICES)

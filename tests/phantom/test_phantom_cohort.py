@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 from rpt_cohort import BadInput, read_cohort, read_cycle, read_volume
 from rpt_phantom import write_cohort
-from rpt_phantom.cohort import _plan
+from rpt_phantom.ceiling import read_rows
+from rpt_phantom.plan import make_plan
+from rpt_phantom.presets import PAPER, cohort_cycles
+from rpt_phantom.settings import Settings
 
 SLICES = 16
 
@@ -90,7 +94,7 @@ def test_patient_does_not_depend_on_how_many_there_are(root: Path, tmp_path: Pat
     ("patients", "testing", "folds"), [(1, 0, 1), (2, 0, 2), (3, 1, 2), (8, 2, 5), (23, 6, 5)]
 )
 def test_default_split(patients: int, testing: int, folds: int) -> None:
-    plan = _plan(patients, 0, SLICES, None, None)
+    plan = make_plan(Settings(), patients=patients)
     assert plan.parameters["test_patients"] == testing
     assert set(plan.fold.values()) == set(range(folds))
 
@@ -99,14 +103,18 @@ def test_default_split(patients: int, testing: int, folds: int) -> None:
     ("changed", "sentence"),
     [
         ({"patients": 0}, "patients must be 1 to 999, got 0"),
-        ({"slices": -3}, "slices must be 16 to 140 of 4.8 mm, got -3"),
-        ({"slices": 8}, "slices must be 16 to 140 of 4.8 mm, got 8"),
+        ({"slices": -3}, "slices must be 16 to 224 of 4.8 mm, got -3"),
+        ({"slices": 8}, "slices must be 16 to 224 of 4.8 mm, got 8"),
         ({"seed": -1}, "seed must be 0 or above, got -1"),
         ({"folds": 4}, "folds must be at most 3, one for each training patient, got 4"),
         ({"folds": 1}, "folds must be at least 2, got 1"),
         ({"test_patients": 4}, "test-patients must be 0 to 3"),
         ({"test_patients": -1}, "test-patients must be 0 to 3"),
         ({"workers": 0}, "workers must be 1 or above, got 0"),
+        ({"preset": "paper"}, "One of patients and preset"),
+        ({"patients": None, "preset": "thesis"}, "preset must be paper, got 'thesis'"),
+        ({"organs": ("brain",)}, "organs must be of kidney"),
+        ({"organs": ("liver",), "workers": 1}, "must hold the liver whole, and 16 slices do not"),
     ],
 )
 def test_bad_numbers_write_nothing(tmp_path: Path, changed: dict[str, int], sentence: str) -> None:
@@ -116,7 +124,74 @@ def test_bad_numbers_write_nothing(tmp_path: Path, changed: dict[str, int], sent
     assert not list(tmp_path.iterdir())
 
 
-def test_command_says_one_sentence_and_leaves_2(tmp_path: Path) -> None:
+def test_more_patients_leave_the_others_as_they_were(tmp_path: Path) -> None:
+    out = tmp_path / "COHORT"
+    write_cohort(out, patients=1, seed=0, slices=SLICES, workers=1)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nii.gz")}
+    write_cohort(out, patients=2, seed=0, slices=SLICES, workers=1)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert {case.patient for case in read_cohort(out).cases} == {"P001", "P002"}
+
+
+def test_a_run_goes_on_where_it_was_killed(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "COHORT"
+    shutil.copytree(root, out)
+    cycle = out / "P002/C1"
+    (cycle / "cycle.json").unlink()
+    half = out / "P003/.C1.new"
+    half.mkdir()
+    with pytest.raises(BadInput, match="P002/C1 is of others or not asked for"):
+        write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
+    shutil.rmtree(cycle)  # a cycle that is not whole is never named so
+    for name in ("cohort.json", "datalist.json", "ceiling.csv"):
+        (out / name).unlink()
+    write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
+    assert not half.exists()
+    assert hashes(out) == hashes(root)
+
+
+def test_other_settings_are_not_mixed_in(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "COHORT"
+    write_cohort(out, patients=1, seed=4, slices=SLICES, workers=1)
+    before = hashes(out)
+    other = {"patients": 1, "seed": 4, "slices": SLICES, "workers": 1, "heterogeneity": 0.5}
+    with pytest.raises(BadInput, match="must hold cycles of these settings only, and P001/C1"):
+        write_cohort(out, **other)
+    assert hashes(out) == before
+    write_cohort(out, **other, overwrite=True)
+    assert hashes(out / "P001") != {n: h for n, h in before.items() if n.startswith("P001")}
+    assert read_cohort(out).info.provenance["parameters"]["heterogeneity"] == 0.5
+
+
+def test_paper_has_the_papers_cycles() -> None:
+    """23 patients, 48 cycles: 22 first, 12 second, 6 third, 8 later (`reference/clinical.md`)."""
+    cycles = [cycle for patient in PAPER for cycle in patient]
+    counts = [cycles.count(1), cycles.count(2), cycles.count(3), sum(c > 3 for c in cycles)]
+    assert (len(PAPER), len(cycles), counts) == (23, 48, [22, 12, 6, 8])
+    drawn = cohort_cycles(seed=3, patients=None, preset="paper")
+    assert sorted(drawn.values()) == sorted(PAPER)
+    assert drawn != cohort_cycles(seed=4, patients=None, preset="paper")
+
+
+def test_ceiling_tells_every_cycle(root: Path) -> None:
+    rows = read_rows((root / "ceiling.csv").read_bytes())
+    told = {(row["patient"], int(str(row["cycle"]))) for row in rows}
+    cases = read_cohort(root).cases
+    assert told == {(case.patient, case.cycle) for case in cases}
+    kidneys = [row for row in rows if row["region"] == "kidney"]
+    assert all(0.5 < float(str(row["measured_over_true"])) < 1.2 for row in kidneys)
+
+
+def test_fine_truth_is_written_if_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / "COHORT"
+    write_cohort(out, patients=1, seed=0, slices=SLICES, workers=1, fine_truth=True)
+    fine = read_volume(out / "P001/C1/truth/dose_fine.nii.gz")
+    case = read_volume(out / "P001/C1/truth/dose.nii.gz")
+    assert fine.spacing_mm == pytest.approx((2.4, 2.4, 2.4))
+    assert fine.data.max() > case.data.max() > 0
+
+
+def test_command_refuses_a_strange_folder_by_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     done = command("cohort", "--out", str(tmp_path), "--patients", "1", "--slices", "16")
     assert done.returncode == 2
@@ -125,10 +200,32 @@ def test_command_says_one_sentence_and_leaves_2(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_command_writes_a_cohort(tmp_path: Path) -> None:
+def test_command_refuses_a_field_that_cuts_a_kidney(tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
-    done = command("cohort", "--patients", "1", "--seed", "4", "--slices", "16", "--out", str(out))
+    done = command("cohort", "--out", str(out), "--patients", "1", "--slices", "16")
+    assert done.returncode == 2
+    assert "must hold the kidney whole, and 16 slices do not" in done.stderr
+    assert not out.exists()
+
+
+def test_command_names_the_therapies_it_knows(tmp_path: Path) -> None:
+    done = command("cohort", "--out", str(tmp_path / "COHORT"), "--therapy", "177Lu")
+    assert done.returncode == 2
+    assert "therapy must be one of 177Lu-PSMA-I&T, 177Lu-PSMA-617, got '177Lu'" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_commands_write_cohort_patient_and_gallery(tmp_path: Path) -> None:
+    out, one, page = tmp_path / "COHORT", tmp_path / "ONE", tmp_path / "page.png"
+    size = ("--seed", "4", "--slices", "16", "--organs", "none")
+    done = command("cohort", "--patients", "1", *size, "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "1 virtual patient:" in done.stderr
     assert read_cohort(out).info.provenance["seed"] == 4
+    done = command("patient", "--patient", "1", *size, "--out", str(one))
+    assert done.returncode == 0, done.stderr
+    assert hashes(one, "*.nii.gz") == hashes(out / "P001/C1", "*.nii.gz")
+    done = command("gallery", str(out), "--out", str(page))
+    assert done.returncode == 0, done.stderr
+    assert page.read_bytes().startswith(b"\x89PNG")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from rpt_phantom.fields import blurred, gaussian_field
-from rpt_phantom.grid import Grid, torso_grid
+from rpt_phantom.fields import blurred_and_shifted, gaussian_field
+from rpt_phantom.grid import torso_grid
 
 GRID = torso_grid(64)
 
@@ -30,16 +30,32 @@ def test_correlation_length_must_be_above_zero() -> None:
 
 
 def test_blur_has_the_width_it_says_and_keeps_the_sum() -> None:
-    grid = Grid((41, 41, 41), 2.0)
-    point = np.zeros(grid.shape, np.float32)
+    point = np.zeros((41, 41, 41), np.float32)
     point[20, 20, 20] = 1.0
-    image = blurred(point, grid, fwhm_mm=12.0)
+    image = blurred_and_shifted(point, (2.0, 2.0, 2.0), fwhm_mm=(12.0, 12.0, 8.0))
     assert image.sum() == pytest.approx(1.0, rel=1e-4)
-    # At half the FWHM, 6 mm = 3 voxels, a Gaussian is half its peak.
+    # At half the FWHM, 6 mm = 3 voxels or 4 mm = 2 voxels, a Gaussian is half its peak.
     assert image[23, 20, 20] / image[20, 20, 20] == pytest.approx(0.5, rel=0.01)
+    assert image[20, 20, 22] / image[20, 20, 20] == pytest.approx(0.5, rel=0.01)
+
+
+def test_shift_moves_the_middle_and_adds_no_blur() -> None:
+    point = np.zeros((41, 41, 41), np.float32)
+    point[20, 20, 20] = 1.0
+    still, gone = (
+        blurred_and_shifted(point, (2.0,) * 3, fwhm_mm=(9.0,) * 3, shift_mm=shift)
+        for shift in ((0.0, 0.0, 0.0), (1.3, -0.7, 3.1))
+    )
+    at_mm = (np.arange(41) - 20) * 2.0
+    for axis, shift_mm in enumerate((1.3, -0.7, 3.1)):
+        along = gone.sum(axis=tuple(set(range(3)) - {axis}), dtype=np.float64)
+        assert along @ at_mm == pytest.approx(shift_mm, abs=0.01)
+        of_still = still.sum(axis=tuple(set(range(3)) - {axis}), dtype=np.float64)
+        spread = along @ (at_mm - shift_mm) ** 2
+        assert spread == pytest.approx(of_still @ at_mm**2, rel=0.01)
 
 
 def test_body_goes_on_beyond_the_last_slice() -> None:
-    grid = Grid((16, 16, 16), 4.8)
-    column = np.ones(grid.shape, np.float32)
-    assert blurred(column, grid, fwhm_mm=12.0) == pytest.approx(1.0, rel=1e-5)
+    column = np.ones((16, 16, 16), np.float32)
+    blurred = blurred_and_shifted(column, (4.8,) * 3, fwhm_mm=(12.0,) * 3)
+    assert blurred == pytest.approx(1.0, rel=1e-5)

@@ -116,8 +116,13 @@ def _of_labels(mask: Shaped[np.ndarray, "x y z"], kind: str) -> Iterator[Region]
 
 
 def _rest(regions: list[Region]) -> list[Region]:
-    image, *marked = (region.voxels for region in regions)
-    left = np.setdiff1d(image, np.concatenate(marked), assume_unique=False) if marked else image[:0]
+    image, *others = regions
+    if not others:
+        return []
+    free = np.ones(image.voxels.size, bool)
+    for region in others:
+        free[region.voxels] = False
+    left = np.flatnonzero(free)
     return [Region(REST, "rest", None, left)] if left.size else []
 
 

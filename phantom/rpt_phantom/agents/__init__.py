@@ -1,0 +1,25 @@
+"""Kinetics of a tracer or a therapy in every voxel, with the whole body's balance.
+
+Imports run one way: regions → rate_table, agent → biology, heterogeneity → off_grid, levels →
+exchange, chain → balance → voxel_kinetics → population.
+"""
+
+from rpt_phantom.agents.agent import AGENTS, THERAPIES, TRACERS, Agent
+from rpt_phantom.agents.biology import Biology, draw_biology
+from rpt_phantom.agents.heterogeneity import Heterogeneity, draw_heterogeneity
+from rpt_phantom.agents.regions import Region
+from rpt_phantom.agents.voxel_kinetics import VoxelKinetics, voxel_kinetics
+
+__all__ = [
+    "AGENTS",
+    "THERAPIES",
+    "TRACERS",
+    "Agent",
+    "Biology",
+    "Heterogeneity",
+    "Region",
+    "VoxelKinetics",
+    "draw_biology",
+    "draw_heterogeneity",
+    "voxel_kinetics",
+]

@@ -1,0 +1,243 @@
+"""From voxels to compartments: a K₁ multiplier per voxel, and levels of k₄.
+
+A two-tissue curve is linear in K₁: a voxel's multiplier is exact. Release is not, so the field
+that changes k₄ is cut into levels, each a compartment of its own.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt16
+from rpt_kinetics import Rates
+
+from rpt_phantom.agents.biology import MOST_LESIONS, AgentBiology
+from rpt_phantom.agents.heterogeneity import FieldName, Heterogeneity, Window
+from rpt_phantom.agents.rate_table import RateRow, rate_table
+from rpt_phantom.agents.regions import CODE, TISSUES, Region, region_codes
+from rpt_phantom.stylised.voxels import StylisedAnatomy
+
+ORGAN_LEVELS, LESION_LEVELS = 24, 8
+"""Levels of k₄ in an organ and in a lesion. Ours."""
+FIELD_REACH = 3.0
+"""Levels span ± 3 standard deviations; what lies beyond takes the outermost."""
+
+Groups = Int[np.ndarray, " voxel"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A region, or one lesion, of one patient.
+
+    Attributes:
+        region: Its region.
+        row: Its rates, the patient's factors and the dial applied.
+    """
+
+    region: Region
+    row: RateRow
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Every voxel's compartment, and every compartment's rates.
+
+    Attributes:
+        index: Compartment of each voxel of the grid; 0 where there is nothing.
+        multiplier: Of K₁ in each voxel; mean 1 in each group.
+        regions: Region of each compartment; those with rates come last, in ``rates``.
+        rates: Of the compartments from ``first`` on.
+        first: Number of the first compartment with rates.
+        weight_ml: Σ volume × multiplier of each compartment, mL.
+        volume_ml: Volume of each compartment, mL.
+    """
+
+    index: UInt16[np.ndarray, "x y z"]
+    multiplier: Float32[np.ndarray, "x y z"]
+    regions: tuple[Region, ...]
+    rates: Rates
+    first: int
+    weight_ml: Float[np.ndarray, " compartment"]
+    volume_ml: Float[np.ndarray, " compartment"]
+
+
+def patient_row(row: RateRow, uptake: float, release: float, heterogeneity: float) -> RateRow:
+    """Return a population's row with a patient's factors, its spreads scaled by the dial."""
+    return replace(
+        row,
+        k1_ml_per_min_per_ml=row.k1_ml_per_min_per_ml * uptake,
+        k4_per_min=row.k4_per_min * release,
+        k1_std_shared=row.k1_std_shared * heterogeneity,
+        k1_std_own=row.k1_std_own * heterogeneity,
+        k4_std_own=row.k4_std_own * heterogeneity,
+    )
+
+
+def group_numbers(anatomy: StylisedAnatomy) -> tuple[Window, UInt16[np.ndarray, "x y z"]]:
+    """Return the body's window and each voxel's group: a region's code, or one per lesion."""
+    window = _window(anatomy)
+    pairs = anatomy.organs[window].astype(np.uint16) * np.uint16(region_codes().shape[1])
+    pairs += anatomy.tissue[window]
+    groups = region_codes().astype(np.uint16).reshape(-1)[pairs]
+    lesions = anatomy.lesions[window]
+    if lesions.max(initial=0) > MOST_LESIONS:
+        raise ValueError(
+            f"A patient must have at most {MOST_LESIONS} lesions, got number {lesions.max()}."
+        )
+    np.add(lesions, len(Region) - 1, out=groups, where=lesions > 0)
+    return window, groups
+
+
+def _window(anatomy: StylisedAnatomy) -> Window:
+    body = anatomy.organs > 0
+    spans = []
+    for others in ((1, 2), (0, 2), (0, 1)):
+        along = np.flatnonzero(body.any(axis=others))
+        if not len(along):
+            raise ValueError("The anatomy must hold a part of the body, and its grid holds none.")
+        spans.append(slice(int(along[0]), int(along[-1]) + 1))
+    return spans[0], spans[1], spans[2]
+
+
+def patient_groups(
+    biology: AgentBiology, *, lesions: int, heterogeneity: float, medulla_share: float
+) -> list[Group | None]:
+    """Return the group of each number: regions by their code, then lesions; None without rates.
+
+    The dial at 0 gives cortex and medulla one K₁, their mean by volume.
+
+    Args:
+        biology: The patient's factors for the agent.
+        lesions: How many.
+        heterogeneity: The dial, 0 to 1.
+        medulla_share: Volume of the medulla over that of medulla and cortex.
+    """
+    table = dict(rate_table(biology.agent))
+    cortex, medulla = table[Region.KIDNEY_CORTEX], table[Region.KIDNEY_MEDULLA]
+    difference = cortex.k1_ml_per_min_per_ml - medulla.k1_ml_per_min_per_ml
+    mean = cortex.k1_ml_per_min_per_ml - medulla_share * difference
+    for region, offset in (
+        (Region.KIDNEY_CORTEX, medulla_share * difference),
+        (Region.KIDNEY_MEDULLA, (medulla_share - 1) * difference),
+    ):
+        k1 = mean + heterogeneity * offset
+        table[region] = replace(table[region], k1_ml_per_min_per_ml=k1)
+    groups: list[Group | None] = [None] * len(Region)
+    for region in TISSUES:
+        uptake, release = biology.uptake[region], biology.release[region]
+        row = patient_row(table[region], uptake, release, heterogeneity)
+        groups[CODE[region]] = Group(region, row)
+    for k in range(lesions):
+        uptake = biology.uptake[Region.LESION] * float(biology.lesion_uptake[k])
+        release = biology.release[Region.LESION] * float(biology.lesion_release[k])
+        row = patient_row(table[Region.LESION], uptake, release, heterogeneity)
+        groups.append(Group(Region.LESION, row))
+    return groups
+
+
+def assign_levels(
+    anatomy: StylisedAnatomy,
+    window: Window,
+    numbers: UInt16[np.ndarray, "x y z"],
+    groups: list[Group | None],
+    fields: Heterogeneity,
+    own: FieldName,
+) -> Levels:
+    """Give each voxel its multiplier of K₁ and its level of k₄.
+
+    Args:
+        anatomy: The patient.
+        window: The body's part of the grid.
+        numbers: Group of each voxel of the window.
+        groups: The groups.
+        fields: The patient's fields.
+        own: The agent's own field.
+    """
+    inside = numbers > 0
+    group = numbers[inside].astype(np.intp)
+    shared_field, own_field = (fields.within(name, window)[inside] for name in ("shared", own))
+    multiplier = _multiplier(group, groups, shared_field, own_field)
+    compartments = _Compartments(groups)
+    compartment = compartments.of_voxels(group, own_field)
+    voxel_ml = anatomy.grid.voxel_ml
+    volume_ml = np.bincount(compartment, minlength=compartments.count) * voxel_ml
+    weight_ml = np.bincount(compartment, multiplier, minlength=compartments.count) * voxel_ml
+    index = np.zeros(anatomy.grid.shape, np.uint16)
+    scale = np.zeros(anatomy.grid.shape, np.float32)
+    index[window][inside] = compartment
+    scale[window][inside] = multiplier
+    return Levels(
+        index=index,
+        multiplier=scale,
+        regions=compartments.regions,
+        rates=compartments.rates(volume_ml),
+        first=len(Region),
+        weight_ml=weight_ml,
+        volume_ml=volume_ml,
+    )
+
+
+def _multiplier(
+    group: Groups,
+    groups: list[Group | None],
+    shared_field: Float32[np.ndarray, " voxel"],
+    own_field: Float32[np.ndarray, " voxel"],
+) -> Float32[np.ndarray, " voxel"]:
+    """Return the multiplier of K₁ in each voxel, of mean 1 in each group."""
+    shared = np.array([g.row.k1_std_shared if g else 0.0 for g in groups], np.float32)
+    own = np.array([g.row.k1_std_own if g else 0.0 for g in groups], np.float32)
+    multiplier = np.exp(shared[group] * shared_field + own[group] * own_field)
+    count = np.maximum(np.bincount(group, minlength=len(groups)), 1)
+    mean = np.bincount(group, multiplier, minlength=len(groups)) / count
+    mean[mean == 0] = 1.0
+    result: Float32[np.ndarray, " voxel"] = multiplier / mean.astype(np.float32)[group]
+    return result
+
+
+class _Compartments:
+    """Numbers of compartments: one for each region without rates, then every group's levels."""
+
+    def __init__(self, groups: list[Group | None]) -> None:
+        self.groups = groups
+        self.levels = np.array([_level_count(group) for group in groups])
+        self.start = len(Region) + np.concatenate([[0], np.cumsum(self.levels)[:-1]])
+        self.start[: len(Region)][self.levels[: len(Region)] == 0] = [
+            code for code in range(len(Region)) if self.levels[code] == 0
+        ]
+        self.count = len(Region) + int(self.levels.sum())
+        spread = [group.region for group in groups if group for _ in range(_level_count(group))]
+        self.regions = (*Region, *spread)
+
+    def of_voxels(
+        self, group: Groups, own_field: Float32[np.ndarray, " voxel"]
+    ) -> Int[np.ndarray, " voxel"]:
+        """Return the compartment of each voxel."""
+        levels = self.levels[group]
+        step = (levels / (2 * FIELD_REACH)).astype(np.float32)
+        level = ((own_field + np.float32(FIELD_REACH)) * step).astype(np.intp)
+        level = np.clip(level, 0, np.maximum(levels - 1, 0))
+        result: Int[np.ndarray, " voxel"] = self.start[group] + level
+        return result
+
+    def rates(self, volume_ml: Float[np.ndarray, " compartment"]) -> Rates:
+        """Return the rates of every compartment that has some; a group keeps its mean of 1/k₄."""
+        rows: list[tuple[float, ...]] = []
+        for number, group in enumerate(self.groups):
+            if group is None:
+                continue
+            n, row = int(self.levels[number]), group.row
+            field = FIELD_REACH * ((2 * np.arange(n) + 1) / n - 1)
+            longer = np.exp(row.k4_std_own * field)
+            here = volume_ml[self.start[number] :][:n]
+            mean = float(here @ longer / here.sum()) if here.sum() > 0 else 1.0
+            k1, k2, k3 = row.k1_ml_per_min_per_ml, row.k2_per_min, row.k3_per_min
+            rows += [(k1, k2, k3, row.k4_per_min * mean / one, row.vb) for one in longer]
+        k1, k2, k3, k4, vb = np.array(rows).T
+        return Rates(k1_ml_per_min_per_ml=k1, k2_per_min=k2, k3_per_min=k3, k4_per_min=k4, vb=vb)
+
+
+def _level_count(group: Group | None) -> int:
+    if group is None:
+        return 0
+    if group.row.k4_std_own == 0:
+        return 1
+    return LESION_LEVELS if group.region == Region.LESION else ORGAN_LEVELS

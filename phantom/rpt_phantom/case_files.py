@@ -1,0 +1,181 @@
+"""The files of one virtual cycle."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance
+from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
+
+from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes
+from rpt_phantom.fast_spect import FAST, FOV_EDGE_SLICES
+from rpt_phantom.full_spect import CPS_PER_MBQ
+from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE
+from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle
+from rpt_phantom.pet import PET_FWHM_MM
+from rpt_phantom.presets import patient_number
+from rpt_phantom.settings import Settings
+from rpt_phantom.stylised.ct import CT_FWHM_MM
+
+CEILING = "truth/ceiling.csv"
+LIBRARIES = ("rpt-cohort", "rpt-dosimetry", "numpy", "scipy", "nibabel")
+MAKES = 2
+"""Raised whenever the same settings give other data: cycles made before are then made anew."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One cycle to be made.
+
+    Attributes:
+        settings: Of the cohort.
+        patient: Name, ``P001``.
+        cycle: Number.
+        organs: That the field of view must hold whole.
+        fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.
+        command: That makes it.
+    """
+
+    settings: Settings
+    patient: str
+    cycle: int
+    organs: tuple[str, ...] = ()
+    fine_truth: bool = False
+    command: str = "cohort"
+
+    @property
+    def name(self) -> str:
+        """The case's folder, ``P001/C1``."""
+        return f"{self.patient}/C{self.cycle}"
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the files depend on, but the seed."""
+        return {
+            "patient": self.patient,
+            "cycle": self.cycle,
+            **self.settings.parameters(),
+            "fine_truth": self.fine_truth,
+        }
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that the files depend on."""
+        told = {"makes": MAKES, "seed": self.settings.seed, **self.parameters()}
+        return hashlib.sha256(json_bytes(told)).hexdigest()
+
+
+def write_case(folder: Path, task: Task) -> None:
+    """Make a cycle and write its files.
+
+    Args:
+        folder: There and empty.
+        task: What is to be made.
+
+    Raises:
+        BadInput: The field of view cuts an organ that it must hold.
+    """
+    number = patient_number(task.patient)
+    made = make_cycle(task.settings, patient=number, cycle=task.cycle, organs=task.organs)
+    (folder / "truth").mkdir()
+    written = [*_write_volumes(folder, made)]
+    if task.fine_truth:
+        written += _write_fine(folder, made)
+    again = dose_again(made, patient=number, cycle=task.cycle)
+    rows = ceiling_rows(made, again, patient=task.patient, cycle=task.cycle)
+    (folder / CEILING).write_bytes(csv_bytes(as_mappings(rows)))
+    info = _cycle_info(made, task, written)
+    (folder / "cycle.json").write_bytes(json_bytes(info.model_dump(mode="json")))
+
+
+def _write_volumes(folder: Path, made: VirtualCycle) -> list[str]:
+    volumes: dict[str, tuple[np.ndarray, type[np.generic]]] = {
+        "pet.nii.gz": (made.pet_suv, np.float32),
+        "ct.nii.gz": (made.ct_hu, np.int16),
+        "organs.nii.gz": (made.organs, np.uint8),
+        "lesions.nii.gz": (made.lesions, np.uint16),
+        "fov.nii.gz": (made.fov, np.uint8),
+        "dose.nii.gz": (made.dose_gy_per_gbq, np.float32),
+        "truth/dose.nii.gz": (made.true_dose_gy_per_gbq, np.float32),
+        "truth/tia.nii.gz": (made.true_tia_mbq_h_per_ml, np.float32),
+    }
+    for file, (data, dtype) in volumes.items():
+        (folder / file).write_bytes(nifti_bytes(data, made.grid.affine, dtype=dtype))
+    return list(volumes)
+
+
+def _write_fine(folder: Path, made: VirtualCycle) -> list[str]:
+    """Write the truth on the box of 2.4 mm around the body."""
+    truth = made.truth
+    volumes = {
+        "truth/dose_fine.nii.gz": truth.dose.total_fine(),
+        "truth/tia_fine.nii.gz": truth.tia_fine(),
+    }
+    for file, data in volumes.items():
+        content = nifti_bytes(data, truth.box.fine.affine, dtype=np.float32)
+        (folder / file).write_bytes(content)
+    return list(volumes)
+
+
+def how(settings: Settings) -> dict[str, str]:
+    """Return for every file what made it."""
+    spect = {
+        "fast": (
+            f"virtual: SPECT as blur of {FAST.seen_fwhm_mm:g} mm FWHM, recovered, with correlated "
+            "noise and a rest of registration"
+        ),
+        "full": (
+            "virtual: SPECT/CT simulated and reconstructed by PyTomography, "
+            f"{CPS_PER_MBQ} cps/MBq, and registered"
+        ),
+    }[settings.imaging]
+    field = {
+        "fast": f"virtual: the detector's circle less {FOV_EDGE_SLICES} slices at either end",
+        "full": "virtual: where every registered SPECT/CT is",
+    }[settings.imaging]
+    return {
+        "pet.nii.gz": f"virtual: true SUV, {PET_FWHM_MM} mm FWHM blur, correlated noise",
+        "ct.nii.gz": f"virtual: HU by tissue, {CT_FWHM_MM} mm FWHM blur, noise",
+        "organs.nii.gz": "virtual: stylised adult, exact",
+        "lesions.nii.gz": "virtual: ellipsoids in bone and lymph nodes, exact",
+        "fov.nii.gz": field,
+        "dose.nii.gz": (
+            f"{spect}; calibration off by {CALIBRATION_LOG_STD:.0%} (SD); curve fit of each organ "
+            f"and engine {ENGINE} of rpt_dosimetry"
+        ),
+        "truth/dose.nii.gz": (
+            "virtual: true decays; electrons on the spot by density on 2.4 mm, averaged by mass; "
+            "photons by voxel kernel on 4.8 mm"
+        ),
+        "truth/tia.nii.gz": "virtual: kinetics of each voxel of 2.4 mm, averaged by volume",
+        "truth/dose_fine.nii.gz": "virtual: as truth/dose.nii.gz, on 2.4 mm around the body",
+        "truth/tia_fine.nii.gz": "virtual: as truth/tia.nii.gz, on 2.4 mm around the body",
+    }
+
+
+def _cycle_info(made: VirtualCycle, task: Task, written: Sequence[str]) -> CycleInfo:
+    person, record = made.person, made.record
+    told = how(task.settings)
+    return CycleInfo(
+        patient=task.patient,
+        cycle=task.cycle,
+        tracer=task.settings.tracer,
+        therapy=task.settings.therapy,
+        pet_activity_mbq=record.pet_activity_mbq,
+        administered_activity_mbq=record.administered_activity_mbq,
+        weight_kg=person.weight_kg,
+        height_cm=person.height_cm,
+        age_y=person.age_y,
+        laboratory=record.laboratory,
+        pet_time_min=record.pet_time_min,
+        spect_times_h=record.spect_times_h,
+        how={file: told[file] for file in written},
+        provenance=provenance(
+            package="rpt-phantom",
+            command=task.command,
+            parameters=task.parameters() | {FINGERPRINT: task.fingerprint()},
+            seed=task.settings.seed,
+            libraries=LIBRARIES,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The commands of ``python -m rpt_phantom``, a module each."""

@@ -1,0 +1,23 @@
+"""``dicom``: the DICOM that a clinic would hold of a cohort's cycle."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rpt_cohort.command import say
+
+from rpt_phantom.clinic import read_settings, write_dicom
+
+
+def dicom(
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="Of the command cohort.")],
+    case: Annotated[str, typer.Option(help="Patient and cycle, such as P001/C1.")],
+    out: Annotated[Path, typer.Option(help="Folder of the DICOM; new or empty.")],
+) -> None:
+    """Write a cycle's PET/CT, SPECT/CTs in counts, whole-body views, contours and STUDY.yaml.
+
+    The cycle is made again from the cohort's seed and settings; python -m rpt_dosimetry ingest
+    reads what is written. The whole-body views need PyTomography.
+    """
+    study = write_dicom(read_settings(cohort), case, out)
+    say(f"{case} as DICOM, with {study.name} for ingest, in {out}.")

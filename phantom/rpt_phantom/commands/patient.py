@@ -1,0 +1,55 @@
+"""``patient``: one cycle of one virtual patient."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rpt_cohort import new_folder
+from rpt_cohort.command import say
+from rpt_cohort.schema import Therapy, Tracer
+
+from rpt_phantom.case_files import Task, write_case
+from rpt_phantom.commands.options import (
+    ORGANS_USUAL,
+    FineTruth,
+    HeterogeneityChoice,
+    ImagingChoice,
+    ImagingOption,
+    OrgansChoice,
+    Seed,
+    Slices,
+    TherapyChoice,
+    TracerChoice,
+    organ_names,
+)
+from rpt_phantom.coverage import check_names
+from rpt_phantom.grid import SLICES_USUAL
+from rpt_phantom.settings import Settings
+
+
+def patient(
+    out: Annotated[Path, typer.Option(help="Folder of the cycle; new or empty.")],
+    patient: Annotated[int, typer.Option(help="Number of the patient, from 1.")] = 1,
+    cycle: Annotated[int, typer.Option(help="Number of the cycle, from 1.", min=1)] = 1,
+    seed: Seed = 0,
+    imaging: ImagingChoice = ImagingOption.FAST,
+    heterogeneity: HeterogeneityChoice = 1.0,
+    tracer: TracerChoice = "68Ga-PSMA-11",
+    therapy: TherapyChoice = "177Lu-PSMA-I&T",
+    slices: Slices = SLICES_USUAL,
+    organs: OrgansChoice = ORGANS_USUAL,
+    fine_truth: FineTruth = False,
+) -> None:
+    """Write one cycle of one virtual patient: the files of a cohort's case, in Gy/GBq and g/mL.
+
+    The same seed, patient and cycle give the same images in a cohort.
+    """
+    settings = Settings(
+        seed, slices, imaging.value, heterogeneity, cast(Tracer, tracer), cast(Therapy, therapy)
+    )
+    needed = organ_names(organs)
+    check_names(needed)
+    task = Task(settings, f"P{patient:03d}", cycle, needed, fine_truth, command="patient")
+    with new_folder(out) as folder:
+        write_case(folder, task)
+    say(f"Patient {patient}, cycle {cycle}, in {out}.")

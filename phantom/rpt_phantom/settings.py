@@ -1,0 +1,61 @@
+"""What may be chosen about a virtual cohort, checked."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from rpt_cohort import BadInput
+from rpt_cohort.schema import Therapy, Tracer
+
+from rpt_phantom.grid import SLICES_USUAL, torso_grid
+
+Imaging = Literal["fast", "full"]
+TRACERS: tuple[Tracer, ...] = ("68Ga-PSMA-11", "18F-PSMA-1007", "18F-PSMA-11", "18F-DCFPyL")
+"""Those that bind to PSMA, of the contract's."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all cycles of a cohort have in common.
+
+    Attributes:
+        seed: Same seed, same patients.
+        slices: Of 4.8 mm.
+        imaging: ``full`` simulates photons and reconstructs; ``fast`` blurs, and adds noise.
+        heterogeneity: Of uptake within organs, from 0 for none to 1 for the usual.
+        tracer: Of the PET.
+        therapy: What is given.
+    """
+
+    seed: int = 0
+    slices: int = SLICES_USUAL
+    imaging: Imaging = "fast"
+    heterogeneity: float = 1.0
+    tracer: Tracer = "68Ga-PSMA-11"
+    therapy: Therapy = "177Lu-PSMA-I&T"
+
+    def __post_init__(self) -> None:
+        """Refuse what no cohort can have.
+
+        Raises:
+            BadInput: A value is out of its range, or a name is not known.
+        """
+        if self.seed < 0:
+            raise BadInput(f"seed must be 0 or above, got {self.seed}.")
+        torso_grid(self.slices)
+        if not 0 <= self.heterogeneity <= 1:
+            raise BadInput(
+                f"heterogeneity must be 0 (none) to 1 (the usual), got {self.heterogeneity!r}."
+            )
+        for name, value, known in (
+            ("imaging", self.imaging, get_args(Imaging)),
+            ("tracer", self.tracer, TRACERS),
+            ("therapy", self.therapy, get_args(Therapy)),
+        ):
+            if value not in known:
+                raise BadInput(f"{name} must be one of {', '.join(known)}, got {value!r}.")
+
+    def parameters(self) -> dict[str, Any]:
+        """Return everything but the seed, for a provenance."""
+        told = asdict(self)
+        del told["seed"]
+        return told

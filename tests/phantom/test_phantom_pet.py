@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from rpt_phantom.box import patient_box
+from rpt_phantom.grid import torso_grid
+from rpt_phantom.pet import PET_FWHM_MM, pet_image, positrons, with_noise
+from rpt_phantom.stylised import reference_body
+
+
+def test_paper_scan_counts_one() -> None:
+    assert positrons("68Ga-PSMA-11", activity_mbq=118.4, time_min=60.0) == pytest.approx(1.0)
+
+
+def test_later_and_less_counts_less() -> None:
+    later = positrons("68Ga-PSMA-11", activity_mbq=118.4, time_min=60.0 + 67.71)
+    assert later == pytest.approx(0.5)
+    fluorine = positrons("18F-PSMA-1007", activity_mbq=118.4, time_min=60.0)
+    # 0.967 / 0.891 · 2^(−60/109.77 + 60/67.71)
+    assert fluorine == pytest.approx(1.373, rel=1e-3)
+
+
+def test_noise_grows_with_the_root_of_the_mean() -> None:
+    grid = torso_grid(16)
+
+    def std(suv: float, relative_counts: float) -> float:
+        flat, rng = np.full(grid.shape, suv, np.float32), np.random.default_rng(0)
+        return float(with_noise(flat, grid, rng, relative_counts=relative_counts).std())
+
+    assert std(20.0, 1.0) / std(5.0, 1.0) == pytest.approx(2.0, rel=0.01)
+    assert std(5.0, 1.0) / std(5.0, 4.0) == pytest.approx(2.0, rel=0.01)
+    assert std(5.0, 1.0) / 5.0 == pytest.approx(0.12, rel=0.02)
+
+
+def test_point_is_as_wide_as_the_scanner_sees_it() -> None:
+    box = patient_box(reference_body(), slices=20)
+    point = np.zeros(box.fine.shape, np.float32)
+    middle = tuple(n // 2 for n in box.fine.shape)
+    point[middle] = 1e6
+    image = pet_image(point, box, np.random.default_rng(0), relative_counts=1e12)
+    along = image.sum(axis=(1, 2), dtype=np.float64)
+    x_mm = box.case.axes_mm()[0][:, 0, 0]
+    mean = along @ x_mm / along.sum()
+    variance = along @ (x_mm - mean) ** 2 / along.sum()
+    # The Gaussian, and the mean over two voxels of 2.4 mm along each axis.
+    expected = (PET_FWHM_MM / 2.3548) ** 2 + 2.4**2 * (2**2 - 1) / 12
+    assert variance == pytest.approx(expected, rel=0.01)
