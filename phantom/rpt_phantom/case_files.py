@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance
-from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
+from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, output_sha256
 
 from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes
 from rpt_phantom.fast_spect import FAST, FOV_EDGE_SLICES
@@ -85,7 +85,7 @@ def write_case(folder: Path, task: Task) -> None:
     again = dose_again(made, patient=number, cycle=task.cycle)
     rows = ceiling_rows(made, again, patient=task.patient, cycle=task.cycle)
     (folder / CEILING).write_bytes(csv_bytes(as_mappings(rows)))
-    info = _cycle_info(made, task, written)
+    info = _cycle_info(made, task, written, outputs=output_sha256(folder))
     (folder / "cycle.json").write_bytes(json_bytes(info.model_dump(mode="json")))
 
 
@@ -154,7 +154,9 @@ def how(settings: Settings) -> dict[str, str]:
     }
 
 
-def _cycle_info(made: VirtualCycle, task: Task, written: Sequence[str]) -> CycleInfo:
+def _cycle_info(
+    made: VirtualCycle, task: Task, written: Sequence[str], *, outputs: dict[str, str]
+) -> CycleInfo:
     person, record = made.person, made.record
     told = how(task.settings)
     return CycleInfo(
@@ -177,5 +179,6 @@ def _cycle_info(made: VirtualCycle, task: Task, written: Sequence[str]) -> Cycle
             parameters=task.parameters() | {FINGERPRINT: task.fingerprint()},
             seed=task.settings.seed,
             libraries=LIBRARIES,
-        ),
+        )
+        | {OUTPUTS: outputs},
     )
