@@ -170,7 +170,7 @@ def test_organ_curve_sums_to_the_organ(cycle, command, tmp_path, organs) -> None
     assert done.status == 0, done.err
     rows = table(tmp_path / "out")
     kidney = rows["kidney_left"]
-    # Scaled with the weights of the region's own fit.
+    # Shared among its voxels.
     assert float(kidney["map_tia_mbq_h"]) == pytest.approx(float(kidney["tia_mbq_h"]), rel=1e-6)
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert told["voxel_methods"] == {"its region's curve, scaled": organs.size}

@@ -152,12 +152,25 @@ def test_an_organs_curve_scaled_to_its_voxels(model) -> None:
     activity = noisy_voxels(500)
     organ = activity.sum(axis=1)
     fit = fit_region(TIME_H.tolist(), organ.tolist(), half_life_h=LU177_H, model=model)
-    curve = fit.activity_mbq(TIME_H)
     shares = np.array([0.1, 0.9, 0.0])
-    tia = scale_shape(curve[:, None] * shares, time_h=TIME_H.tolist(), fit=fit)
+    tia = scale_shape(organ[:, None] * shares, time_h=TIME_H.tolist(), fit=fit)
     np.testing.assert_allclose(tia, shares * fit.tia_mbq_h, rtol=1e-12)
     voxels = scale_shape(activity, time_h=TIME_H.tolist(), fit=fit)
     assert voxels.sum() == pytest.approx(fit.tia_mbq_h, rel=1e-9)
+
+
+def test_a_share_that_changes_goes_along_a_line() -> None:
+    """Against numerical integration, with the urine of an early scan in one voxel."""
+    organ = np.array([100.0, 60.0, 20.0, 10.0])
+    fit = fit_region(TIME_H.tolist(), organ.tolist(), half_life_h=LU177_H, model="mono")
+    share = np.array([0.8, 0.1, 0.1, 0.3])
+    tia = scale_shape(
+        np.stack([organ * share, organ * (1 - share)], axis=1), time_h=TIME_H.tolist(), fit=fit
+    )
+    dense_h = np.unique(np.append(np.linspace(0, 4000, 2_000_001), TIME_H))
+    curve = fit.activity_mbq(dense_h) * np.interp(dense_h, TIME_H, share)
+    assert tia[0] == pytest.approx(np.trapezoid(curve, dense_h), rel=1e-5)
+    assert tia.sum() == pytest.approx(fit.tia_mbq_h, rel=1e-12)
 
 
 SCANS_H = [1.0, 4.0, 20.0, 45.0, 70.0, 120.0, 170.0]

@@ -84,6 +84,19 @@ class RegionFit:
         rate = float(np.log(2.0)) / self.effective_half_life_h
         return trapezoid_activity_mbq(time_h, times, activities, rate_per_h=rate)
 
+    def tail_mbq_h(self, time_h: float) -> float:
+        """Integrate the curve from a time at or after the last point on, MBq·h.
+
+        Args:
+            time_h: Time, h.
+        """
+        if self.terms:
+            return sum(
+                amplitude / rate * math.exp(-rate * time_h) for amplitude, rate in self.terms
+            )
+        left_mbq = float(self.activity_mbq(np.array([time_h]))[0])
+        return left_mbq * self.effective_half_life_h / math.log(2.0)
+
     @property
     def before_first_mbq_h(self) -> float:
         """The part of the TIA before the first point, which nobody measured, MBq·h."""

@@ -12,6 +12,7 @@ Source: variable projection, Golub & Pereyra, SIAM J Numer Anal 10 (1973) 413; t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -34,6 +35,7 @@ METHODS = {
 """Code in :attr:`VoxelTia.method` → its meaning."""
 
 _NODES = 64
+_QUADRATURE = 48  # points of Gauss and Legendre between two scans
 _CHUNK = 1 << 14  # voxels; the work arrays of a chunk stay in the processor's cache
 _STEPS = 60
 _VANISHED = 12.0  # e^(−2·12) is what the second point then adds to a norm: 4e-11
@@ -111,11 +113,13 @@ def fit_voxels(
 def scale_shape(
     activity: Float[np.ndarray, "t v"], *, time_h: Sequence[float], fit: RegionFit
 ) -> Float[np.ndarray, " v"]:
-    """Scale an organ's curve to each of its voxels by least squares.
+    """Share an organ's time-integrated activity among its voxels.
 
-    The factor is Σ w y f / Σ w f², f the organ's curve at the times, w the inverse variance that
-    its own fit used. It is linear in y, and 1 for the organ's points, since they meet the curve
-    or its amplitude is the best for them: the voxels of an organ sum to the organ's TIA.
+    A voxel's share of the organ's activity is y/Y at every scan, goes along a straight line
+    between scans and is constant before the first and after the last; its TIA is the integral of
+    share × the organ's curve. So each scan counts by how much of the TIA it stands for: urine that
+    runs through a kidney at the first scan does not pass for uptake. It is linear in y, and the
+    voxels of an organ sum to the organ's TIA. Ours.
 
     Args:
         activity: At their own times, not decay-corrected, any unit. Shape (t, v).
@@ -140,9 +144,27 @@ def scale_shape(
     _check(activity)
     if fit.tia_mbq_h == 0.0:
         return np.zeros(activity.shape[1])
-    deviations = np.array(fit.point_sd_mbq)
-    shape = fit.activity_mbq(times) / deviations
-    return np.asarray(fit.tia_mbq_h * ((shape / (shape @ shape) / deviations) @ activity))
+    organ_mbq = np.array([point_mbq for _, point_mbq in fit.points])
+    seen = organ_mbq > 0  # elsewhere nobody has a share
+    stands_for_mbq_h = _stands_for(times[seen], fit)
+    return np.asarray((stands_for_mbq_h / organ_mbq[seen]) @ activity[seen])
+
+
+def _stands_for(times: Float[np.ndarray, " t"], fit: RegionFit) -> Float[np.ndarray, " t"]:
+    """Return how much of a TIA each scan stands for, MBq·h; they sum to it."""
+    stands = np.zeros(len(times))
+    if len(times) > 1:
+        nodes, weights = np.polynomial.legendre.leggauss(_QUADRATURE)
+        for k, (begin, end) in enumerate(pairwise(times)):
+            later = (nodes + 1.0) / 2.0  # share of the way to the later scan
+            mbq = fit.activity_mbq(begin + (end - begin) * later)
+            piece = mbq * weights * (end - begin) / 2.0
+            stands[k] += float(piece @ (1.0 - later))
+            stands[k + 1] += float(piece @ later)
+        stands[-1] += fit.tail_mbq_h(float(times[-1]))
+    # What is left is before the first scan, whatever the infusion was.
+    stands[0] += fit.tia_mbq_h - float(stands.sum())
+    return stands
 
 
 def _check(activity: Float[np.ndarray, "t v"]) -> None:
