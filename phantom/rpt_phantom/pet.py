@@ -62,11 +62,19 @@ def pet_image(
     Returns:
         SUV on the case's grid, g/mL, nowhere negative.
     """
+    mean = pet_mean(suv_g_per_ml, box, shift_mm=shift_mm)
+    return with_noise(mean, box.case, rng, relative_counts=relative_counts)
+
+
+def pet_mean(
+    suv_g_per_ml: Float32[np.ndarray, "a b c"], box: Box, *, shift_mm: Vector = (0.0, 0.0, 0.0)
+) -> Map:
+    """Return the PET without noise, SUV on the case's grid, g/mL; see ``pet_image``."""
     seen = blurred_and_shifted(
         suv_g_per_ml, box.fine.spacing_mm, fwhm_mm=(PET_FWHM_MM,) * 3, shift_mm=shift_mm
     )
-    mean = box.on_case(averaged_by_volume(seen))
-    return with_noise(mean, box.case, rng, relative_counts=relative_counts)
+    mean: Map = box.on_case(averaged_by_volume(seen))
+    return mean
 
 
 def with_noise(mean: Map, grid: Grid, rng: np.random.Generator, *, relative_counts: float) -> Map:

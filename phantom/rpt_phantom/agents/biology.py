@@ -16,6 +16,10 @@ from rpt_phantom.agents.regions import TISSUES, Region
 TRACER_THERAPY_CORRELATION = 0.7  # of logarithms of one patient's factors; ours
 CYCLE_STD = 0.08  # of the logarithm of an organ's uptake, cycle to cycle; ours
 CLEARANCE_STD = 0.25  # of the logarithm of the clearance, patient to patient; ours
+MIX_STD = 0.4
+"""Of the logarithm of how strong an organ's own fields are, patient to patient, against the shared
+one, which is as much weaker: what makes the correlation of PET and dose within an organ differ
+between patients. Ours."""
 LESION_STD = 0.45  # of the logarithm of the uptake, lesion to lesion in one patient; ours
 LESION_RELEASE_STD = 0.25  # of the logarithm of k₄, lesion to lesion; ours
 TUMOUR_UPTAKE_BY_CYCLE = (1.0, 0.73, 0.50, 0.44)  # first, second, third, fourth and later
@@ -33,6 +37,9 @@ class AgentBiology:
         lesion_uptake: Factor of K₁ of each lesion, on top of the region's; number 1 first.
         lesion_release: Factor of k₄ of each lesion, on top of the region's.
         clearance: Factor of the clearance from plasma.
+        own: Region → factor of the spreads over voxels by the agent's own field; its square has
+            a mean of 1.
+        shared: Region → the same of the shared field.
     """
 
     agent: str
@@ -41,6 +48,8 @@ class AgentBiology:
     lesion_uptake: Float[np.ndarray, " lesion"]
     lesion_release: Float[np.ndarray, " lesion"]
     clearance: float
+    own: dict[Region, float]
+    shared: dict[Region, float]
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ def draw_biology(
     lesions, slow = _pairs(rng_patient, MOST_LESIONS), _pairs(rng_patient, MOST_LESIONS)
     clearance = _pairs(rng_patient, 1)
     change = _pairs(rng_cycle, regions)
+    own, shared = _mix(rng_patient)
     pet, treated = (
         AgentBiology(
             agent=name,
@@ -99,6 +109,8 @@ def draw_biology(
             lesion_uptake=_factor(lesions[k], LESION_STD),
             lesion_release=_factor(slow[k], LESION_RELEASE_STD),
             clearance=float(_factor(clearance[k], CLEARANCE_STD)[0]),
+            own=own,
+            shared=shared,
         )
         for k, name in enumerate((tracer, therapy))
     )
@@ -110,7 +122,7 @@ def average_biology(tracer: str, therapy: str) -> Biology:
     ones: dict[Region, float] = dict.fromkeys(TISSUES, 1.0)
     lesions = np.ones(MOST_LESIONS)
     pet, treated = (
-        AgentBiology(name, dict(ones), dict(ones), lesions, lesions, 1.0)
+        AgentBiology(name, ones, ones, lesions, lesions, 1.0, ones, ones)
         for name in (tracer, therapy)
     )
     return Biology(pet, treated, 1)
@@ -138,6 +150,18 @@ def _release(
     release = dict(zip(TISSUES, _factor(deviate, stds).tolist(), strict=True))
     release[Region.KIDNEY_MEDULLA] = release[Region.KIDNEY_CORTEX]
     return release
+
+
+def _mix(rng_patient: np.random.Generator) -> tuple[dict[Region, float], dict[Region, float]]:
+    """Draw how strong own and shared fields are; tracer and therapy have one mix."""
+    deviate = np.clip(rng_patient.standard_normal(len(TISSUES)), -2.5, 2.5)
+    own, shared = (
+        dict(zip(TISSUES, np.exp(sign * MIX_STD * deviate - MIX_STD**2).tolist(), strict=True))
+        for sign in (1, -1)
+    )
+    for mixed in (own, shared):
+        mixed[Region.KIDNEY_MEDULLA] = mixed[Region.KIDNEY_CORTEX]
+    return own, shared
 
 
 def _factor(

@@ -60,15 +60,24 @@ class Levels:
     volume_ml: Float[np.ndarray, " compartment"]
 
 
-def patient_row(row: RateRow, uptake: float, release: float, heterogeneity: float) -> RateRow:
-    """Return a population's row with a patient's factors, its spreads scaled by the dial."""
+def patient_row(
+    row: RateRow,
+    biology: AgentBiology,
+    region: Region,
+    *,
+    uptake: float,
+    release: float,
+    heterogeneity: float,
+) -> RateRow:
+    """Return a population's row with a patient's factors, its spreads scaled by mix and dial."""
+    own, shared = biology.own[region] * heterogeneity, biology.shared[region] * heterogeneity
     return replace(
         row,
         k1_ml_per_min_per_ml=row.k1_ml_per_min_per_ml * uptake,
         k4_per_min=row.k4_per_min * release,
-        k1_std_shared=row.k1_std_shared * heterogeneity,
-        k1_std_own=row.k1_std_own * heterogeneity,
-        k4_std_own=row.k4_std_own * heterogeneity,
+        k1_std_shared=row.k1_std_shared * shared,
+        k1_std_own=row.k1_std_own * own,
+        k4_std_own=row.k4_std_own * own,
     )
 
 
@@ -122,15 +131,22 @@ def patient_groups(
         k1 = mean + heterogeneity * offset
         table[region] = replace(table[region], k1_ml_per_min_per_ml=k1)
     groups: list[Group | None] = [None] * len(Region)
-    for region in TISSUES:
-        uptake, release = biology.uptake[region], biology.release[region]
-        row = patient_row(table[region], uptake, release, heterogeneity)
-        groups[CODE[region]] = Group(region, row)
-    for k in range(lesions):
-        uptake = biology.uptake[Region.LESION] * float(biology.lesion_uptake[k])
-        release = biology.release[Region.LESION] * float(biology.lesion_release[k])
-        row = patient_row(table[Region.LESION], uptake, release, heterogeneity)
-        groups.append(Group(Region.LESION, row))
+    of_lesions = zip(biology.lesion_uptake[:lesions], biology.lesion_release[:lesions], strict=True)
+    factors = [(region, 1.0, 1.0) for region in TISSUES]
+    factors += [(Region.LESION, float(uptake), float(slow)) for uptake, slow in of_lesions]
+    for number, (region, uptake, release) in enumerate(factors):
+        row = patient_row(
+            table[region],
+            biology,
+            region,
+            uptake=biology.uptake[region] * uptake,
+            release=biology.release[region] * release,
+            heterogeneity=heterogeneity,
+        )
+        if number < len(TISSUES):
+            groups[CODE[region]] = Group(region, row)
+        else:
+            groups.append(Group(region, row))
     return groups
 
 

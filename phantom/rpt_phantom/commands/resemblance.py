@@ -1,0 +1,52 @@
+"""``resemblance``: a virtual cohort beside what is published of patients."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rpt_cohort import BadInput, json_bytes, provenance, read_cohort, write_together
+from rpt_cohort.command import say
+from rpt_dosimetry.ingest.spread import spread
+
+from rpt_phantom.case_files import LIBRARIES
+from rpt_phantom.clinic import read_settings
+from rpt_phantom.resemblance import cohort_values, table
+
+
+def resemblance(
+    cohort: Annotated[
+        Path, typer.Option(metavar="COHORT", help="Cohort that rpt_phantom made, imaged fast.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="TABLE.md", help="Table to write; TABLE.json beside it.")
+    ],
+    workers: Annotated[
+        int | None, typer.Option(help="Processes.", show_default="one for each core")
+    ] = None,
+) -> None:
+    """Compare SUV (g/mL), dose (Gy/GBq), half-lives (h), excretion (%) and r with publications.
+
+    Every cycle is made again from its seed, for its truth and for images without noise.
+    """
+    if out.suffix != ".md":
+        raise BadInput(f"--out must end in .md, got '{out.name}'.")
+    settings = read_settings(cohort)
+    if settings.imaging != "fast":
+        raise BadInput("The cohort must be imaged fast: without noise the full mode has no images.")
+    cases = [case.name for case in read_cohort(cohort).cases]
+    over = partial(spread, description="Virtual cycles", workers=workers, dask=None)
+    values = cohort_values(settings, cases, over)
+    text = table(values)
+    told = {
+        "cycles": dict(zip(cases, values, strict=True)),
+        "provenance": provenance(
+            package="rpt-phantom",
+            command="resemblance",
+            parameters=settings.parameters(),
+            seed=settings.seed,
+            libraries=LIBRARIES,
+        ),
+    }
+    write_together({out: text.encode(), out.with_suffix(".json"): json_bytes(told)})
+    say(f"{out.name}: {len(cases)} virtual cycles.")

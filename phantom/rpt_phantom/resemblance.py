@@ -1,0 +1,207 @@
+"""How much a virtual cohort resembles what is published of patients.
+
+Every cycle is made again from its seed, for what its files do not hold: the truth, and images
+without noise. Published values: `reference/clinical.md`, and the paper's Fig. 3 for the
+correlation of PET and dose over an organ's voxels.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from rpt_cohort.labels import ORGANS
+from scipy.ndimage import distance_transform_edt
+
+from rpt_phantom.agents import AGENTS
+from rpt_phantom.box import averaged_by_volume
+from rpt_phantom.fast_spect import fast_mean
+from rpt_phantom.measured import Drawn, measured_dose
+from rpt_phantom.patient import VirtualCycle, make_cycle
+from rpt_phantom.pet import pet_mean
+from rpt_phantom.presets import patient_number
+from rpt_phantom.settings import Settings
+
+ERODED_MM = 12.0
+"""One resolution of the SPECT, so that an organ's edge plays no part."""
+EARLY_H, LATE_H = 4.0, 12.0
+"""When the excreted activity is looked at."""
+COMPARED = ("kidney", "liver", "spleen")
+"""Organs whose correlation the paper tells."""
+LEAST_VOXELS = 30
+
+Map = Float32[np.ndarray, "x y z"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published of one quantity.
+
+    Attributes:
+        name: What the table calls it.
+        key: Of ``cycle_values``.
+        told: The published value, for people.
+        low: Least mean of a cohort that resembles it.
+        high: Largest.
+    """
+
+    name: str
+    key: str
+    told: str
+    low: float
+    high: float
+
+
+PUBLISHED = (
+    Published("SUVmean kidney at 60 min", "suv_kidney", "25–50", 25, 50),
+    Published("SUVmean liver", "suv_liver", "4–6", 4, 6),
+    Published("SUVmean spleen", "suv_spleen", "6–10", 6, 10),
+    Published("SUVmean lesions", "suv_lesions", "5–40", 5, 40),
+    Published("kidney dose (Gy/GBq)", "dose_kidney", "0.69–0.72", 0.62, 0.79),
+    Published("liver dose (Gy/GBq)", "dose_liver", "about 0.1", 0.08, 0.12),
+    Published("spleen dose (Gy/GBq)", "dose_spleen", "0.2–0.4", 0.2, 0.4),
+    Published("effective half-life kidney (h)", "half_life_kidney", "35.5 (617)", 30, 42),
+    Published("effective half-life liver (h)", "half_life_liver", "22.9 (617)", 19, 27),
+    Published("effective half-life spleen (h)", "half_life_spleen", "16.8 (617)", 14, 20),
+    Published("excreted at 4 h (%)", "excreted_early", "50 ± 15", 35, 65),
+    Published("excreted at 12 h (%)", "excreted_late", "70 ± 15", 55, 85),
+    Published("r PET–dose, kidney", "r_kidney", "0.77 ± 0.14", 0.70, 0.84),
+    Published("r PET–dose, liver", "r_liver", "0.50 ± 0.23", 0.43, 0.57),
+    Published("r PET–dose, spleen", "r_spleen", "0.58 ± 0.26", 0.51, 0.65),
+)
+"""Bounds of the r are the paper's mean ± 0.07; of doses and half-lives, ours around the median."""
+OTHERS = {
+    "r_noise_free": "without noise and misalignment",
+    "r_eroded": "the same, within the organ less 12 mm",
+    "r_true": "true SUV and true dose, less 12 mm",
+}
+
+
+def cohort_values(
+    settings: Settings,
+    cases: Sequence[str],
+    spread: Callable[..., list[dict[str, float]]],
+) -> list[dict[str, float]]:
+    """Return what is compared, of every cycle.
+
+    Args:
+        settings: Of the cohort, imaged fast.
+        cases: Its cycles, ``P001/C1``.
+        spread: Applies a function to every item.
+    """
+    return spread(partial(_of_case, settings), cases)
+
+
+def _of_case(settings: Settings, case: str) -> dict[str, float]:
+    patient, _, cycle = case.partition("/C")
+    return cycle_values(make_cycle(settings, patient=patient_number(patient), cycle=int(cycle)))
+
+
+def cycle_values(made: VirtualCycle) -> dict[str, float]:
+    """Return what is compared, of one cycle; a region hardly in the field of view has none.
+
+    Means of SUV and dose are the true ones, of organs without lesions; correlations are of the
+    images. Both are over an organ's voxels in the field of view.
+    """
+    sharp_suv = _sharp_suv(made)
+    pairs = {
+        "r": (made.pet_suv, made.dose_gy_per_gbq),
+        "r_noise_free": _without_noise(made),
+        "r_true": (sharp_suv, made.true_dose_gy_per_gbq),
+    }
+    therapy = made.truth.therapy
+    values = {
+        "excreted_early": 100.0 * therapy.excreted(EARLY_H),
+        "excreted_late": 100.0 * therapy.excreted(LATE_H),
+    }
+    for name in (*COMPARED, "lesions"):
+        here = _region(made, name)
+        if not here.any():
+            continue
+        values[f"suv_{name}"] = float(sharp_suv[here].mean())
+        values[f"dose_{name}"] = float(made.true_dose_gy_per_gbq[here].mean())
+        if name != "lesions":
+            values[f"half_life_{name}"] = _half_life_h(made, name)
+            values |= _correlations(pairs, here, name, spacing_mm=made.grid.spacing_mm)
+    return {key: value for key, value in values.items() if np.isfinite(value)}
+
+
+def _correlations(
+    pairs: Mapping[str, tuple[Map, Map]],
+    here: Bool[np.ndarray, "x y z"],
+    name: str,
+    *,
+    spacing_mm: float,
+) -> dict[str, float]:
+    inner = here & (distance_transform_edt(here, sampling=spacing_mm) > ERODED_MM)
+    return {
+        f"r_{name}": _r(*pairs["r"], here),
+        f"r_noise_free_{name}": _r(*pairs["r_noise_free"], here),
+        f"r_eroded_{name}": _r(*pairs["r_noise_free"], inner),
+        f"r_true_{name}": _r(*pairs["r_true"], inner),
+    }
+
+
+def _half_life_h(made: VirtualCycle, name: str) -> float:
+    anatomy, physical_h = made.truth.anatomy, AGENTS[made.settings.therapy].half_life_h
+    here = np.isin(anatomy.organs, ORGANS[name]) & (anatomy.lesions == 0)
+    return made.truth.therapy.effective_half_life_h(here, physical_h)
+
+
+def _sharp_suv(made: VirtualCycle) -> Map:
+    """Return the true SUV on the case's grid, g/mL, averaged over each voxel alone."""
+    fine = made.truth.suv(time_min=made.record.pet_time_min)
+    sharp: Map = made.truth.box.on_case(averaged_by_volume(fine))
+    return sharp
+
+
+def _without_noise(made: VirtualCycle) -> tuple[Map, Map]:
+    """Return PET and measured dose as they were without noise and misalignment."""
+    truth, series = made.truth, made.series
+    pet = pet_mean(truth.suv(time_min=made.record.pet_time_min), truth.box)
+    images = [fast_mean(one, truth.box) for one in series.recovered] or list(series.registered)
+    dose = measured_dose(
+        images,
+        Drawn(series.ct_hu[0], truth.organs, truth.lesions, series.fov),
+        truth.box.case,
+        times_h=made.record.spect_times_h,
+        administered_mbq=made.record.administered_activity_mbq,
+    )
+    return pet, dose
+
+
+def _region(made: VirtualCycle, name: str) -> Bool[np.ndarray, "x y z"]:
+    lesion = made.lesions > 0
+    of = lesion if name == "lesions" else np.isin(made.organs, ORGANS[name]) & ~lesion
+    here: Bool[np.ndarray, "x y z"] = of & (made.fov > 0)
+    return here
+
+
+def _r(one: Map, other: Map, here: Bool[np.ndarray, "x y z"]) -> float:
+    if np.count_nonzero(here) < LEAST_VOXELS:
+        return float("nan")
+    return float(np.corrcoef(one[here], other[here])[0, 1])
+
+
+def table(values: Sequence[Mapping[str, float]]) -> str:
+    """Write what was found beside what is published, as a table in Markdown."""
+    lines = ["| quantity | virtual, mean ± SD over cycles | published | |", "|---|---|---|---|"]
+    for row in PUBLISHED:
+        mean, std = mean_and_std(values, row.key)
+        within = "" if row.low <= mean <= row.high else "outside"
+        lines.append(f"| {row.name} | {mean:.3g} ± {std:.2g} | {row.told} | {within} |")
+    lines += ["", "| r PET–dose | kidney | liver | spleen |", "|---|---|---|---|"]
+    for key, name in ({"r": "measured"} | OTHERS).items():
+        told = (mean_and_std(values, f"{key}_{organ}") for organ in COMPARED)
+        cells = " | ".join(f"{mean:.2f} ± {std:.2f}" for mean, std in told)
+        lines.append(f"| {name} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def mean_and_std(values: Sequence[Mapping[str, float]], key: str) -> tuple[float, float]:
+    """Return mean and standard deviation over the cycles that have a value."""
+    found = np.array([one[key] for one in values if np.isfinite(one.get(key, np.nan))])
+    if not found.size:
+        return float("nan"), float("nan")
+    return float(found.mean()), float(found.std(ddof=1)) if found.size > 1 else float("nan")
