@@ -68,8 +68,21 @@ def compared(patient: int, slices: int) -> list[Row]:
             for dose in (full.true_dose_gy_per_gbq, full.dose_gy_per_gbq, fast.dose_gy_per_gbq)
         )
         r = np.corrcoef([true, seen, quick])
-        means = [float(values.mean()) for values in (true, seen, quick)]
-        rows.append(Row(patient, region, *means, r[0, 1], r[0, 2], r[1, 2], x_mm, y_mm, z_mm))
+        rows.append(
+            Row(
+                patient=patient,
+                region=region,
+                true=float(true.mean()),
+                full=float(seen.mean()),
+                fast=float(quick.mean()),
+                voxel_r_full_true=float(r[0, 1]),
+                voxel_r_fast_true=float(r[0, 2]),
+                voxel_r_fast_full=float(r[1, 2]),
+                registration_x_mm=x_mm,
+                registration_y_mm=y_mm,
+                registration_z_mm=z_mm,
+            )
+        )
     return rows
 
 
