@@ -59,7 +59,7 @@ def main() -> None:
 
 def _cohort(path: Path) -> None:
     """Write at least ``CYCLES`` cycles and list that many."""
-    write_cohort(path, patients=32, seed=48)
+    write_cohort(path, patients=32, seed=48, slices=64)
     content = read_cohort(path)
     cases = content.cases[:CYCLES]
     assert len(cases) == CYCLES

@@ -45,7 +45,7 @@ def main() -> None:
     network = parser.get_parsed_content("network_def").eval()
     weights = ROOT / "bundle" / "models" / "model.pt"
     network.load_state_dict(torch.load(weights, weights_only=True))
-    suv = torch.as_tensor(virtual_cycle(seed=1, patient=1).pet_suv)[None, None].float()
+    suv = torch.as_tensor(virtual_cycle(seed=1, patient=1, slices=64).pet_suv)[None, None].float()
     rows = []
     whole: tuple[torch.Tensor, float] | None = None
     for name, (roi_size, overlap) in ROWS.items():

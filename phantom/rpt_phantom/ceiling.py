@@ -69,7 +69,7 @@ def ceiling_rows(
     """
     return [
         _row(made, again, here, patient=patient, cycle=cycle, region=region)
-        for region, here in _regions(made).items()
+        for region, here in regions(made).items()
         if np.count_nonzero(here) >= LEAST_VOXELS
     ]
 
@@ -93,7 +93,8 @@ def read_rows(content: bytes) -> list[dict[str, object]]:
     return [dict(row) for row in csv.DictReader(io.StringIO(content.decode()))]
 
 
-def _regions(made: VirtualCycle) -> dict[str, Bool[np.ndarray, "x y z"]]:
+def regions(made: VirtualCycle) -> dict[str, Bool[np.ndarray, "x y z"]]:
+    """Return region → where it is, in the field of view."""
     known, free = made.fov > 0, made.lesions == 0
     organs = {name: np.isin(made.organs, labels) & known & free for name, labels in ORGANS.items()}
     return organs | {"lesions": known & ~free, "body": known & (made.organs > 0)}

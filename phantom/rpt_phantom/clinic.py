@@ -111,7 +111,8 @@ def clinic_cycle(
 def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: int) -> WholeBody:
     """Scan the patient from front and back soon after the first SPECT.
 
-    The whole body is made again, on a longer grid than the cycle's.
+    The whole body is made again, on a longer grid than the cycle's: anatomy and organs' uptake are
+    the same, the heterogeneity within organs is drawn anew.
 
     Args:
         settings: Of the cohort.

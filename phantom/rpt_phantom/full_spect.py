@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int16
-from rpt_cohort import Volume
 
 from rpt_phantom.box import END_SLICES, Box, case_axes
 from rpt_phantom.motion import Motion, moved
@@ -82,11 +81,6 @@ def image_view(view: SpectView, rng: np.random.Generator) -> Float32[np.ndarray,
     voxel_ml = camera.pixel_mm**3 / 1000.0
     bq_per_count = 1e6 / CPS_PER_MBQ / camera.duration_s / voxel_ml
     return np.asarray(image * np.float32(bq_per_count), dtype=np.float32)
-
-
-def as_volume(values: Float32[np.ndarray, "x y z"], box: Box) -> Volume:
-    """Put an image on the case's grid into the world."""
-    return Volume(values, box.case.affine)
 
 
 def _lying(anatomy: StylisedAnatomy, motion: Motion) -> StylisedAnatomy:

@@ -15,7 +15,7 @@ from rpt_phantom.fast_spect import misalignment_mm
 from rpt_phantom.grid import SLICES_USUAL, Grid
 from rpt_phantom.measured import Drawn, measured_dose
 from rpt_phantom.person import Person, Record, draw_record
-from rpt_phantom.pet import pet_image, positrons
+from rpt_phantom.pet import PET_MISALIGNMENT_STD_MM, pet_image, positrons
 from rpt_phantom.seeds import Purpose, generator, of_cycle
 from rpt_phantom.series import Series, image_again, image_series
 from rpt_phantom.settings import Imaging, Settings
@@ -172,5 +172,5 @@ def _pet(truth: VirtualTruth, record: Record, settings: Settings, rng: np.random
         truth.box,
         rng,
         relative_counts=relative,
-        shift_mm=misalignment_mm(rng),
+        shift_mm=misalignment_mm(rng, std_mm=PET_MISALIGNMENT_STD_MM),
     )

@@ -19,6 +19,8 @@ PET_NOISE_SUV = 0.072
 """Variance per mean at the paper's scan: 12 % at a liver of SUV 5."""
 PET_AIR_SUV = 0.005
 """Stands for scatter and randoms, so that air is not perfectly still."""
+PET_MISALIGNMENT_STD_MM = (1.0, 1.0, 1.0)
+"""What the registration of another scanner's PET/CT to the SPECT leaves."""
 
 NUCLIDE: dict[str, tuple[float, float]] = {"68Ga": (67.71, 0.891), "18F": (109.77, 0.967)}
 """Half-life, min, and positrons per decay."""

@@ -12,6 +12,7 @@ from rpt_dosimetry.registration.rigid import Rigid
 
 from rpt_phantom.box import case_axes
 from rpt_phantom.fast_spect import (
+    FAST,
     Coarse,
     fast_image,
     field_of_view,
@@ -123,7 +124,9 @@ def _fast_images(
     rng_alignment: np.random.Generator,
 ) -> list[Map]:
     """Return the images, all but the first off by what a registration leaves."""
-    shifts_mm = [(0.0, 0.0, 0.0), *(misalignment_mm(rng_alignment) for _ in recovered[1:])]
+    std_mm = FAST.misalignment_std_mm
+    others = [misalignment_mm(rng_alignment, std_mm=std_mm) for _ in recovered[1:]]
+    shifts_mm = [(0.0, 0.0, 0.0), *others]
     return [
         fast_image(one, truth.box, rng, shift_mm=shift_mm)
         for one, shift_mm in zip(recovered, shifts_mm, strict=True)

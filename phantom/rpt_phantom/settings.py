@@ -6,11 +6,10 @@ from typing import Any, Literal, get_args
 from rpt_cohort import BadInput
 from rpt_cohort.schema import Therapy, Tracer
 
+from rpt_phantom.agents import THERAPIES, TRACERS
 from rpt_phantom.grid import SLICES_USUAL, torso_grid
 
 Imaging = Literal["fast", "full"]
-TRACERS: tuple[Tracer, ...] = ("68Ga-PSMA-11", "18F-PSMA-1007", "18F-PSMA-11", "18F-DCFPyL")
-"""Those that bind to PSMA, of the contract's."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Settings:
         for name, value, known in (
             ("imaging", self.imaging, get_args(Imaging)),
             ("tracer", self.tracer, TRACERS),
-            ("therapy", self.therapy, get_args(Therapy)),
+            ("therapy", self.therapy, THERAPIES),
         ):
             if value not in known:
                 raise BadInput(f"{name} must be one of {', '.join(known)}, got {value!r}.")

@@ -1,12 +1,11 @@
 """Options that several commands share."""
 
 from enum import StrEnum
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
-from rpt_cohort.schema import Therapy
 
-from rpt_phantom.settings import TRACERS
+from rpt_phantom.agents import THERAPIES, TRACERS
 
 
 class ImagingOption(StrEnum):
@@ -28,7 +27,7 @@ HeterogeneityChoice = Annotated[
     float, typer.Option(help="Of uptake within organs, 0 for none to 1 for the usual.")
 ]
 TracerChoice = Annotated[str, typer.Option(help=f"One of {', '.join(TRACERS)}.")]
-TherapyChoice = Annotated[str, typer.Option(help=f"One of {', '.join(get_args(Therapy))}.")]
+TherapyChoice = Annotated[str, typer.Option(help=f"One of {', '.join(THERAPIES)}.")]
 OrgansChoice = Annotated[
     str,
     typer.Option(
