@@ -226,6 +226,6 @@ def test_commands_write_cohort_patient_and_gallery(tmp_path: Path) -> None:
     done = command("patient", "--patient", "1", *size, "--out", str(one))
     assert done.returncode == 0, done.stderr
     assert hashes(one, "*.nii.gz") == hashes(out / "P001/C1", "*.nii.gz")
-    done = command("gallery", str(out), "--out", str(page))
+    done = command("gallery", "--cohort", str(out), "--out", str(page))
     assert done.returncode == 0, done.stderr
     assert page.read_bytes().startswith(b"\x89PNG")

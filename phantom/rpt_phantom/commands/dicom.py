@@ -10,7 +10,7 @@ from rpt_phantom.clinic import read_settings, write_dicom
 
 
 def dicom(
-    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="Of the command cohort.")],
+    cohort: Annotated[Path, typer.Option(metavar="COHORT", help="Of the command cohort.")],
     case: Annotated[str, typer.Option(help="Patient and cycle, such as P001/C1.")],
     out: Annotated[Path, typer.Option(help="Folder of the DICOM; new or empty.")],
 ) -> None:

@@ -10,7 +10,7 @@ from rpt_phantom.gallery import write_gallery
 
 
 def gallery(
-    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="A virtual cohort.")],
+    cohort: Annotated[Path, typer.Option(metavar="COHORT", help="A virtual cohort.")],
     out: Annotated[Path, typer.Option(help="Picture to write, .png.")],
     cycles: Annotated[int, typer.Option(help="Cycles at most, a row each.", min=1)] = 8,
 ) -> None:
