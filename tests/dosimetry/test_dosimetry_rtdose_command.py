@@ -56,6 +56,23 @@ def refused(command, tmp_path, patient_words, *words):
     return outcome.err
 
 
+def test_dose_per_activity_with_the_activity(tmp_path, files, command, patient_words) -> None:
+    dose, reference = files
+    per_gbq = dose.rename(tmp_path / "dose.nii.gz")
+    words = (per_gbq, "--reference", reference, "--out", tmp_path / "dose.dcm")
+    outcome = command("rtdose", *words, "--administered-gbq", 7.4, "--predicted")
+    assert outcome.status == 0, outcome.err
+    command("rtdose", tmp_path / "dose.dcm", "--out", tmp_path / "back.nii.gz")
+    here = read_volume(tmp_path / "back.nii.gz").data
+    np.testing.assert_allclose(here, 7.4 * read_volume(per_gbq).data, rtol=1e-6, atol=1e-5)
+    out = (*words[:-1], tmp_path / "other.dcm")
+    told = refused(command, tmp_path, patient_words, *out, "--administered-gbq", 7400)
+    assert "7400 MBq is 7.4 GBq" in told
+    (tmp_path / "dose.json").write_bytes(json_bytes({"quantity": "absorbed dose, Gy"}))
+    told = refused(command, tmp_path, patient_words, *out, "--administered-gbq", 7.4)
+    assert "must be in Gy/GBq" in told
+
+
 def test_dose_per_activity_is_refused_by_name(tmp_path, files, command, patient_words) -> None:
     dose, reference = files
     per_gbq = dose.rename(tmp_path / "dose.nii.gz")

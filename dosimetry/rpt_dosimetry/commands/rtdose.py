@@ -14,7 +14,7 @@ from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
 from rpt_dosimetry.rtdose.reading import read_rtdose
 from rpt_dosimetry.rtdose.reference import read_reference
 from rpt_dosimetry.rtdose.report import rtdose_report
-from rpt_dosimetry.rtdose.source import read_dose_gy
+from rpt_dosimetry.rtdose.source import read_dose_gy, read_dose_per_activity
 from rpt_dosimetry.rtdose.writing import rtdose_bytes
 
 DICOM_SUFFIX = ".dcm"
@@ -48,6 +48,13 @@ def rtdose(
             show_default="the only series of images",
         ),
     ] = None,
+    administered_gbq: Annotated[
+        float | None,
+        typer.Option(
+            help="Net administered activity, GBq, where DOSE is in Gy/GBq, as a prediction is.",
+            show_default="DOSE is in Gy",
+        ),
+    ] = None,
     predicted: Annotated[
         bool, typer.Option("--predicted", help="Mark as predicted and for research only.")
     ] = False,
@@ -55,16 +62,17 @@ def rtdose(
     """Write absorbed dose (Gy) as a DICOM RT Dose object, or read one back to a volume.
 
     OUT.dcm belongs to the patient, study and frame of reference of the images in DICOM_DIR and
-    names the patient as they do; OUT.nii.gz and messages do not. Dose per activity (Gy/GBq) is
-    refused: multiply it by the administered activity first.
+    names the patient as they do; OUT.nii.gz and messages do not. Dose per activity (Gy/GBq) needs
+    --administered-gbq.
     """
     if out.name.endswith(DICOM_SUFFIX) and out.name != DICOM_SUFFIX:
-        _write(dose, out, reference, series, predicted=predicted)
+        _write(dose, out, reference, series, administered_gbq, predicted=predicted)
     elif out.name.endswith(SUFFIX):
-        if reference is not None or series is not None or predicted:
+        told = (reference, series, administered_gbq)
+        if predicted or any(one is not None for one in told):
             raise BadInput(
-                "--reference, --series and --predicted are for writing an RT Dose, and --out is a "
-                "volume. Leave them out, or name OUT.dcm."
+                "--reference, --series, --administered-gbq and --predicted are for writing an RT "
+                "Dose, and --out is a volume. Leave them out, or name OUT.dcm."
             )
         _read(dose, out)
     else:
@@ -72,7 +80,13 @@ def rtdose(
 
 
 def _write(
-    dose: Path, out: Path, reference: Path | None, series: str | None, *, predicted: bool
+    dose: Path,
+    out: Path,
+    reference: Path | None,
+    series: str | None,
+    administered_gbq: float | None,
+    *,
+    predicted: bool,
 ) -> None:
     if reference is None:
         raise BadInput(
@@ -80,7 +94,10 @@ def _write(
             "dose was computed on."
         )
     _check_free(out)
-    dose_gy = read_dose_gy(dose)
+    if administered_gbq is None:
+        dose_gy = read_dose_gy(dose)
+    else:
+        dose_gy = read_dose_per_activity(dose, administered_gbq=administered_gbq)
     found: list[str] = []
     images = read_reference(reference, series_uid=series, warnings=found, progress=show_progress)
     write_together({out: rtdose_bytes(dose_gy, images, predicted=predicted)})

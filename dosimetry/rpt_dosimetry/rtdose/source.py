@@ -12,8 +12,37 @@ from rpt_cohort import BadInput, Volume, read_volume
 PER_ACTIVITY = "dose.nii.gz"
 """By the contract always Gy/GBq; ``dose_gy.nii.gz`` is Gy."""
 
+LEAST_GBQ, LARGEST_GBQ = 0.01, 50.0
+"""Ours: a MBq value is beyond them."""
 _SUFFIXES = (".nii.gz", ".nii")
 _TOLD = "absorbed dose, Gy"
+
+
+def read_dose_per_activity(path: Path, *, administered_gbq: float) -> Volume:
+    """Read a dose per activity and multiply it by the activity.
+
+    Args:
+        path: A NIfTI file in Gy/GBq. A JSON of the same name beside it must not tell Gy.
+        administered_gbq: Net administered activity, GBq.
+
+    Returns:
+        The dose, Gy, float64.
+
+    Raises:
+        BadInput: The file cannot be read or is in Gy, or the activity is out of its bounds.
+    """
+    if not LEAST_GBQ <= administered_gbq <= LARGEST_GBQ:
+        raise BadInput(
+            f"--administered-gbq must be from {LEAST_GBQ:g} to {LARGEST_GBQ:g} GBq, got "
+            f"{administered_gbq:g} GBq. 7400 MBq is 7.4 GBq."
+        )
+    if _told_quantity(path) == _TOLD:
+        raise BadInput(
+            "With --administered-gbq the dose must be in Gy/GBq, and the JSON beside it tells Gy. "
+            "Leave the option out."
+        )
+    volume = read_volume(path, name="The dose")
+    return Volume(volume.data.astype(np.float64) * administered_gbq, volume.affine)
 
 
 def read_dose_gy(path: Path) -> Volume:
@@ -31,19 +60,24 @@ def read_dose_gy(path: Path) -> Volume:
     if path.name.lower() == PER_ACTIVITY:
         raise BadInput(
             f"The dose must be in Gy, and {PER_ACTIVITY} is the name of a dose per activity, "
-            "Gy/GBq. Give dose_gy.nii.gz, or multiply by the administered activity in GBq and "
-            "save it under that name."
+            "Gy/GBq. Give dose_gy.nii.gz, or the administered activity by --administered-gbq."
         )
-    _check_json(path)
+    quantity = _told_quantity(path)
+    if quantity is not None and quantity != _TOLD:
+        raise BadInput(
+            f"The dose must be in Gy, and the JSON beside it does not tell '{_TOLD}' but another "
+            "quantity. Give the map in Gy."
+        )
     volume = read_volume(path, name="The dose")
     return Volume(volume.data.astype(np.float64), volume.affine)
 
 
-def _check_json(path: Path) -> None:
+def _told_quantity(path: Path) -> str | None:
+    """Return the quantity that the JSON beside a map tells, if any."""
     suffix = next((one for one in _SUFFIXES if path.name.endswith(one)), "")
     beside = path.with_name(path.name.removesuffix(suffix) + ".json")
     if not suffix or not beside.is_file():
-        return
+        return None
     try:
         told = json.loads(beside.read_bytes())
     except (OSError, ValueError) as error:
@@ -52,8 +86,4 @@ def _check_json(path: Path) -> None:
             "remove it."
         ) from error
     quantity = told.get("quantity") if isinstance(told, dict) else None
-    if isinstance(quantity, str) and quantity != _TOLD:
-        raise BadInput(
-            f"The dose must be in Gy, and the JSON beside it does not tell '{_TOLD}' but another "
-            "quantity. Give the map in Gy."
-        )
+    return quantity if isinstance(quantity, str) else None
