@@ -52,30 +52,31 @@ bench: .venv/ready
 	$(PY) benchmarks/kernels.py
 	$(PY) benchmarks/clinic.py
 
-# The cohort of the shipped weights: 80 virtual patients.
-$(BUILD)/weights/cohort: .venv/ready
-	mkdir -p $(BUILD)/weights && rm -rf $@
-	$(PY) -m rpt_phantom cohort --patients 80 --seed 2024 --folds 10 --test-patients 12 --out $@
+# The cohort of the shipped weights: the paper's 23 patients with 48 cycles, virtual.
+COHORT := $(BUILD)/weights/cohort
+$(COHORT)/cohort.json: .venv/ready
+	mkdir -p $(BUILD)/weights
+	$(PY) -m rpt_phantom cohort --preset paper --seed 0 --out $(COHORT)
 
-# How bundle/models/model.pt was made: about half an hour on 2 cores.
-weights: $(BUILD)/weights/cohort
+# How bundle/models/model.pt was made: less than half an hour on 2 cores.
+weights: $(COHORT)/cohort.json
 	rm -rf $(BUILD)/weights/training
 	$(PY) -m monai.bundle run training --config_file bundle/configs/train.yaml \
-	  --bundle_root bundle --dataset_dir $< \
+	  --bundle_root bundle --dataset_dir $(COHORT) \
 	  --ckpt_dir $(BUILD)/weights/training --max_epochs 60 --val_interval 3
 	cp $(BUILD)/weights/training/model.pt bundle/models/model.pt
 
 # The tables of bundle/docs/README.md and eval/README.md: the shipped weights and the controls.
 COMPARED := organ_optimum_blurred organ_optimum organ_guided_blurred organ_guided \
   pet_factor population_mean all_zero
-performance: $(BUILD)/weights/cohort
+performance: $(COHORT)/cohort.json
 	rm -rf $(BUILD)/performance && mkdir -p $(BUILD)/performance
 	$(PY) -W ignore::UserWarning -m monai.bundle run --bundle_root bundle \
-	  --config_file bundle/configs/inference.yaml --dataset_dir $< \
+	  --config_file bundle/configs/inference.yaml --dataset_dir $(COHORT) \
 	  --output_dir $(BUILD)/performance/dosegan
-	$(PY) -m rpt_eval baseline --cohort $< --out $(BUILD)/performance/baselines
+	$(PY) -m rpt_eval baseline --cohort $(COHORT) --out $(BUILD)/performance/baselines
 	for against in measured truth; do \
-	  $(PY) -m rpt_eval compare --cohort $< --split testing --against $$against \
+	  $(PY) -m rpt_eval compare --cohort $(COHORT) --split testing --against $$against \
 	    --pred dosegan=$(BUILD)/performance/dosegan \
 	    $(foreach name,$(COMPARED),--pred $(name)=$(BUILD)/performance/baselines/$(name)) \
 	    --out $(BUILD)/performance/$$against || exit; \

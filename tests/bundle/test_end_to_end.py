@@ -135,7 +135,7 @@ def test_shipped_weights_beat_the_simple_rows_on_patients_they_never_saw(
 ) -> None:
     """Trap 2: a good-looking number means nothing beside a trivial predictor's."""
     cohort = tmp_path / "cohort"
-    write_cohort(cohort, patients=8, seed=99, slices=64, workers=1)
+    write_cohort(cohort, patients=5, seed=99, slices=64, workers=1)
     run("inference", dataset_dir=cohort, output_dir=tmp_path / "out")
     train = maps_of(cohort, training_cases(str(cohort), -1))
     test = maps_of(cohort, held_out_cases(str(cohort)))
