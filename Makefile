@@ -51,6 +51,7 @@ bench: .venv/ready
 	$(PY) benchmarks/dose.py
 	$(PY) benchmarks/kernels.py
 	$(PY) benchmarks/clinic.py
+	$(PY) benchmarks/phantom.py
 
 # The cohort of the shipped weights: 80 virtual patients.
 $(BUILD)/weights/cohort: .venv/ready

@@ -6,6 +6,7 @@ kidneys, liver and spleen whole.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -47,9 +48,7 @@ def made(cycles) -> VirtualCycle:
 @pytest.fixture(scope="module")
 def dense(made) -> CycleDose:
     """Perfect images at 32 times, curves by trapezoid, and a CT that tells the true density."""
-    density = made.truth.box.on_case(
-        averaged_by_volume(made.truth.anatomy.density_g_per_ml), outside=0.00121
-    )
+    density = true_density(made)
     hu = hu_of(density)
     assert mass_density_g_per_ml(hu) == pytest.approx(density, abs=1e-4)
     return perfect_dose(made, DENSE_H, hu, model="trapezoid")
@@ -64,6 +63,18 @@ def hu_of(density_g_per_ml: np.ndarray) -> np.ndarray:
     )
     bone = np.interp(density_g_per_ml, (1.0762, 1.9642, 2.8), (101.0, 1600.0, 3000.0))
     return np.where(density_g_per_ml <= 1.1199, soft, bone)
+
+
+def true_density(made: VirtualCycle) -> np.ndarray:
+    """Return g/mL on the case's grid."""
+    density = averaged_by_volume(made.truth.anatomy.density_g_per_ml)
+    return made.truth.box.on_case(density, outside=0.00121)
+
+
+def denser(made: VirtualCycle, organ: str) -> float:
+    """Return how much denser an organ is by its CT than it is."""
+    by_ct = mass_density_g_per_ml(made.ct_hu.astype(np.float64))
+    return over(by_ct, true_density(made), where(made, organ))
 
 
 def true_activity(made: VirtualCycle, time_h: float) -> np.ndarray:
@@ -141,7 +152,6 @@ def test_perfect_images_at_many_times_give_the_true_decays(made, dense, organ) -
     Curves are convex, so lines lie above: 16 times as far apart give + 2.2 to + 2.4 %. A sum of
     two exponentials is 4 to 7 % low at any number of times: the true curves have more phases.
     """
-    assert not dense.tia.mbq_h_per_ml[made.organs == 0].any()
     per_gbq = dense.tia.mbq_h_per_ml / (GIVEN_MBQ / 1000.0)
     ratio = over(per_gbq, made.true_tia_mbq_h_per_ml, where(made, organ))
     assert ratio == pytest.approx(1.0, abs=0.01)
@@ -154,61 +164,106 @@ def test_perfect_images_at_many_times_give_the_true_dose(made, dense, organ) -> 
     The engine shares an electron's energy with the voxels of 4.8 mm around, the truth keeps it
     within 2.4 mm: an organ's rim loses 0.3 to 0.7 % of its mean.
     """
-    ratio = over(dense.dose_gy / (GIVEN_MBQ / 1000.0), made.true_dose_gy_per_gbq, where(made, organ))
+    ratio = over(
+        dense.dose_gy / (GIVEN_MBQ / 1000.0), made.true_dose_gy_per_gbq, where(made, organ)
+    )
     assert ratio == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("organ", "low"), [("kidney", 0.004), ("liver", 0.028), ("spleen", 0.020)]
-)
-def test_a_ct_makes_organs_denser_than_they_are(made, dense, organ, low) -> None:
+@pytest.mark.parametrize(("organ", "low"), [("kidney", 0.004), ("liver", 0.028), ("spleen", 0.020)])
+def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
     """The liver has 58 HU and 1.04 g/mL, and Schneider's conversion 1.070: its dose is 2.8 % low.
 
-    One image is enough: the same decays, with either density.
+    The same images by either density. Photons, some percent of the dose, do not see it.
     """
-    here, times_h = where(made, organ), DENSE_H[-2:]
-    true_hu = hu_of(made.truth.box.on_case(averaged_by_volume(made.truth.anatomy.density_g_per_ml)))
+    here, times_h = where(made, organ), (12.0, 36.0)
+    hu = hu_of(true_density(made))
     by_ct, by_truth = (
-        perfect_dose(made, times_h, hu, model="mono").dose_gy for hu in (made.ct_hu, true_hu)
+        perfect_dose(made, times_h, ct_hu, model="mono").dose_gy for ct_hu in (made.ct_hu, hu)
     )
-    densities = [mass_density_g_per_ml(hu.astype(float)) for hu in (made.ct_hu, true_hu)]
-    expected = densities[1][here].mean() / densities[0][here].mean()
+    expected = 1.0 / denser(made, organ)
     assert over(by_ct, by_truth, here) == pytest.approx(expected, abs=0.005)
-    assert 1.0 - expected == pytest.approx(low, abs=0.005)
+    assert 1.0 - expected == pytest.approx(low, abs=0.003)
 
 
 @pytest.mark.parametrize(
     ("organ", "least", "most"),
-    [("kidney", 0.0, 2.0), ("liver", 0.0, 2.0), ("spleen", 0.0, 2.0)],
+    [("kidney", 0.89, 1.05), ("liver", 0.93, 1.10), ("spleen", 0.82, 1.05)],
 )
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
+    """Fit over truth, patients 1, 3, 5, 6; b is bi_population, m mono:
+
+    kidney 1.016 b, 1.034 b, 0.904 b, 0.984 b; liver 0.943 b, 1.015 m, 0.975 b, 1.089 m;
+    spleen 1.023 m, 0.876 m, 1.039 m, 0.839 m.
+    """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
-    print(organ, [(round(r, 3), usual_fit(c, organ)[0].model) for r, c in zip(ratios, cycles.values())])
-    assert min(ratios) > least
-    assert max(ratios) < most
+    assert least < min(ratios) < 1.0 < max(ratios) < most
 
 
-def test_three_times_by_the_whole_chain_are_the_fit_of_the_organs(made) -> None:
+def test_three_times_see_one_phase_of_several(cycles) -> None:
+    """Why the bias has the sign it has: parts of opposite sign that nearly cancel, or do not.
+
+    A tissue falls fast, then slowly. One exponential is too low from the first to the second scan
+    (− 5 to − 22 % of all decays); too high until the third (+ 10 to + 25 %) if the fit goes on to
+    its level, and then the sum is + 1 to + 9 %. In patient 6's spleen it lies at a hundredth of
+    the third point, which a residual relative to a point lets pass: − 16 %. The slow phase
+    after the last scan is missed always (− 0.4 to − 2.1 %). Where the first scan was at 2.5 h, a
+    kidney's is − 10 %. Figures are of four patients; two are looked at here.
+    """
+    for patient in (1, 6):
+        for organ in ORGANS:
+            one = cycles[patient]
+            fit, ratio = usual_fit(one, organ)
+            parts = parts_of_bias(one, organ)
+            assert sum(parts) == pytest.approx(ratio - 1.0, abs=2e-3)
+            assert -0.03 < parts[3] < 0
+            if fit.model == "mono":
+                assert -0.25 < parts[1] < -0.04
+                assert parts[2] > -0.03
+
+
+def test_a_fit_may_leave_the_last_of_three_points(cycles) -> None:
+    """A known weakness of three points weighted by themselves: what they lie above costs ≤ 1."""
+    fit, _ = usual_fit(cycles[6], "spleen")
+    last_h, last_mbq = fit.points[-1]
+    assert fit.activity_mbq(np.array([last_h]))[0] < 0.05 * last_mbq
+
+
+def parts_of_bias(made: VirtualCycle, organ: str) -> list[float]:
+    """Return fit − truth before, between and after the scans, in shares of the true TIA."""
+    fit, ratio = usual_fit(made, organ)
+    curve, parts = true_curve(made, organ), []
+    nodes, shares = np.polynomial.legendre.leggauss(8)
+    ends_h = [0.0, *made.record.spect_times_h, 3000.0]
+    for start_h, stop_h in pairwise(ends_h):
+        edges_h = np.geomspace(max(start_h, 1e-2), stop_h, 4)
+        edges_h[0] = start_h
+        part = 0.0
+        for low_h, high_h in pairwise(edges_h):
+            at_h = low_h + (high_h - low_h) * (nodes + 1) / 2
+            off = fit.activity_mbq(at_h) - [curve(float(time_h)) for time_h in at_h]
+            part += (high_h - low_h) / 2 * float(shares @ off)
+        parts.append(part * ratio / fit.tia_mbq_h)
+    return parts
+
+
+def test_three_times_by_the_whole_chain_are_the_fits_of_the_organs(made) -> None:
     times_h = made.record.spect_times_h
     drawn = Drawn(made.ct_hu, made.organs, made.lesions, made.fov)
     images = [true_activity(made, time_h) for time_h in times_h]
     dose = measured_dose(images, drawn, made.grid, times_h=times_h, administered_mbq=GIVEN_MBQ)
-    density = mass_density_g_per_ml(made.ct_hu.astype(float))
     for organ in ORGANS:
-        here = where(made, organ)
-        denser = density[here].mean() / 1.04
-        expected = usual_fit(made, organ)[1] / denser
-        print(organ, over(dose, made.true_dose_gy_per_gbq, here), expected)
-        assert over(dose, made.true_dose_gy_per_gbq, here) == pytest.approx(expected, rel=0.015)
+        expected = usual_fit(made, organ)[1] / denser(made, organ)
+        # The engine's electrons at the rim, 0.3 to 0.7 %.
+        seen = over(dose, made.true_dose_gy_per_gbq, where(made, organ))
+        assert seen == pytest.approx(expected, rel=0.013)
 
 
 def blurred(made: VirtualCycle, fine: np.ndarray, fwhm_mm: float) -> np.ndarray:
     """Blur on voxels of 4.8 mm as the phantom's cameras do; on the case's grid."""
     box = made.truth.box
     return box.on_case(
-        blurred_and_shifted(
-            averaged_by_volume(fine), box.coarse.spacing_mm, fwhm_mm=(fwhm_mm,) * 3
-        )
+        blurred_and_shifted(averaged_by_volume(fine), box.coarse.spacing_mm, fwhm_mm=(fwhm_mm,) * 3)
     )
 
 
@@ -244,7 +299,6 @@ def test_bias_of_an_even_organ_is_its_recovery_and_spill_in(made, organ, fwhm_mm
     spacing_mm = made.truth.box.fine.spacing_mm
     rest = gaussian_filter(np.where(mask, 0, fine), fwhm_mm / FWHM_PER_STD / spacing_mm[0])
     recovery = recovery_coefficient(mask, spacing_mm=spacing_mm, fwhm_mm=fwhm_mm)
-    print(organ, fwhm_mm, seen / mean, recovery, rest[mask].mean() / mean)
     assert seen / mean == pytest.approx(recovery + rest[mask].mean() / mean, rel=0.03)
     assert recovery < 0.97
 
@@ -259,34 +313,31 @@ def test_kidneys_recover_less_than_even_ones(made, organ, uneven) -> None:
     own = np.where(mask, fine, 0)
     even = np.where(mask, fine[mask].mean(), np.float32(0))
     ratio = over(blurred(made, own, 12.0), blurred(made, even, 12.0), where(made, organ))
-    print(organ, ratio)
     assert ratio == pytest.approx(uneven, abs=0.015)
 
 
 @pytest.mark.parametrize("organ", ORGANS)
 def test_fast_spect_keeps_activity_within_two_resolutions(cycles, organ) -> None:
-    """1.01 to 1.02: what is taken away around hot places is put back into them.
+    """1.001 to 1.022: what is taken away around hot places is put into them.
 
-    Its recovery is no Gaussian's: iterations overshoot at edges, so no closed form is asked.
+    The chain's iterations overshoot at edges, so no closed form is asked of its recovery.
     """
-    ratios = []
     for one in cycles.values():
-        time_h, given = one.record.spect_times_h[1], one.record.administered_activity_mbq
-        true = true_activity(one, time_h) * np.float32(given / GIVEN_MBQ)
-        seen = fast_mean(one.series.recovered[1], one.truth.box)
-        inner = slice(END_SLICES, -END_SLICES)
+        seen, true = fast_and_true(one)
         here = within(one, organ, 2 * FAST_FWHM_MM)
-        ratios.append(over(seen, true, here))
-    print(organ, ratios)
-    assert ratios == pytest.approx([1.0] * len(ratios), abs=0.03)
+        assert over(seen, true, here) == pytest.approx(1.0, abs=0.03)
+
+
+def fast_and_true(made: VirtualCycle) -> tuple[np.ndarray, np.ndarray]:
+    """Return the second SPECT without noise, shift and calibration, and what is true, Bq/mL."""
+    scale = np.float32(made.record.administered_activity_mbq / GIVEN_MBQ)
+    true = true_activity(made, made.record.spect_times_h[1]) * scale
+    return fast_mean(made.series.recovered[1], made.truth.box), true
 
 
 def recovery_seen(made: VirtualCycle, organ: str) -> float:
-    """Return how much of an organ's mean the second SPECT would show without noise."""
-    time_h, given = made.record.spect_times_h[1], made.record.administered_activity_mbq
-    seen = fast_mean(made.series.recovered[1], made.truth.box)
-    true = true_activity(made, time_h) * np.float32(given / GIVEN_MBQ)
-    return over(seen, true, where(made, organ))
+    """Return how much of an organ's mean the second SPECT shows without noise."""
+    return over(*fast_and_true(made), where(made, organ))
 
 
 def calibration(patient: int) -> float:
@@ -295,17 +346,33 @@ def calibration(patient: int) -> float:
     return float(np.exp(CALIBRATION_LOG_STD * np.clip(deviate, -2.5, 2.5)))
 
 
-def test_kidney_dose(cycles) -> None:
-    for organ in ORGANS:
-        for patient, one in cycles.items():
-            here = where(one, organ)
-            measured = over(one.dose_gy_per_gbq, one.true_dose_gy_per_gbq, here)
-            recovery = recovery_seen(one, organ)
-            cal, (fit, curve) = calibration(patient), usual_fit(one, organ)
-            density = 1.04 / mass_density_g_per_ml(one.ct_hu.astype(float))[here].mean()
-            print(
-                organ, patient,
-                f"measured {measured:.3f} recovery {recovery:.3f} corrected {measured / recovery:.3f}"
-                f" cal {cal:.3f} curve {curve:.3f} {fit.model} density {density:.3f} "
-                f"rest {measured / recovery / cal / curve / density:.3f}", one.record.spect_times_h,
-            )
+def measured_over_true(made: VirtualCycle, organ: str) -> float:
+    return over(made.dose_gy_per_gbq, made.true_dose_gy_per_gbq, where(made, organ))
+
+
+def test_kidney_dose_with_everything_on(cycles) -> None:
+    """Measured over true, corrected for recovery: 1.007, 1.079, 0.860 and 0.962.
+
+    Three of four are within 13 %. The third is 14 % low: its camera read 4.5 % too little, and
+    its first scan at 2.5 h and last at 147 h make its curve 10 % low.
+    """
+    corrected = [
+        measured_over_true(one, "kidney") / recovery_seen(one, "kidney") for one in cycles.values()
+    ]
+    assert np.mean(corrected) == pytest.approx(1.0, abs=0.05)
+    assert sum(abs(one - 1.0) < 0.13 for one in corrected) == 3
+    # For the third: known causes apart, nothing is left.
+    known = [calibration(patient) * usual_fit(one, "kidney")[1] for patient, one in cycles.items()]
+    assert np.divide(corrected, known) == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize("organ", ORGANS)
+def test_measured_dose_is_the_product_of_known_causes(cycles, organ) -> None:
+    """Calibration, curve, recovery and density by themselves; what is left: 0.990 to 1.024.
+
+    That is noise, recovery at the other times, and what a registration leaves.
+    """
+    for patient, one in cycles.items():
+        known = calibration(patient) * usual_fit(one, organ)[1] * recovery_seen(one, organ)
+        known /= denser(one, organ)
+        assert measured_over_true(one, organ) / known == pytest.approx(1.0, abs=0.035)
