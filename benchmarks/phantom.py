@@ -11,55 +11,68 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SLICES, SEED = 96, 1
-CYCLES = 4
+SLICES, SEED, PATIENTS = 96, 9, 2
+"""Each of the two has two cycles."""
 
-TELLS_MEMORY = (
+FREE_BELOW = 0.3
+"""Load of a minute; what this script's own start makes is below."""
+NOT_FREE = (
+    "The cores were not free, so the ratio is no measure of what two workers bring on free ones."
+)
+
+TELLS_USE = (
     "import resource, subprocess, sys\n"
     "subprocess.run([sys.executable, '-m', *sys.argv[1:]], check=True)\n"
-    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+    "print(used.ru_maxrss, used.ru_utime + used.ru_stime)\n"
 )
 """A process of its own, so that what ran before does not count."""
 
 
-def run(*words: str) -> tuple[float, float]:
-    """Run a command of ours; return its time, s, and the memory of its largest process, GB."""
+@dataclass(frozen=True)
+class Use:
+    """What a command took: time and processors' time, s; memory of its largest process, GB."""
+
+    seconds: float
+    cpu_s: float
+    gb: float
+
+    def row(self, name: str, *more: str) -> str:
+        """Return a line of the table."""
+        cells = (name, f"{self.seconds:.1f}", f"{self.cpu_s:.1f}", f"{self.gb:.2f}", *more)
+        return f"| {' | '.join(cells)} |"
+
+
+def run(*words: str) -> Use:
+    """Run a command of ours."""
     start = time.perf_counter()
     ended = subprocess.run(
-        [sys.executable, "-c", TELLS_MEMORY, "rpt_phantom", *words],
+        [sys.executable, "-c", TELLS_USE, "rpt_phantom", *words],
         check=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    return time.perf_counter() - start, int(ended.stdout.split()[-1]) * 1024 / 1e9  # Linux: KiB
+    seconds = time.perf_counter() - start
+    kib, cpu_s = ended.stdout.split()[-2:]
+    return Use(seconds, float(cpu_s), int(kib) * 1024 / 1e9)  # Linux: KiB
 
 
-def one_cycle(folder: Path, imaging: str) -> tuple[float, float]:
-    """Return time, s, and memory, GB, of one cycle."""
+def one_cycle(folder: Path, imaging: str) -> Use:
+    """Make one cycle."""
     words = ("patient", "--patient", "1", "--seed", str(SEED), "--slices", str(SLICES))
     return run(*words, "--imaging", imaging, "--out", str(folder / imaging))
 
 
-def cohort_s(folder: Path, patients: int, workers: int) -> tuple[float, int]:
-    """Return the time of a cohort, s, and its cycles."""
+def cohort(folder: Path, workers: int) -> tuple[Use, int]:
+    """Make a cohort; what it took, and its cycles."""
     out = folder / f"cohort{workers}"
-    size = ("--patients", str(patients), "--seed", str(SEED), "--slices", str(SLICES))
-    seconds, _ = run("cohort", *size, "--workers", str(workers), "--out", str(out))
-    return seconds, len(list(out.glob("P*/C*")))
-
-
-def patients_of(cycles: int) -> int:
-    """Return how many patients of the seed have so many cycles together."""
-    from rpt_phantom.truth import virtual_person
-
-    patients, found = 0, 0
-    while found < cycles:
-        patients += 1
-        found += virtual_person(seed=SEED, patient=patients).cycles
-    return patients
+    size = ("--patients", str(PATIENTS), "--seed", str(SEED), "--slices", str(SLICES))
+    use = run("cohort", *size, "--workers", str(workers), "--out", str(out))
+    return use, len(list(out.glob("P*/C*")))
 
 
 def main() -> None:
@@ -68,30 +81,32 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="one cycle of the full mode too")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # two processes share two cores
-    patients = patients_of(CYCLES)
-    full = ["| one cycle, full imaging | not run (`--full`) | |"]
+    busy = os.getloadavg()[0]
+    full = "| one cycle, full imaging | not run (`--full`) | | |"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        fast_s, fast_gb = one_cycle(folder, "fast")
-        alone_s, cycles = cohort_s(folder, patients, 1)
-        both_s, _ = cohort_s(folder, patients, 2)
+        fast = one_cycle(folder, "fast")
+        alone, cycles = cohort(folder, 1)
+        both, _ = cohort(folder, 2)
         if options.full:
-            full_s, full_gb = one_cycle(folder, "full")
-            full = [f"| one cycle, full imaging | {full_s:.0f} | {full_gb:.2f} |"]
+            full = one_cycle(folder, "full").row("one cycle, full imaging")
     lines = [
         f"128 × 128 × {SLICES} voxels, seed {SEED}, files written, start of Python included; "
-        "2 cores, one thread a process, one run.",
+        f"2 cores, one thread a process, one run. Processes of others on them before: {busy:.1f} "
+        "(load of a minute); CPU s is what those disturb least.",
         "",
-        "| `rpt_phantom` | s | GB, largest process |",
-        "|---|---|---|",
-        f"| one cycle, fast imaging | {fast_s:.1f} | {fast_gb:.2f} |",
-        *full,
+        "| `rpt_phantom` | s | CPU s | GB, largest process |",
+        "|---|---|---|---|",
+        fast.row("one cycle, fast imaging"),
+        full,
         "",
-        f"| cohort of {cycles} cycles, fast imaging | s | speed ÷ one worker's |",
-        "|---|---|---|",
-        f"| 1 worker | {alone_s:.1f} | 1 |",
-        f"| 2 workers | {both_s:.1f} | {alone_s / both_s:.2f} |",
+        f"| cohort of {cycles} cycles, fast imaging | s | CPU s | GB, largest process "
+        "| speed ÷ one worker's |",
+        "|---|---|---|---|---|",
+        alone.row("1 worker", "1"),
+        both.row("2 workers", f"{alone.seconds / both.seconds:.2f}"),
         "",
+        *([NOT_FREE, ""] if busy > FREE_BELOW else []),
     ]
     text = "\n".join(lines)
     sys.stdout.write(text)
