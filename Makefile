@@ -51,6 +51,7 @@ bench: .venv/ready
 	$(PY) benchmarks/dose.py
 	$(PY) benchmarks/kernels.py
 	$(PY) benchmarks/clinic.py
+	$(PY) benchmarks/phantom.py
 
 # The cohort of the shipped weights: the paper's 23 patients with 48 cycles, virtual.
 COHORT := $(BUILD)/weights/cohort
