@@ -215,6 +215,7 @@ PRIVATE = {
     "GE": private(0x0011, "GEMS_GENIE_1", 0x3B, "FD", 0.5),
     "GE offset": private(0x0011, "GEMS_GENIE_1", 0x3C, "FD", 3.0),
     "Siemens": private(0x0057, "SIEMENS MED NM", 0x07, "FL", 2.0),
+    "Philips": private(0x7053, "Philips PET Private Group", 0x09, "DS", "2.5"),
     "Siemens scale": private(0x0033, "SIEMENS MED NM", 0x38, "FL", 2.0),
 }
 

@@ -4,7 +4,13 @@ Source: DICOM PS3.3, C.8.4 (Nuclear Medicine Modules); the private ones by pydic
 dictionary, which lists them without a meaning.
 """
 
-from rpt_dosimetry.attributes import PRIVATE_BLOCKS, Tag, header_numbers
+from rpt_dosimetry.attributes import (
+    PHILIPS_ACTIVITY_FACTOR,
+    PHILIPS_SUV_FACTOR,
+    PRIVATE_BLOCKS,
+    Tag,
+    header_numbers,
+)
 
 IMAGE_TYPE = Tag("Image Type", 0x0008, 0x0008)
 MANUFACTURER = Tag("Manufacturer", 0x0008, 0x0070)
@@ -46,6 +52,7 @@ REPEATED_VECTORS = (PHASE_VECTOR, RR_INTERVAL_VECTOR, TIME_SLOT_VECTOR, TIME_SLI
 PRIVATE = (
     *((GE_PIXEL_SCALE, 1.0), (GE_PIXEL_OFFSET, 0.0), (SIEMENS_PIXEL_SCALE, 1.0)),
     *((SIEMENS_INTERCEPT, 0.0), (SIEMENS_SLOPE, 1.0)),
+    *((PHILIPS_SUV_FACTOR, 0.0), (PHILIPS_ACTIVITY_FACTOR, 0.0)),
 )
 """Private scaling, and the value at which it changes nothing."""
 
