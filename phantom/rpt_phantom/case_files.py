@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance
-from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, output_sha256
+from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, output_sha256, sealed_bytes
 
 from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes
 from rpt_phantom.fast_spect import FAST, FOV_EDGE_SLICES
@@ -86,7 +86,7 @@ def write_case(folder: Path, task: Task) -> None:
     rows = ceiling_rows(made, again, patient=task.patient, cycle=task.cycle)
     (folder / CEILING).write_bytes(csv_bytes(as_mappings(rows)))
     info = _cycle_info(made, task, written, outputs=output_sha256(folder))
-    (folder / "cycle.json").write_bytes(json_bytes(info.model_dump(mode="json")))
+    (folder / "cycle.json").write_bytes(sealed_bytes(info))
 
 
 def _write_volumes(folder: Path, made: VirtualCycle) -> list[str]:

@@ -166,7 +166,7 @@ def test_spects_that_tell_another_infusion(clinic, tmp_path, first, third, apart
     cycle["spect"] = cycle["spect"][::2]
     (outcome,) = ingest(write_study(root / "STUDY.yaml", [cycle]), tmp_path / "out", workers=1)
     (fault,) = outcome.faults
-    assert fault.startswith("spect 2: All SPECTs of a cycle must tell one start of infusion")
+    assert fault.startswith("spect 2: All SPECTs of a cycle, and its planar scan, must tell one")
     assert apart in fault
     assert "(0018,1078)" in fault
     assert not (tmp_path / "out").exists()
@@ -212,6 +212,20 @@ def test_one_scan_named_twice(clinic) -> None:
     root, cycle = clinic
     cycle["spect"] = [cycle["spect"][0], cycle["spect"][0] | {"time_h": 24.0}]
     assert "spect 2: Every scan must be named once, and spect 1 is the same" in faults(root, cycle)
+
+
+def test_one_spect_for_two_cycles(clinic) -> None:
+    root, cycle = clinic
+    told = faults(root, cycle, cycle | {"cycle": 2})
+    assert (
+        "spect 1: Every SPECT and planar scan must be of one cycle, and it is that of P001/C1"
+        in (told)
+    )
+    other = [{"folder": f"again_{n}"} for n in (1, 2, 3)]
+    for number in (1, 2, 3):
+        shutil.copytree(root / f"Doe_Jane_spect_{number}", root / f"again_{number}")
+        respell(root / f"again_{number}", SeriesDescription="another")
+    assert faults(root, cycle, cycle | {"cycle": 2, "spect": other}) == ""  # a PET may be shared
 
 
 def test_an_activity_that_headers_contradict(clinic, tmp_path) -> None:
@@ -276,8 +290,10 @@ def test_names_in_regions_go_nowhere(clinic, tmp_path) -> None:
 
 def test_a_pseudonym_that_is_the_name(clinic) -> None:
     root, cycle = clinic
-    told = faults_with_name(root, cycle | {"patient": "Doe-1"})
-    assert "A pseudonym must not hold a word of Patient's Name (0010,0010)" in told
+    for pseudonym in ("Doe-1", "JaneDoe1", "Quarantine_Jane"):
+        told = faults_with_name(root, cycle | {"patient": pseudonym})
+        assert "A pseudonym must not hold the family name, or two words, of" in told, pseudonym
+    assert faults_with_name(root, cycle | {"patient": "Jane"}) == ""  # many are called so
 
 
 def faults_with_name(root: Path, cycle) -> str:
@@ -290,6 +306,8 @@ def faults_with_name(root: Path, cycle) -> str:
 def test_ids_that_are_placeholders(clinic, pet_series) -> None:
     root, cycle = clinic
     other = Clinic(pet_series, root, prefix="other").write(patient="P002")
+    for number in (1, 2, 3):
+        respell(root / f"other_spect_{number}", SeriesDescription="another")
     assert "must be different persons" in faults(root, cycle, other)
     assert faults(root, cycle, other, ids_tell_patients=False) == ""
 
@@ -297,6 +315,19 @@ def test_ids_that_are_placeholders(clinic, pet_series) -> None:
 def test_a_missing_table_of_organs(clinic) -> None:
     root, cycle = clinic
     assert "organ table: The table of organs must be" in faults(root, cycle, organ_table="no.csv")
+
+
+def test_a_finished_cycle_whose_json_was_changed_is_made_anew(clinic, tmp_path) -> None:
+    root, cycle = clinic
+    cycle["spect"] = cycle["spect"][:1]
+    study, out = write_study(root / "STUDY.yaml", [cycle]), tmp_path / "out"
+    ingest(study, out, workers=1)
+    told = out / "P001/C1/cycle.json"
+    before = told.read_text()
+    told.write_text(before.replace("7400.0", "740.0"))
+    assert told.read_text() != before
+    assert ingest(study, out, workers=1)[0].how == "made"
+    assert told.read_text() == before
 
 
 @pytest.mark.parametrize("spoil", ["unlink", "cut"])

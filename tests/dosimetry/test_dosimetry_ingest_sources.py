@@ -144,6 +144,10 @@ def test_sidecar_values(nifti_study) -> None:
         read(nuclide="I-131")
     with pytest.raises(BadInput, match=r"A SPECT in counts must have a calibration"):
         read(quantity="counts")
+    side.write_text(json.dumps(content))
+    told = source.model_copy(update={"head_cps": 100.0})
+    with pytest.raises(BadInput, match=r"head_cps must be left out for a SPECT in Bq/mL"):
+        read_spect(find_scan(told, there, need_ct=True), told, Camera(there))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +177,7 @@ def planar_read(root, cycle, scans):
     found = read_study(write_study(root / "STUDY.yaml", [cycle])).cycles[0]
     source = found.spect[0]
     files = find_scan(source, root, need_ct=False)
-    factor = factor_by_planar(read_stored(files, source).image, read_volume(scans.ct), found, root)
+    factor = factor_by_planar(read_stored(files, source), read_volume(scans.ct), found, root)
     return factor, read_spect(files, source, Camera(root, found.dead_time, factor))
 
 
@@ -194,6 +198,20 @@ def test_a_planar_scan_calibrates(planar) -> None:
     unknown = replace(spect, calibration_relative_sd=None)
     assert largest_calibration_sd([spect, unknown], otherwise=0.2) == 0.2
     assert "cps/MBq" in spect.branch
+
+
+def test_a_planar_scan_of_another_infusion(planar, tmp_path) -> None:
+    root, cycle, scans = planar
+    views = pydicom.dcmread(root / "views" / "planar.dcm")
+    injected = views.RadiopharmaceuticalInformationSequence[0]
+    injected.RadiopharmaceuticalStartDateTime = "20240229070000"
+    (tmp_path / "views").mkdir()
+    views.save_as(tmp_path / "views" / "planar.dcm")
+    wrong = cycle | {"planar": cycle["planar"] | {"folder": str(tmp_path / "views")}}
+    with pytest.raises(BadInput, match=r"The planar scan: All SPECTs of a cycle.* -2\.00 h"):
+        planar_read(root, wrong, scans)
+    with pytest.raises(BadInput, match=r"The planar scan: administered_mbq must be that of"):
+        planar_read(root, cycle | {"administered_mbq": 740.0}, scans)
 
 
 def test_planar_in_a_dry_run(planar) -> None:

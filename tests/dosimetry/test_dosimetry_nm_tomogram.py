@@ -145,6 +145,9 @@ def test_a_decay_correction_of_unknown_time(read, tmp_path) -> None:
     np.testing.assert_allclose(told("injection").volume.data, as_it_is * left, rtol=1e-6)
     with pytest.raises(BadInput, match="must be one of scan, injection"):
         told("now")
+    corrected = NmObject(STORED)
+    with pytest.raises(BadInput, match="must be left out where"):
+        told("injection")
 
 
 def test_no_attenuation_correction_is_told(read) -> None:

@@ -58,6 +58,11 @@ def refused(command, tmp_path, patient_words, *words):
 
 def test_dose_per_activity_with_the_activity(tmp_path, files, command, patient_words) -> None:
     dose, reference = files
+    told = refused(
+        *(command, tmp_path, patient_words, dose, "--reference", reference),
+        *("--out", tmp_path / "no.dcm", "--administered-gbq", 7.4),
+    )
+    assert "its name or JSON tells Gy" in told
     per_gbq = dose.rename(tmp_path / "dose.nii.gz")
     words = (per_gbq, "--reference", reference, "--out", tmp_path / "dose.dcm")
     outcome = command("rtdose", *words, "--administered-gbq", 7.4, "--predicted")

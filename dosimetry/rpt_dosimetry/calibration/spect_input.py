@@ -107,6 +107,7 @@ def read_spect(path: Path, told: Told) -> Spect:
     tomogram = read_tomogram(
         read_nm(path, kind=RECON_TOMO, warnings=warnings),
         heads=told.heads,
+        duration_s=told.duration_s,
         decay_reference=told.decay_reference,
     )
     return from_tomogram(tomogram, told, warnings=warnings)
@@ -114,14 +115,13 @@ def read_spect(path: Path, told: Told) -> Spect:
 
 def from_tomogram(tomogram: Tomogram, told: Told, *, warnings: Sequence[str] = ()) -> Spect:
     """Take a SPECT from reconstructed tomography; what is told goes before its header."""
-    branch = tomogram.times.branch if told.duration_s is None else "told"
     after_s = tomogram.injection_to_mid_scan_s
     tag_h = None if after_s is None else after_s / _S_PER_H
     return Spect(
         volume=tomogram.volume,
         quantity=tomogram.scaling.quantity,
-        duration_s=tomogram.times.duration_s if told.duration_s is None else told.duration_s,
-        duration_branch=branch,
+        duration_s=tomogram.times.duration_s,
+        duration_branch=tomogram.times.branch,
         time_h=tag_h if told.time_h is None else told.time_h,
         nuclide=tomogram.administration.nuclide,
         sha256=tomogram.sha256,

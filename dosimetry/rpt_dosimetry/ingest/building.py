@@ -106,7 +106,7 @@ def _planar(plan: Plan, first: ScanFiles) -> ImageBased | None:
     if plan.cycle.planar is None:
         return None
     with _named("spect 1"):
-        stored = read_stored(first, plan.cycle.spect[0]).image
+        stored = read_stored(first, plan.cycle.spect[0])
         ct = read_scan_ct(first)
     if ct is None:
         return None  # which the first SPECT is refused for

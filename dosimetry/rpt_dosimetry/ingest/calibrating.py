@@ -19,6 +19,8 @@ from rpt_dosimetry.calibration.image_based import (
 )
 from rpt_dosimetry.calibration.spect_input import Spect, dead_time_correction
 from rpt_dosimetry.calibration.views import Choices, Sweep
+from rpt_dosimetry.ingest.infusion import refuse_other_activity, refuse_other_infusion
+from rpt_dosimetry.ingest.stored import StoredSpect
 from rpt_dosimetry.ingest.study import CycleSource, DeadTimeSource, PlanarSource, SpectSource
 from rpt_dosimetry.nm.planar import read_planar
 from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
@@ -71,8 +73,9 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
     file = source.calibration
     factor = None if file is None else read_factor(camera.root / file)
     if spect.quantity != COUNTS:
-        if factor is not None:
-            raise BadInput(f"calibration must be left out for a SPECT in {spect.quantity}.")
+        for key in ("calibration", "head_cps", "decay_reference"):
+            if getattr(source, key) is not None:
+                raise BadInput(f"{key} must be left out for a SPECT in {spect.quantity}.")
         return Calibrated(spect.volume, None, spect.quantity)
     if factor is None and camera.planar is not None:
         factor = camera.planar.factor
@@ -93,7 +96,9 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
     )
 
 
-def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -> ImageBased | None:
+def factor_by_planar(
+    first: StoredSpect, ct: Volume, cycle: CycleSource, root: Path
+) -> ImageBased | None:
     """Find the camera's factor from the first SPECT and the planar scan.
 
     Args:
@@ -113,8 +118,13 @@ def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -
         return None
     warnings: list[str] = []
     planar = read_planar(read_nm(root / source.folder, kind=WHOLE_BODY, warnings=warnings))
+    given = planar.administration
+    if source.time_h is None and given.begin is not None and first.infusion is not None:
+        refuse_other_infusion("The planar scan", given.begin, "spect 1", first.infusion)
+    if not cycle.activities_differ:
+        refuse_other_activity("The planar scan", given.activity_mbq, cycle.administered_mbq)
     found = calibrate_by_images(
-        first,
+        first.image,
         planar=planar,
         planar_time_h=source.time_h,
         ct=ct,

@@ -23,7 +23,7 @@ from rpt_cohort.reading import read_json
 from rpt_cohort.schema import SCHEMA_VERSION
 
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid
-from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, output_sha256
+from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, is_sealed, output_sha256
 from rpt_dosimetry.ingest.study import Study
 
 COHORT, DATALIST = "cohort.json", "datalist.json"
@@ -101,8 +101,7 @@ def is_done(folder: Path, fingerprint: str) -> bool:
         info = read_cycle(folder)
         if info.provenance.get("parameters", {}).get(FINGERPRINT) != fingerprint:
             return False
-        whole: bool = info.provenance.get(OUTPUTS) == output_sha256(folder)
-        return whole
+        return is_sealed(info) and info.provenance.get(OUTPUTS) == output_sha256(folder)
     except (BadInput, OSError):
         return False
 

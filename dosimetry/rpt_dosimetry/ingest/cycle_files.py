@@ -1,6 +1,7 @@
 """The files of one cohort cycle: volumes, ``cycle.json``, and the report beside them."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ LIBRARIES = (
     *("rpt-cohort", "pydicom", "numpy", "scipy", "nibabel", "SimpleITK", "matplotlib"),
     *("icrp107-database", "xraydb", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg"),
 )
+SEAL = "sha256_of_the_rest"
+"""Of the provenance of cycle.json: of all else that it tells."""
 REPORT = "report"
 """Subfolder of a cycle: how its dose came about."""
 FINGERPRINT = "fingerprint"
@@ -84,7 +87,7 @@ def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -
         | {OUTPUTS: output_sha256(folder)},
     }
     try:
-        info = CycleInfo.model_validate(content)
+        sealed = sealed_bytes(CycleInfo.model_validate(content))
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(map(str, fault["loc"]))
@@ -92,7 +95,22 @@ def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -
             f"cycle.json: {place}: {fault['msg']}, got {fault['input']!r}. Correct the study or "
             "the header that it comes from."
         ) from error
-    (folder / "cycle.json").write_bytes(json_bytes(info.model_dump(mode="json")))
+    (folder / "cycle.json").write_bytes(sealed)
+
+
+def sealed_bytes(info: CycleInfo) -> bytes:
+    """Encode ``cycle.json`` with a hash of all that it tells, by which damage is known."""
+    content = info.model_dump(mode="json")
+    content["provenance"][SEAL] = sha256(json_bytes(content)).hexdigest()
+    return json_bytes(content)
+
+
+def is_sealed(info: CycleInfo) -> bool:
+    """Tell whether a ``cycle.json`` is as ``sealed_bytes`` wrote it."""
+    content = info.model_dump(mode="json")
+    told = content["provenance"].pop(SEAL, None)
+    whole: bool = told == sha256(json_bytes(content)).hexdigest()
+    return whole
 
 
 def output_sha256(folder: Path) -> dict[str, str]:

@@ -57,12 +57,17 @@ def refuse_telling(pseudonym: str, paths: Sequence[Path]) -> None:
     if not paths:
         return
     # Letters alone: de-identified files have pseudonyms such as P001 for names.
-    name = set(re.findall(r"[^\W\d_]+", _told(paths[0])[1].casefold()))
-    words = set(re.findall(r"[^\W\d_]+", pseudonym.casefold()))
-    if words & {word for word in name if len(word) >= SHORTEST_TELLING}:
+    parts = [
+        word
+        for word in re.findall(r"[^\W\d_]+", _told(paths[0])[1].casefold())
+        if len(word) >= SHORTEST_TELLING
+    ]
+    letters = "".join(re.findall(r"[^\W\d_]+", pseudonym.casefold()))
+    held = [word for word in parts if word in letters]
+    if len(held) > 1 or parts[:1] == held[:1] != []:
         raise BadInput(
-            "A pseudonym must not hold a word of Patient's Name (0010,0010), and it does. Give "
-            "another one."
+            "A pseudonym must not hold the family name, or two words, of Patient's Name "
+            "(0010,0010), and it does. Give another one."
         )
 
 

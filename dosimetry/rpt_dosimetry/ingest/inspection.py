@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -47,6 +47,7 @@ class Found:
         inputs: Role → SHA-256 over its files.
         patients: Hashes of whom the files name.
         grid: Of the first SPECT, at the cohort's size of slices; ``None`` where it is not found.
+        images: Role → SHA-256 of the image alone, of what a cycle has for itself.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Found:
     inputs: dict[str, str]
     patients: frozenset[str]
     grid: GridMm | None
+    images: dict[str, str] = field(default_factory=dict)
 
 
 class _Looking:
@@ -65,6 +67,7 @@ class _Looking:
         self.lines: list[str] = []
         self.faults: list[str] = []
         self.inputs: dict[str, str] = {}
+        self.images: dict[str, str] = {}
         self.patients: frozenset[str] = frozenset()
         self.scans: dict[str, ScanFiles] = {}
         self.grid: GridMm | None = None
@@ -115,6 +118,7 @@ def inspect(cycle: CycleSource, study: Study, root: Path) -> Found:
         looking.inputs,
         looking.patients if study.ids_tell_patients else frozenset(),
         looking.grid,
+        looking.images,
     )
 
 
@@ -160,6 +164,9 @@ def _scan(looking: _Looking, role: str, source: PetSource | SpectSource, root: P
     looking.scans[role] = files
     looking.patients |= keys
     looking.inputs[role] = _hash_of(files.emission_paths)
+    if role != "pet":  # one PET may go before several cycles
+        alone = files.emission_paths[:1] if isinstance(files.emission, Nifti) else None
+        looking.images[role] = looking.inputs[role] if alone is None else _hash_of(alone)
     if files.ct is not None:
         looking.inputs[f"{role} ct"] = _hash_of(files.ct_paths)
     if isinstance(source, SpectSource) and (calibration := calibration_sha256(source, root)):
@@ -184,6 +191,7 @@ def _planar(looking: _Looking, folder: Path) -> str:
     refuse_several(keys)
     looking.patients |= keys
     looking.inputs["planar"] = sha256("".join(sorted(planar.sha256)).encode()).hexdigest()
+    looking.images["planar"] = looking.inputs["planar"]
     more = "".join(f"; {sentence}" for sentence in (*warnings, *planar.warnings))
     return f"NM whole body, {len(planar.planes)} planes{more}"
 
@@ -237,8 +245,8 @@ def _organ_table(looking: _Looking, path: Path) -> str:
 def _find_repeated(looking: _Looking) -> None:
     """Add a fault where one scan is named twice."""
     first: dict[str, str] = {}
-    for role in looking.scans:
-        other = first.setdefault(looking.inputs[role], role)
+    for role, image in looking.images.items():
+        other = first.setdefault(image, role)
         if other != role:
             sentence = f"Every scan must be named once, and {other} is the same. Name its folder."
             looking.faults.append(f"{role}: {sentence}")

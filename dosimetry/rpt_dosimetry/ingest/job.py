@@ -1,6 +1,6 @@
 """The work of the ``ingest`` command: look, plan, make what is not done, list."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -194,9 +194,24 @@ def _compared(found: Sequence[Found], study: Study) -> list[Found]:
     )
     for patient, sentence in other_patients(known).items():
         by_patient.setdefault(patient, []).append(sentence)
-    return [
+    compared = [
         _with_faults(one, by_patient.get(cycle.patient, []))
         for cycle, one in zip(study.cycles, found, strict=True)
+    ]
+    first: dict[str, str] = {}
+    for one in found:
+        for image in one.images.values():
+            first.setdefault(image, one.name)
+    return [_with_faults(one, _of_others(one, first), role="") for one in compared]
+
+
+def _of_others(found: Found, first: Mapping[str, str]) -> list[str]:
+    """Tell which scans of a cycle are another cycle's, an earlier one in the study."""
+    return [
+        f"{role}: Every SPECT and planar scan must be of one cycle, and it is that of "
+        f"{first[image]}. Name its own folder."
+        for role, image in found.images.items()
+        if first[image] != found.name
     ]
 
 

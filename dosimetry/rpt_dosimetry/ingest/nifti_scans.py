@@ -1,6 +1,6 @@
 """Read scans that come as NIfTI: SUV, Bq/mL, counts and HU, with their sidecars."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from rpt_cohort import BadInput, Volume, file_sha256, read_volume
@@ -30,7 +30,7 @@ def pet_of_nifti(image: Nifti) -> StoredPet:
             f"weight_kg of the JSON beside the PET must be {_KG[0]:g} to {_KG[1]:g} kg, got "
             f"{weight_kg:g} kg."
         )
-    tracer = image.told.get("tracer", "unknown")
+    tracer: Any = image.told.get("tracer") or "unknown"
     if tracer not in get_args(Tracer):
         raise BadInput(
             "tracer of the JSON beside the PET must be one of "

@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rpt_cohort import BadInput, Volume
+from rpt_cohort import Volume
 
-from rpt_dosimetry.attributes import DOSE, START_DATETIME, START_TIME, TIMEZONE
 from rpt_dosimetry.calibration.image_based import ImageBased
-from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid
+from rpt_dosimetry.ingest.infusion import refuse_other_activity, refuse_other_infusion
 from rpt_dosimetry.ingest.scans import Pet, Spect
 from rpt_dosimetry.ingest.sources import ScanFiles
 from rpt_dosimetry.ingest.study import CycleSource, Study
 
-ONE_INFUSION_H = 0.25
-"""Ours: by which headers may tell the start of infusion unlike: it is noted by hand."""
 LARGEST_DIFFERENCE = 0.05
 """Ours: of the activity that a header tells from the study's; headers may leave out residuals."""
 
@@ -85,20 +82,10 @@ class Scans:
         Raises:
             BadInput: They do: a date, a clock or a time zone changed between the scans.
         """
-        first: tuple[str, Moment] | None = None
-        for number, spect in enumerate(self.spects, start=1):
-            if spect.infusion is None:
-                continue
-            if first is None:
-                first = f"spect {number}", spect.infusion
-            apart_h = spect.infusion.hours_after(first[1])
-            if abs(apart_h) > ONE_INFUSION_H:
-                raise BadInput(
-                    f"spect {number}: All SPECTs of a cycle must tell one start of infusion, and "
-                    f"by {START_DATETIME} (or {START_TIME}) it is {apart_h:+.2f} h from that of "
-                    f"{first[0]}: a date, a clock or a time zone ({TIMEZONE}) changed. Correct it, "
-                    "or give the right time_h of each scan."
-                )
+        told = {f"spect {n}": one.infusion for n, one in enumerate(self.spects, start=1)}
+        known = [(role, begin) for role, begin in told.items() if begin is not None]
+        for role, begin in known[1:]:
+            refuse_other_infusion(role, begin, *known[0])
 
     def doubtful_order(self) -> list[str]:
         """Say that the PET came after the therapy had begun, where the headers tell it."""
@@ -122,15 +109,9 @@ class Scans:
         """
         administered_mbq = cycle.administered_mbq
         told = {f"spect {n}": spect.told_mbq for n, spect in enumerate(self.spects, start=1)}
-        for role, mbq in told.items():
-            if mbq is None or cycle.activities_differ:
-                continue
-            if not 0.5 <= mbq / administered_mbq <= 2.0:
-                raise BadInput(
-                    f"{role}: administered_mbq must be that of {DOSE}, {mbq:.5g} MBq, at least "
-                    f"within a factor of 2, got {administered_mbq:.5g} MBq. Correct it, or set "
-                    "activities_differ where you made sure of it."
-                )
+        if not cycle.activities_differ:
+            for role, mbq in told.items():
+                refuse_other_activity(role, mbq, administered_mbq)
         return [
             f"{role}: Its header tells {mbq:.5g} MBq administered, the study "
             f"{administered_mbq:.5g} MBq; the study's was taken."

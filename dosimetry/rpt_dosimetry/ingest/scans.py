@@ -227,6 +227,7 @@ def read_nm_spect(files: ScanFiles, source: SpectSource) -> Tomogram:
     return read_tomogram(
         read_nm(files.emission_paths[0], kind=RECON_TOMO),
         heads=source.heads,
+        duration_s=source.duration_s,
         decay_reference=source.decay_reference,
     )
 

@@ -59,7 +59,7 @@ class DeadTimeSource(_Strict):
     """How the camera loses counts; see the command calibrate."""
 
     tau_us: Positive
-    sd_pct: Percent = 0.0
+    sd_pct: Annotated[float, Field(ge=0, lt=100)] = 0.0
     model: Literal["paralyzable", "non-paralyzable"] = "paralyzable"
 
 

@@ -61,7 +61,12 @@ class Tomogram:
 
 
 def read_tomogram(
-    series: NmSeries, *, heads: int, unplaced: bool = False, decay_reference: str | None = None
+    series: NmSeries,
+    *,
+    heads: int,
+    unplaced: bool = False,
+    duration_s: float | None = None,
+    decay_reference: str | None = None,
 ) -> Tomogram:
     """Read reconstructed tomography.
 
@@ -69,6 +74,7 @@ def read_tomogram(
         series: Of one object of Image Type RECON TOMO.
         heads: How many detector heads of the camera acquired it at a time.
         unplaced: Read an object that does not tell where its slices stand, in an assumed frame.
+        duration_s: Of the scan, s; goes before the header's.
         decay_reference: One of ``DECAY_REFERENCES``: to which time counts that name DECY were
             corrected, which NM does not tell; undone to mid-scan.
 
@@ -93,6 +99,8 @@ def read_tomogram(
     administration = read_administration(tags, warnings)
     unknown = ScanTimes(None, None, "")
     times = if_readable(lambda: tomography_times(dataset, tags, heads=heads), warnings) or unknown
+    if duration_s is not None:
+        times = ScanTimes(times.start, duration_s, "told")
     injection_to_mid_scan_s = seconds_after(administration.moment, times.middle)
     data *= _undone(tags, decay_reference, administration.nuclide, injection_to_mid_scan_s)
     _check_corrections(tags, warnings)
@@ -119,6 +127,11 @@ def _undone(
     corrected = "DECY" in tags.text(CORRECTED_IMAGE).upper().split("\\")
     if reference not in (None, *DECAY_REFERENCES):
         raise BadInput(f"decay_reference must be one of {', '.join(DECAY_REFERENCES)}.")
+    if reference == INJECTION and not corrected:
+        raise BadInput(
+            f"decay_reference must be left out where {CORRECTED_IMAGE} does not name DECY: there "
+            "is no correction to undo."
+        )
     if not corrected or reference == SCAN:
         return 1.0
     if reference is None:

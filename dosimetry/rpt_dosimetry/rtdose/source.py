@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rpt_cohort import BadInput, Volume, read_volume
 
-PER_ACTIVITY = "dose.nii.gz"
+PER_ACTIVITY, IN_GY = "dose.nii.gz", "dose_gy.nii.gz"
 """By the contract always Gy/GBq; ``dose_gy.nii.gz`` is Gy."""
 
 LEAST_GBQ, LARGEST_GBQ = 0.01, 50.0
@@ -36,9 +36,9 @@ def read_dose_per_activity(path: Path, *, administered_gbq: float) -> Volume:
             f"--administered-gbq must be from {LEAST_GBQ:g} to {LARGEST_GBQ:g} GBq, got "
             f"{administered_gbq:g} GBq. 7400 MBq is 7.4 GBq."
         )
-    if _told_quantity(path) == _TOLD:
+    if path.name.lower() == IN_GY or _told_quantity(path) == _TOLD:
         raise BadInput(
-            "With --administered-gbq the dose must be in Gy/GBq, and the JSON beside it tells Gy. "
+            "With --administered-gbq the dose must be in Gy/GBq, and its name or JSON tells Gy. "
             "Leave the option out."
         )
     volume = read_volume(path, name="The dose")
