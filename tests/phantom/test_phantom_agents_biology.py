@@ -145,3 +145,28 @@ def test_a_window_is_a_part_of_the_whole() -> None:
     window = (slice(13, 40), slice(5, 77), slice(60, 80))
     drawn = fields(1, 2, 3)
     assert np.array_equal(drawn.within("pet", window), drawn.within("pet", WHOLE)[window])
+
+
+def test_the_mix_of_fields_differs_between_patients_and_not_between_agents() -> None:
+    """What one field gains the other loses; the mean square, which is the variance, is kept."""
+    made = [
+        draw_biology(
+            np.random.default_rng(seed),
+            np.random.default_rng(seed + 1),
+            tracer=TRACERS[0],
+            therapy=THERAPIES[0],
+            cycle=1,
+        )
+        for seed in range(2000)
+    ]
+    own, shared = (
+        np.array([getattr(one.pet, name)[Region.LIVER] for one in made])
+        for name in ("own", "shared")
+    )
+    assert np.square(own).mean() == pytest.approx(1.0, abs=0.08)
+    assert np.square(shared).mean() == pytest.approx(1.0, abs=0.08)
+    assert np.ptp(own * shared) < 1e-12
+    assert own.std() > 0.2
+    assert all(one.pet.own == one.therapy.own for one in made)
+    cortex, medulla = Region.KIDNEY_CORTEX, Region.KIDNEY_MEDULLA
+    assert all(one.therapy.own[cortex] == one.therapy.own[medulla] for one in made)

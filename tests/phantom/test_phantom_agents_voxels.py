@@ -109,9 +109,10 @@ def test_a_voxel_is_its_own_two_tissue_model(anatomy, therapy, biology, levelled
     shared, own = (fields.within(name, everywhere)[spleen] for name in ("shared", "therapy"))
     width = 2 * FIELD_REACH / ORGAN_LEVELS
     release = (np.floor(own.clip(-2.99, 2.99) / width) + 0.5) * width if levelled else own
-    k1 = np.exp(row.k1_std_shared * shared + row.k1_std_own * own)
-    slower = np.exp(row.k4_std_own * release)
     factors = biology.therapy
+    strength, common = factors.own[Region.SPLEEN], factors.shared[Region.SPLEEN]
+    k1 = np.exp(row.k1_std_shared * common * shared + row.k1_std_own * strength * own)
+    slower = np.exp(row.k4_std_own * strength * release)
     rates = Rates(
         k1_ml_per_min_per_ml=(
             row.k1_ml_per_min_per_ml * factors.uptake[Region.SPLEEN] * k1 / k1.mean()
@@ -123,7 +124,7 @@ def test_a_voxel_is_its_own_two_tissue_model(anatomy, therapy, biology, levelled
     )
     curve = therapy.balance.input_function
     # Of the logarithm of k₄; at 30 h the curve falls more than k₄ rises, the integral less.
-    half_level = row.k4_std_own * width / 2
+    half_level = row.k4_std_own * strength * width / 2
     for time_h, elasticity in ((1.0, 1.0), (30.0, 2.5)):
         exact = pet_concentration(rates, curve, time_h * 60.0)
         within = 1e-5 if levelled else elasticity * half_level
@@ -225,8 +226,9 @@ def test_pet_and_therapy_share_a_field_and_differ_by_their_own(anatomy, biology,
     shared, own = (fields.within(name, everywhere)[liver] for name in ("shared", "pet"))
     slope, *_ = np.linalg.lstsq(np.stack([shared, own, np.ones_like(own)], axis=1), image, None)
     # Blood, and the release's small part in a PET at 1 h, change the table's spreads a little.
-    assert slope[0] == pytest.approx(row.k1_std_shared, rel=0.15)
-    assert slope[1] == pytest.approx(row.k1_std_own, rel=0.35)
+    common, strength = biology.pet.shared[Region.LIVER], biology.pet.own[Region.LIVER]
+    assert slope[0] == pytest.approx(row.k1_std_shared * common, rel=0.15)
+    assert slope[1] == pytest.approx(row.k1_std_own * strength, rel=0.35)
     treated = solve(anatomy, biology).residence_h_per_ml(LU177_H)[liver]
     assert 0.1 < np.corrcoef(np.exp(image), treated)[0, 1] < 0.9
 
