@@ -88,13 +88,17 @@ def two_scans() -> tuple[Scan, Scan]:
 
 
 def by_recipe(fixed: Volume, moving: Volume) -> Any:
-    """Register by the settings of SimpleITK's own example for rigid registration of CTs."""
+    """Register by the settings of SimpleITK's own example for rigid registration, 20 % sampled.
+
+    It begins with the centres of both fields together, which is the answer here; ours begins
+    21 mm off.
+    """
     sitk = simpleitk()
     images = [to_itk(one.data, one.affine) for one in (fixed, moving)]
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=50)
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(0.01, 1)
+    method.SetMetricSamplingPercentage(0.2, 1)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsGradientDescent(
         learningRate=1.0,
@@ -111,8 +115,6 @@ def by_recipe(fixed: Volume, moving: Volume) -> Any:
         sitk.Euler3DTransform(),
         sitk.CenteredTransformInitializerFilter.GEOMETRY,
     )
-    # Away from the answer, which the centres of two alike fields are.
-    euler.SetParameters([0.0] * 6)
     method.SetInitialTransform(euler, inPlace=True)
     method.Execute(*images)
     return euler
