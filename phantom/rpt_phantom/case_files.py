@@ -22,7 +22,7 @@ from rpt_phantom.stylised.ct import CT_FWHM_MM
 
 CEILING = "truth/ceiling.csv"
 LIBRARIES = ("rpt-cohort", "rpt-dosimetry", "numpy", "scipy", "nibabel")
-MAKES = 2
+MAKES = 3
 """Raised whenever the same settings give other data: cycles made before are then made anew."""
 
 
@@ -99,10 +99,18 @@ def _write_volumes(folder: Path, made: VirtualCycle) -> list[str]:
         "dose.nii.gz": (made.dose_gy_per_gbq, np.float32),
         "truth/dose.nii.gz": (made.true_dose_gy_per_gbq, np.float32),
         "truth/tia.nii.gz": (made.true_tia_mbq_h_per_ml, np.float32),
+        "truth/kinetics.nii.gz": (_kinetics(made), np.float32),
     }
     for file, (data, dtype) in volumes.items():
         (folder / file).write_bytes(nifti_bytes(data, made.grid.affine, dtype=dtype))
     return list(volumes)
+
+
+def _kinetics(made: VirtualCycle) -> np.ndarray:
+    """Return the true activity at the SPECTs on the case's grid, MBq/mL per GBq, time last."""
+    there = made.truth.kinetics_mbq_per_ml(times_h=made.record.spect_times_h)
+    boxes = [made.truth.box.on_case(one) for one in np.moveaxis(there, -1, 0)]
+    return np.stack(boxes, axis=-1)
 
 
 def _write_fine(folder: Path, made: VirtualCycle) -> list[str]:
@@ -149,6 +157,9 @@ def how(settings: Settings) -> dict[str, str]:
             "photons by voxel kernel on 4.8 mm"
         ),
         "truth/tia.nii.gz": "virtual: kinetics of each voxel of 2.4 mm, averaged by volume",
+        "truth/kinetics.nii.gz": (
+            "virtual: as truth/tia.nii.gz, activity at the SPECTs (spect_times_h), MBq/mL per GBq"
+        ),
         "truth/dose_fine.nii.gz": "virtual: as truth/dose.nii.gz, on 2.4 mm around the body",
         "truth/tia_fine.nii.gz": "virtual: as truth/tia.nii.gz, on 2.4 mm around the body",
     }

@@ -1,5 +1,6 @@
 """One cycle of one virtual patient before any scanner: anatomy, kinetics, decays and dose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,6 +84,15 @@ class VirtualTruth:
         left = np.exp(-lu177().decay_per_h * time_h)
         scale = np.float32(administered_mbq * _BQ_PER_MBQ * left)
         return self.therapy.fraction_per_ml(time_h) * scale
+
+    def kinetics_mbq_per_ml(self, *, times_h: Sequence[float]) -> Float32[np.ndarray, "a b c t"]:
+        """Return the activity of the therapy on voxels of 4.8 mm, MBq/mL per GBq, at some times.
+
+        Args:
+            times_h: From the start of the infusion, h.
+        """
+        gbq = [self.activity_bq_per_ml(time_h=at, administered_mbq=_PER_GBQ) for at in times_h]
+        return np.stack([averaged_by_volume(one) for one in gbq], axis=-1) / np.float32(_BQ_PER_MBQ)
 
     def tia_fine(self) -> Float32[np.ndarray, "a b c"]:
         """Return the time-integrated activity on voxels of 2.4 mm, MBq·h/mL per GBq."""

@@ -12,7 +12,7 @@ from rpt_dosimetry.radiation.electron_stopping import (
 )
 from rpt_dosimetry.radiation.media import MEDIA, find_medium
 from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.radiation.photon_kernel import photon_kernel
+from rpt_dosimetry.radiation.photon_kernel import TABULATED, photon_kernel, simulate
 
 # ICRP Publication 107, per decay: half-life h, electrons keV, photons keV. Lu-177 as the printed
 # tables have it; the others' β energies are those of the printed transitions.
@@ -133,6 +133,15 @@ def test_point_kernels_hold_all_energy(name) -> None:
     assert photons.absorbed_kev == pytest.approx(found.photon_kev, rel=1e-9)
     assert photons.shell_kev.min() >= 0
     assert electrons.shell_kev.min() >= 0
+
+
+def test_the_table_of_photons_is_what_is_simulated() -> None:
+    """Within chance, so that another NumPy's stream of random numbers passes too."""
+    table, simulated = photon_kernel(*TABULATED), simulate(*TABULATED)
+    assert np.array_equal(table.edge_g_per_cm2, simulated.edge_g_per_cm2)
+    for radius in (0.05, 0.5, 2.0, 5.0, 20.0, 60.0):  # g/cm²
+        within = [k.within_kev(np.array([radius]))[0] for k in (table, simulated)]
+        assert within[0] == pytest.approx(within[1], rel=5e-3)
 
 
 def test_electrons_stay_within_their_range() -> None:

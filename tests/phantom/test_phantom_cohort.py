@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from rpt_cohort import BadInput, read_cohort, read_cycle, read_volume
@@ -50,9 +51,12 @@ def test_cohort_keeps_the_contract(root: Path) -> None:
             for p in cohort.folder(case).rglob("*.nii.gz")
         }
         assert written == set(cycle.how)
-        for name in written:
+        kinetics = nib.load(cohort.folder(case) / "truth/kinetics.nii.gz")
+        assert kinetics.shape == (128, 128, SLICES, len(cycle.spect_times_h))
+        for name in written - {"truth/kinetics.nii.gz"}:
             volume = read_volume(cohort.folder(case) / name)
             assert volume.data.shape == (128, 128, SLICES)
+            assert np.array_equal(volume.affine, kinetics.affine)
             assert volume.axis_codes == "RAS"
             assert volume.spacing_mm == pytest.approx((4.8, 4.8, 4.8))
 

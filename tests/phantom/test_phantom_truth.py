@@ -82,3 +82,18 @@ def test_true_dose_of_an_organ_is_mostly_its_own_electrons(one_cycle: VirtualCyc
 def test_decays_do_not_exceed_what_was_given(one_cycle: VirtualCycle) -> None:
     total_mbq_h = one_cycle.true_tia_mbq_h_per_ml.sum(dtype=np.float64) * one_cycle.grid.voxel_ml
     assert 0 < total_mbq_h < 1000.0 * lu177().half_life_h / np.log(2)
+
+
+def test_kinetics_integrate_to_the_decays(one_cycle: VirtualCycle) -> None:
+    """Trapezoids on a closing mesh, and a mono-exponential rest after two weeks."""
+    truth = one_cycle.truth
+    times_h = np.concatenate([[0.0], np.geomspace(0.02, 400.0, 60)])
+    seen = truth.kinetics_mbq_per_ml(times_h=times_h.tolist())
+    kidney = np.isin(one_cycle.organs, (2, 3)) & (one_cycle.lesions == 0)
+    curve = np.array(
+        [truth.box.on_case(seen[..., k])[kidney].mean(dtype=float) for k in range(len(times_h))]
+    )
+    slope_per_h = np.log(curve[-2] / curve[-1]) / (times_h[-1] - times_h[-2])
+    area = np.trapezoid(curve, times_h) + curve[-1] / slope_per_h
+    true = one_cycle.true_tia_mbq_h_per_ml[kidney].mean(dtype=float)
+    assert area == pytest.approx(true, rel=5e-3)

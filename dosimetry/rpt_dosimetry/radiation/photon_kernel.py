@@ -5,9 +5,14 @@ electrons that photons free are stopped where they are freed (at 208 keV a Compt
 travels 0.12 mm at most, a rare photoelectron 0.5 mm). Absorption is spread over all collisions
 by weight, so every photon's energy is accounted for exactly. The radius is counted in g/cm², so
 that one kernel serves all densities.
+
+The kernel of Lu-177 in soft tissue, which every dose of this package needs, is read from a table
+of what ``simulate`` gives, because that takes seconds. ``python -m
+rpt_dosimetry.radiation.photon_kernel`` writes the table anew; a test simulates it again.
 """
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -28,11 +33,22 @@ LOWEST_SURVIVAL = 1e-3
 LARGEST_G_PER_CM2 = 250.0
 _EDGES = np.r_[0.0, np.geomspace(0.005, LARGEST_G_PER_CM2, 200)]
 
+TABULATED = ("Lu-177", "soft")
+TABLE = Path(__file__).with_name("photons_lu177_soft.csv")
+
 Values = Float[np.ndarray, "_"]
 
 
 @cache
 def photon_kernel(nuclide_name: str, medium_name: str) -> PointKernel:
+    """Return where a nuclide's photons are absorbed in an infinite medium; see ``simulate``."""
+    if (nuclide_name, medium_name) == TABULATED:
+        edge, kev = np.loadtxt(TABLE, delimiter=",", skiprows=1, unpack=True)
+        return PointKernel(np.r_[0.0, edge[:-1]], kev[:-1], float(kev[-1]))
+    return simulate(nuclide_name, medium_name)
+
+
+def simulate(nuclide_name: str, medium_name: str) -> PointKernel:
     """Compute where a nuclide's photons are absorbed in an infinite medium.
 
     Args:
@@ -119,3 +135,17 @@ def _compton(energy_kev: Values, random: np.random.Generator) -> tuple[Values, V
         ratio[open_[kept]], cosine[open_[kept]] = tried[kept], 1.0 - t[kept]
         open_ = open_[~kept]
     return ratio * energy_kev, cosine
+
+
+def write_table() -> None:
+    """Write the table of ``TABULATED``: outer radius of each shell, the last of what is beyond."""
+    kernel = simulate(*TABULATED)
+    rows = np.c_[
+        np.r_[kernel.edge_g_per_cm2[1:], np.inf], np.r_[kernel.shell_kev, kernel.beyond_kev]
+    ]
+    header = "outer_edge_g_per_cm2,absorbed_kev_per_decay"
+    np.savetxt(TABLE, rows, fmt="%.17g", delimiter=",", header=header, comments="")
+
+
+if __name__ == "__main__":
+    write_table()
