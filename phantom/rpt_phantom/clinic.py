@@ -30,8 +30,9 @@ from rpt_phantom.truth import virtual_truth
 
 PET_DURATION_S = 180.0
 """Of one bed position; ours."""
-PLANAR_AFTER_SPECT_H = 0.5
-"""Whole-body views are taken as long after the middle of the first SPECT; ours."""
+PLANAR_H = 0.2
+"""Whole-body views are taken so long after the start of the infusion, before the patient voids and
+before the first SPECT, as Halty 2018 calibrates by them; ours."""
 _BQ_PER_MBQ = 1e6
 
 
@@ -109,7 +110,7 @@ def clinic_cycle(
 
 
 def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: int) -> WholeBody:
-    """Scan the patient from front and back soon after the first SPECT.
+    """Scan the patient from front and back before the first SPECT.
 
     The whole body is made again, on a longer grid than the cycle's: anatomy and organs' uptake are
     the same, the heterogeneity within organs is drawn anew.
@@ -123,10 +124,9 @@ def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: i
     Raises:
         BadInput: PyTomography is not installed.
     """
-    time_h = made.record.spect_times_h[0] + PLANAR_AFTER_SPECT_H
     whole = virtual_truth(replace(settings, slices=SLICES_MOST), patient=patient, cycle=cycle)
     activity = whole.activity_bq_per_ml(
-        time_h=time_h, administered_mbq=made.record.administered_activity_mbq
+        time_h=PLANAR_H, administered_mbq=made.record.administered_activity_mbq
     )
     hu = whole.box.square(whole.anatomy.hu.astype(np.float32), outside=AIR_HU)
     scan = scan_planar(
@@ -139,7 +139,7 @@ def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: i
         anterior=scan.counts[:, 0],
         posterior=scan.counts[:, 1],
         pixel_mm=(scan.pixel_mm, scan.pixel_mm),
-        time_h=time_h,
+        time_h=PLANAR_H,
         duration_s=round(scan.duration_s, 3),
         velocity_mm_per_s=scan.velocity_mm_per_s,
     )

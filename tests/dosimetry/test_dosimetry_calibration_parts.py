@@ -265,7 +265,7 @@ def test_fraction_of_what_the_ct_shows_in_part() -> None:
     path = np.full((10, 20), 2.0)
     path[:, 10:] = np.nan
     found = field_fraction(plane_of(np.ones((10, 20))), path, spect=FIELD)
-    low, high = 5 * math.e / (10 * math.e + 10), 5 / 20
+    low, high = 5 * math.e / (10 * math.e + 10 * math.sqrt(math.e)), 5 / 20
     assert found.fraction == pytest.approx((low + high) / 2)
     assert found.attenuation_sd * found.fraction == pytest.approx((low - high) / 2 / math.sqrt(3))
     assert found.counts_beyond_ct == pytest.approx(0.5)

@@ -222,7 +222,7 @@ def test_one_run_at_a_time(tmp_path) -> None:
     out = tmp_path / "out"
     with (
         locked(out),
-        pytest.raises(BadInput, match="one ingest at a time"),
+        pytest.raises(BadInput, match="one run at a time"),
         locked(out),
     ):
         pass

@@ -89,6 +89,17 @@ def test_same_seed_same_bytes_whatever_the_workers(root: Path, tmp_path: Path) -
     assert hashes(tmp_path / "again") == hashes(root)
 
 
+@pytest.mark.slow
+def test_dask_makes_the_same_files(root: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("dask.distributed")
+    out = tmp_path / "COHORT"
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        write_cohort(out, patients=4, seed=0, slices=SLICES, dask=cluster.scheduler_address)
+    assert hashes(out) == hashes(root)
+
+
 def test_patient_does_not_depend_on_how_many_there_are(root: Path, tmp_path: Path) -> None:
     write_cohort(tmp_path / "alone", patients=1, seed=0, slices=SLICES, workers=1)
     assert hashes(tmp_path / "alone" / "P001") == hashes(root / "P001")
@@ -144,6 +155,8 @@ def test_a_run_goes_on_where_it_was_killed(root: Path, tmp_path: Path) -> None:
     (cycle / "cycle.json").unlink()
     half = out / "P003/.C1.new"
     half.mkdir()
+    partial = out / ".ceiling.csv.x1"
+    partial.touch()
     with pytest.raises(BadInput, match="P002/C1 is of others or not asked for"):
         write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
     shutil.rmtree(cycle)  # a cycle that is not whole is never named so
@@ -151,6 +164,7 @@ def test_a_run_goes_on_where_it_was_killed(root: Path, tmp_path: Path) -> None:
         (out / name).unlink()
     write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
     assert not half.exists()
+    assert not partial.exists()
     assert hashes(out) == hashes(root)
 
 

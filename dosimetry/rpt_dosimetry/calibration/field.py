@@ -15,6 +15,9 @@ from rpt_dosimetry.calibration.attenuation_path import FrontalPlane
 
 ALIGNMENT_MM = 5.0
 """Half-width of the place of the field along the body; ours, about a pixel of a view."""
+THINNEST = 0.5
+"""Least attenuation (integral of μ) beyond the CT, over that in it: head and legs against a trunk;
+ours."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ def field_fraction(
 ) -> FieldFraction:
     """Find the fraction of the activity in the field of view.
 
-    Beyond the CT a patient attenuates between nothing and as the CT's rows do on average: the
-    fraction is the middle of the two, its uncertainty their half-difference / √3.
+    Beyond the CT a patient attenuates between ``THINNEST`` of what the CT's rows do on average and
+    as they do: the fraction is the middle of the two, its uncertainty their half-difference / √3.
 
     Args:
         mean: Geometric mean of the primary counts.
@@ -59,7 +62,8 @@ def field_fraction(
         raise BadInput("The planar views must hold counts where the CT lies, and they do not.")
     typical = float(np.average(path[known], weights=mean.values[known]))
     low, high = (
-        mean.values * np.exp(np.where(known, path, beyond) / 2.0) for beyond in (0.0, typical)
+        mean.values * np.exp(np.where(known, path, beyond) / 2.0)
+        for beyond in (THINNEST * typical, typical)
     )
     bounds = [_share(image, mean, spect) for image in (low, high)]
     fraction = sum(bounds) / 2.0

@@ -27,8 +27,11 @@ from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, is_sealed, ou
 from rpt_dosimetry.ingest.study import Study
 
 COHORT, DATALIST = "cohort.json", "datalist.json"
-_PARTIAL = re.compile(r"\.{1,2}C[1-9][0-9]*\..+|\.(cohort|datalist)\.json\..+")
-"""What a killed run leaves: each writer puts a dot before the name."""
+_PARTIAL = re.compile(
+    r"\.{1,2}C[1-9][0-9]*\..+|\.(cohort\.json|datalist\.json|ceiling\.csv)\..+"
+)
+"""What a killed run leaves: each writer puts a dot before the name. Virtual cohorts have a
+ceiling.csv."""
 _CYCLE = re.compile(r"C[1-9][0-9]*")
 
 
@@ -54,7 +57,7 @@ def locked(out: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BadInput(
-                f"'{out.name}' must be used by one ingest at a time, and another one runs."
+                f"'{out.name}' must be used by one run at a time, and another one runs."
             ) from error
         _clear(out)
         yield
