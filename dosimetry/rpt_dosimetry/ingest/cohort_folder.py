@@ -27,9 +27,7 @@ from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, is_sealed, ou
 from rpt_dosimetry.ingest.study import Study
 
 COHORT, DATALIST = "cohort.json", "datalist.json"
-_PARTIAL = re.compile(
-    r"\.{1,2}C[1-9][0-9]*\..+|\.(cohort\.json|datalist\.json|ceiling\.csv)\..+"
-)
+_PARTIAL = re.compile(r"\.{1,2}C[1-9][0-9]*\..+|\.(cohort\.json|datalist\.json|ceiling\.csv)\..+")
 """What a killed run leaves: each writer puts a dot before the name. Virtual cohorts have a
 ceiling.csv."""
 _CYCLE = re.compile(r"C[1-9][0-9]*")
