@@ -55,7 +55,7 @@ class FastSpect:
 
 
 FAST = FastSpect(
-    seen_fwhm_mm=15.0,
+    seen_fwhm_mm=15.5,
     assumed_fwhm_mm=13.5,
     iterations=10,
     filter_fwhm_mm=7.0,
