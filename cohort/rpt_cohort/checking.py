@@ -11,7 +11,7 @@ from rpt_cohort.reading import datalist_faults, json_faults, read_cycle, read_js
 from rpt_cohort.schema import FILES_REQUIRED, Case, CohortInfo, CycleInfo, Datalist
 from rpt_cohort.volumes import Volume, grid_fault, read_volume
 
-TRUTH_REQUIRED = ("truth/dose.nii.gz", "truth/tia.nii.gz")
+TRUTH = ("truth/dose.nii.gz", "truth/tia.nii.gz")
 STORED_TYPES = {
     "pet.nii.gz": "float32",
     "ct.nii.gz": "int16",
@@ -63,7 +63,7 @@ def case_faults(root: Path, case: Case, info: CohortInfo | None) -> list[str]:
     faults = _cycle_faults(folder, case)
     names = [*FILES_REQUIRED]
     names += ["lesions.nii.gz"] if (folder / "lesions.nii.gz").exists() else []
-    names += TRUTH_REQUIRED if info is not None and info.origin == "virtual" else []
+    names += _truth(folder)
     volumes: dict[str, Volume] = {}
     for name in names:
         try:
@@ -73,6 +73,15 @@ def case_faults(root: Path, case: Case, info: CohortInfo | None) -> list[str]:
     for name, volume in volumes.items():
         faults += [f"{case.name}/{name} {fault}" for fault in _value_faults(name, volume)]
     return faults + [f"{case.name}/{fault}" for fault in _grid_faults(volumes, info)]
+
+
+def _truth(folder: Path) -> list[str]:
+    """Return the true maps that the cycle claims; a virtual cycle that a clinic held has none."""
+    try:
+        how = read_cycle(folder).how
+    except BadInput:  # told already
+        return []
+    return [name for name in TRUTH if name in how]
 
 
 def _cycle_faults(folder: Path, case: Case) -> list[str]:

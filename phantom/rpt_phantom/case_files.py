@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,23 @@ import numpy as np
 from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, output_sha256, sealed_bytes
 
+from rpt_phantom.agents.rate_table import RateRow, rate_table
 from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes
 from rpt_phantom.fast_spect import FAST, FOV_EDGE_SLICES
 from rpt_phantom.full_spect import CPS_PER_MBQ
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE
 from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle
-from rpt_phantom.pet import PET_FWHM_MM
+from rpt_phantom.pet import PET_FWHM_MM, PET_NOISE_LENGTH_MM, PET_NOISE_SUV
 from rpt_phantom.presets import patient_number
 from rpt_phantom.settings import Settings
 from rpt_phantom.stylised.ct import CT_FWHM_MM
 
 CEILING = "truth/ceiling.csv"
-LIBRARIES = ("rpt-cohort", "rpt-dosimetry", "numpy", "scipy", "nibabel")
-MAKES = 3
-"""Raised whenever the same settings give other data: cycles made before are then made anew."""
+_LIBRARIES = ("rpt-cohort", "rpt-kinetics", "rpt-dosimetry", "numpy", "scipy", "nibabel")
+_LIBRARIES_FULL = ("SimpleITK", "pytomography", "torch")
+MAKES = 4
+"""Raised whenever the same settings give other data: cycles made before are then made anew. What
+was matched to measurements (``_matched``) counts by itself."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,34 @@ class Task:
 
     def fingerprint(self) -> str:
         """Return a hash of all that the files depend on."""
-        told = {"makes": MAKES, "seed": self.settings.seed, **self.parameters()}
+        told = {
+            "makes": MAKES,
+            "seed": self.settings.seed,
+            **self.parameters(),
+            "matched": _matched(self.settings),
+        }
         return hashlib.sha256(json_bytes(told)).hexdigest()
+
+
+def libraries(settings: Settings) -> tuple[str, ...]:
+    """Return what the files depend on, by the names of distributions."""
+    return _LIBRARIES + (_LIBRARIES_FULL if settings.imaging == "full" else ())
+
+
+def _matched(settings: Settings) -> dict[str, Any]:
+    """Return numbers that were fitted, which change more often than what uses them."""
+    rates = [asdict(row) for name in (settings.tracer, settings.therapy) for row in _rates(name)]
+    spect: dict[str, Any] = {"fast": asdict(FAST), "full": CPS_PER_MBQ}
+    return {
+        "rates": rates,
+        "spect": spect[settings.imaging],
+        "pet": [PET_FWHM_MM, PET_NOISE_SUV, PET_NOISE_LENGTH_MM],
+        "calibration": CALIBRATION_LOG_STD,
+    }
+
+
+def _rates(agent: str) -> list[RateRow]:
+    return [row for _, row in sorted(rate_table(agent).items())]
 
 
 def write_case(folder: Path, task: Task) -> None:
@@ -189,7 +218,7 @@ def _cycle_info(
             command=task.command,
             parameters=task.parameters() | {FINGERPRINT: task.fingerprint()},
             seed=task.settings.seed,
-            libraries=LIBRARIES,
+            libraries=libraries(task.settings),
         )
         | {OUTPUTS: outputs},
     )

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
-from rpt_cohort import BadInput, CohortInfo, Volume
+from rpt_cohort import BadInput, CohortInfo, Volume, read_cohort, read_cycle
 from rpt_cohort.reading import read_json
+from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
+from rpt_phantom.box import case_axes
+from rpt_phantom.case_files import Task
 from rpt_phantom.dicom import (
     ClinicCycle,
     PetCt,
@@ -26,6 +29,7 @@ from rpt_phantom.presets import patient_number
 from rpt_phantom.seeds import Purpose, generator
 from rpt_phantom.settings import Settings
 from rpt_phantom.spect import LU177_ME, mu_per_cm, scan_planar
+from rpt_phantom.stylised import ct_image
 from rpt_phantom.truth import virtual_truth
 
 PET_DURATION_S = 180.0
@@ -43,21 +47,48 @@ def read_settings(cohort: Path) -> Settings:
         BadInput: The folder is no cohort that ``rpt_phantom cohort`` made.
     """
     told = read_json(cohort / "cohort.json", CohortInfo).provenance
-    parameters = told.get("parameters", {})
-    names = [one.name for one in fields(Settings) if one.name != "seed"]
-    if told.get("package") != "rpt-phantom" or not all(name in parameters for name in names):
+    parameters = {"seed": told.get("seed")} | told.get("parameters", {})
+    names = {one.name: type(one.default) for one in fields(Settings)}
+    right = all(type(parameters.get(name)) is kind for name, kind in names.items())
+    if told.get("package") != "rpt-phantom" or not right:
         raise BadInput(
             f"'{cohort.name}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
             "and settings. Make it anew."
         )
-    return Settings(seed=told["seed"], **{name: parameters[name] for name in names})
+    return Settings(**{name: parameters[name] for name in names})
 
 
-def write_dicom(settings: Settings, case: str, out: Path) -> Path:
-    """Make a cycle again and write its DICOM.
+def check_remade(cohort: Path, settings: Settings, case: str) -> None:
+    """Refuse a cycle that is not in a cohort, or that would now be made otherwise.
 
     Args:
-        settings: Of its cohort.
+        cohort: The folder.
+        settings: Its settings.
+        case: Patient and cycle, ``P001/C1``.
+
+    Raises:
+        BadInput: It is so.
+    """
+    there = [one.name for one in read_cohort(cohort).cases]
+    if case not in there:
+        raise BadInput(
+            f"case must be one of '{cohort.name}', such as {there[0]}, and {case!r} is not."
+        )
+    info = read_cycle(cohort / case)
+    told = info.provenance.get("parameters", {})
+    task = Task(settings, info.patient, info.cycle, fine_truth=bool(told.get("fine_truth")))
+    if told.get(FINGERPRINT) != task.fingerprint():
+        raise BadInput(
+            f"{case} must have been made by this version of rpt_phantom, and another one made it. "
+            "Make the cohort anew."
+        )
+
+
+def write_dicom(cohort: Path, case: str, out: Path) -> Path:
+    """Make a cycle of a cohort again and write its DICOM.
+
+    Args:
+        cohort: The folder.
         case: Patient and cycle, ``P001/C1``.
         out: New or empty.
 
@@ -65,31 +96,33 @@ def write_dicom(settings: Settings, case: str, out: Path) -> Path:
         The path of STUDY.yaml.
 
     Raises:
-        BadInput: The case is not named so, or the folder is not new or empty.
+        BadInput: The case is not in the cohort, or the folder is not new or empty.
     """
+    settings = read_settings(cohort)
+    check_remade(cohort, settings, case)
     name, _, number = case.partition("/C")
-    if not number.isdecimal() or int(number) < 1:
-        raise BadInput(f"case must be named like P001/C1, got {case!r}.")
     patient, cycle = patient_number(name), int(number)
     made = make_cycle(settings, patient=patient, cycle=cycle)
     views = whole_body(settings, made, patient=patient, cycle=cycle)
-    held = clinic_cycle(made, name=name, cycle=cycle, planar=views)
+    held = clinic_cycle(made, patient=patient, cycle=cycle, planar=views)
     return write_cycle(out, held, seed=str(settings.seed), engine=ENGINE)
 
 
 def clinic_cycle(
-    made: VirtualCycle, *, name: str, cycle: int, planar: WholeBody | None
+    made: VirtualCycle, *, patient: int, cycle: int, planar: WholeBody | None
 ) -> ClinicCycle:
     """Return what a clinic would hold of a cycle.
 
     Args:
         made: The cycle.
-        name: Of the patient.
+        patient: Number of the patient.
         cycle: Number.
         planar: Whole-body views; ``None`` for none.
     """
     person, record = made.person, made.record
     ct = Volume(made.ct_hu, made.grid.affine)
+    name = f"P{patient:03d}"
+    rng_ct = generator(made.settings.seed, patient, Purpose.CLINIC_CT, cycle=cycle)
     timing = PetTiming(
         made.settings.tracer, record.pet_activity_mbq, record.pet_time_min, PET_DURATION_S
     )
@@ -99,7 +132,7 @@ def clinic_cycle(
         therapy=made.settings.therapy,
         administered_mbq=record.administered_activity_mbq,
         pet=PetCt(Volume(made.pet_suv, made.grid.affine), ct, timing),
-        spects=_spects(made),
+        spects=_spects(made, rng_ct),
         cps_per_mbq=CPS_PER_MBQ,
         organs=made.organs,
         lesions=made.lesions if made.lesions.any() else None,
@@ -145,18 +178,17 @@ def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: i
     )
 
 
-def _spects(made: VirtualCycle) -> tuple[SpectCt, ...]:
-    """Return the SPECTs in counts; in the fast mode the first alone has a CT of its own."""
-    affine = made.grid.affine
-    cts = [Volume(ct, affine) for ct in made.series.ct_hu]
-    spects = []
-    for number, (image, time_h) in enumerate(
-        zip(made.series.scanned, made.record.spect_times_h, strict=True)
-    ):
-        # What did not move has the first one's CT.
-        ct = cts[min(number, len(cts) - 1)]
-        spects.append(SpectCt(Volume(_counts(image), affine), _timing(time_h), ct))
-    return tuple(spects)
+def _spects(made: VirtualCycle, rng_ct: np.random.Generator) -> tuple[SpectCt, ...]:
+    """Return the SPECTs in counts; in the fast mode nothing moved, and a CT has new noise only."""
+    affine, cts = made.grid.affine, list(made.series.ct_hu)
+    while len(cts) < len(made.series.scanned):
+        cts.append(ct_image(made.truth.anatomy, rng_ct, grid=case_axes(made.grid)))
+    return tuple(
+        SpectCt(Volume(_counts(image), affine), _timing(time_h), Volume(ct, affine))
+        for image, time_h, ct in zip(
+            made.series.scanned, made.record.spect_times_h, cts, strict=True
+        )
+    )
 
 
 def _timing(time_h: float) -> SpectTiming:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rpt_cohort import (
     BadInput,
@@ -17,15 +18,23 @@ from rpt_cohort import (
     write_together,
 )
 from rpt_cohort.schema import SCHEMA_VERSION, Therapy, Tracer
-from rpt_dosimetry.ingest.cohort_folder import COHORT, DATALIST, cycle_folder, is_done, locked
+from rpt_dosimetry.ingest.cohort_folder import (
+    COHORT,
+    DATALIST,
+    cycle_folder,
+    is_done,
+    is_partial,
+    locked,
+)
 from rpt_dosimetry.ingest.spread import spread
 
-from rpt_phantom.case_files import CEILING, LIBRARIES, Task, write_case
+from rpt_phantom.case_files import CEILING, Task, libraries, write_case
 from rpt_phantom.ceiling import csv_bytes, read_rows
-from rpt_phantom.coverage import check_names
+from rpt_phantom.coverage import check_names, refuse_cut_cohort
 from rpt_phantom.grid import SLICES_USUAL, SPACING_MM, torso_grid
 from rpt_phantom.plan import Plan, make_plan
 from rpt_phantom.settings import Imaging, Settings
+from rpt_phantom.spect.engine import tomography
 
 CEILING_TABLE = "ceiling.csv"
 _PATIENT, _CYCLE = re.compile(r"P[0-9]{3}"), re.compile(r"C[1-9][0-9]*")
@@ -59,11 +68,11 @@ def write_cohort(
         out: The cohort folder; new, or made by this command with the same settings.
         seed: Same seed, same data files; patient 3 is the same in any cohort.
         patients: How many patients, 1 to 999; each has one to three cycles. 8 by default.
-        slices: Slices of 4.8 mm, 16 to 224.
+        slices: Slices of 4.8 mm, 16 to 256.
         folds: Folds of the training patients; by default 5, or one for each training
             patient where there are fewer.
-        test_patients: How many patients, the last ones, are for testing; by default a quarter
-            of them, at least 1 of 3 or more.
+        test_patients: How many patients, the last ones, are for testing; by default every
+            fourth, from the third on.
         workers: Processes; by default one for each core. The files do not depend on it.
         preset: ``paper``, in place of ``patients``.
         imaging: ``fast`` or ``full``.
@@ -93,8 +102,11 @@ def write_cohort(
         for cycle in cycles
     ]
     check_out(out)
+    if imaging == "full":
+        tomography()
+    refuse_cut_cohort(settings, plan.cycles, organs)
     with locked(out):
-        todo = _to_do(out, tasks, overwrite=overwrite)
+        todo, others = _to_do(out, tasks, overwrite=overwrite)
         # Fewer cycles than cores are still made in their own processes.
         spread(
             partial(_make, out.resolve()),
@@ -103,7 +115,12 @@ def write_cohort(
             workers=workers,
             dask=dask,
         )
-        return _write_lists(out, plan, tasks)
+        cases = _write_lists(out, plan, tasks, organs=organs, fine_truth=fine_truth)
+        for folder in others:
+            shutil.rmtree(folder)
+            if not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+        return cases
 
 
 def check_out(out: Path) -> None:
@@ -116,27 +133,47 @@ def check_out(out: Path) -> None:
         raise BadInput(f"The folder above '{out.name}' must exist, and it does not. Create it.")
     if out.exists() and not out.is_dir():
         raise BadInput(f"'{out.name}' must be a folder, and it is a file. Name another.")
-    strangers = [one for one in out.iterdir() if not _is_ours(one)] if out.exists() else []
-    info = out / COHORT
-    if strangers or (info.exists() and b'"rpt-phantom"' not in info.read_bytes()):
+    strangers = _strangers(out) if out.exists() else []
+    if strangers:
         raise BadInput(
             f"'{out.name}' must be new or empty, or a cohort that this command made, and it holds "
-            "other files. Name another folder."
+            f"{strangers[0]}, which is none of its own. Move that away, or name another folder."
         )
 
 
-def _is_ours(path: Path) -> bool:
-    """Tell whether this command may have written a file or folder of the cohort."""
-    if path.name.startswith("."):
-        return path.name.removeprefix(".").startswith((COHORT, DATALIST, CEILING_TABLE))
-    if path.is_dir() and not path.is_symlink():
-        names = [one.name.lstrip(".").partition(".")[0] for one in path.iterdir()]
-        return bool(_PATIENT.fullmatch(path.name)) and all(map(_CYCLE.fullmatch, names))
-    return path.name in (COHORT, DATALIST, CEILING_TABLE)
+def _strangers(out: Path) -> list[str]:
+    """Return what this command has not written in the cohort, relative to it."""
+    found = []
+    for one in sorted(out.iterdir()):
+        if _PATIENT.fullmatch(one.name) and one.is_dir() and not one.is_symlink():
+            there = [cycle for cycle in sorted(one.iterdir()) if not is_partial(cycle.name)]
+            found += [f"{one.name}/{cycle.name}" for cycle in there if not _is_cycle(cycle)]
+        elif not _is_list(one):
+            found.append(one.name)
+    return found
 
 
-def _to_do(out: Path, tasks: Sequence[Task], *, overwrite: bool) -> list[Task]:
-    """Return what is not done; refuse, or take away, cycles of another configuration."""
+def _is_list(path: Path) -> bool:
+    if path.name == COHORT and path.is_file():
+        return b'"rpt-phantom"' in path.read_bytes()
+    return path.name in (DATALIST, CEILING_TABLE) or is_partial(path.name)
+
+
+def _is_cycle(folder: Path) -> bool:
+    """Tell whether a folder is a cycle of this command's, and holds nothing else."""
+    if not _CYCLE.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+        return False
+    try:
+        info = read_cycle(folder)
+    except BadInput:
+        return False
+    made = {*info.how, CEILING, "cycle.json"}
+    there = {one.relative_to(folder).as_posix() for one in folder.rglob("*") if not one.is_dir()}
+    return info.provenance.get("package") == "rpt-phantom" and there <= made
+
+
+def _to_do(out: Path, tasks: Sequence[Task], *, overwrite: bool) -> tuple[list[Task], list[Path]]:
+    """Return what is not done, and cycles that are not asked for; refuse another configuration."""
     wanted = {task.name: task for task in tasks}
     there = {f"{one.parent.name}/{one.name}": one for one in sorted(out.glob("P*/C*"))}
     done = {
@@ -151,11 +188,9 @@ def _to_do(out: Path, tasks: Sequence[Task], *, overwrite: bool) -> list[Task]:
             f"or not asked for ({len(others)} of {len(there)}). Name another folder, or give "
             "--overwrite."
         )
-    for name in others:
-        shutil.rmtree(there[name])
-        if not any(there[name].parent.iterdir()):
-            there[name].parent.rmdir()
-    return [task for name, task in wanted.items() if name not in done]
+    # Those of other settings are replaced one by one, as the new ones are whole.
+    not_asked = [there[name] for name in others if name not in wanted]
+    return [task for name, task in wanted.items() if name not in done], not_asked
 
 
 def _make(out: Path, task: Task) -> None:
@@ -163,7 +198,9 @@ def _make(out: Path, task: Task) -> None:
         write_case(folder, task)
 
 
-def _write_lists(out: Path, plan: Plan, tasks: Sequence[Task]) -> list[Case]:
+def _write_lists(
+    out: Path, plan: Plan, tasks: Sequence[Task], *, organs: Sequence[str], fine_truth: bool
+) -> list[Case]:
     cases = [_case(read_cycle(out / task.name), plan.fold.get(task.patient)) for task in tasks]
     listed = {
         "training": [one for one in cases if one.fold is not None],
@@ -173,12 +210,13 @@ def _write_lists(out: Path, plan: Plan, tasks: Sequence[Task]) -> list[Case]:
         key: [one.model_dump(mode="json", exclude_none=True) for one in ones]
         for key, ones in listed.items()
     }
+    info = _info(plan, {"organs": list(organs), "fine_truth": fine_truth})
     rows = [row for task in tasks for row in read_rows((out / task.name / CEILING).read_bytes())]
     write_together(
         {
             out / DATALIST: json_bytes(content),
             out / CEILING_TABLE: csv_bytes(rows),
-            out / COHORT: json_bytes(_info(plan).model_dump(mode="json")),
+            out / COHORT: json_bytes(info.model_dump(mode="json")),
         }
     )
     return listed["training"] + listed["testing"]
@@ -199,7 +237,7 @@ def _case(info: CycleInfo, fold: int | None) -> Case:
     )
 
 
-def _info(plan: Plan) -> CohortInfo:
+def _info(plan: Plan, more: dict[str, Any]) -> CohortInfo:
     settings = plan.settings
     return CohortInfo(
         schema_version=SCHEMA_VERSION,
@@ -210,8 +248,8 @@ def _info(plan: Plan) -> CohortInfo:
         provenance=provenance(
             package="rpt-phantom",
             command="cohort",
-            parameters=plan.parameters | settings.parameters(),
+            parameters=plan.parameters | settings.parameters() | more,
             seed=settings.seed,
-            libraries=LIBRARIES,
+            libraries=libraries(settings),
         ),
     )

@@ -1,17 +1,35 @@
 """One page of pictures of a virtual cohort."""
 
 import io
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
-from rpt_cohort import BadInput, read_cohort, read_volume, write_together
+from jaxtyping import Bool, Shaped
+from rpt_cohort import BadInput, read_cohort, write_together
+from rpt_cohort.command import progress
+from rpt_cohort.labels import ORGANS
 
-SUV_MOST, DOSE_MOST_GY_PER_GBQ = 20.0, 1.0
+from rpt_phantom.clinic import check_remade, read_settings
+from rpt_phantom.patient import VirtualCycle, make_cycle
+from rpt_phantom.presets import patient_number
+
+SUV_MOST, DOSE_MOST_GY_PER_GBQ = 20.0, 1.5
+SPECT_TIME_H = 24.0
+"""The SPECT nearest to it is shown."""
+SPECT_SHARE = 0.995
+"""Of the body's voxels along the lines of sight that are below white."""
 HU_RANGE = (-200.0, 300.0)
-COLUMNS = ("PET: SUV (g/mL)", "CT: HU", "Measured dose (Gy/GBq)", "True dose (Gy/GBq)")
+OUTLINED = {"kidney": "tab:orange", "liver": "tab:cyan", "spleen": "tab:pink"}
+COLUMNS = (
+    "PET: SUV (g/mL)",
+    "CT: HU; kidneys, liver, spleen",
+    "SPECT (kBq/mL)",
+    "Measured dose (Gy/GBq)",
+    "True dose (Gy/GBq)",
+)
 _ROW_INCHES, _COLUMN_INCHES = 2.6, 3.0
 
 
@@ -27,30 +45,25 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
         How many were drawn.
 
     Raises:
-        BadInput: The folder is no virtual cohort, or Matplotlib is not installed.
+        BadInput: The folder is no cohort of this version of rpt_phantom, or Matplotlib is not
+            installed.
     """
     if out.suffix != ".png":
         raise BadInput(f"--out must end in .png, got '{out.name}'.")
+    if not out.absolute().parent.is_dir():
+        raise BadInput(f"The folder of '{out.name}' must exist, and it does not. Create it.")
+    settings = read_settings(cohort)
     found = read_cohort(cohort)
-    if found.info.origin != "virtual":
-        raise BadInput(f"'{cohort.name}' must be a virtual cohort: a clinical one has no truth.")
     cases = found.cases[:most]
+    for case in cases:
+        check_remade(cohort, settings, case.name)
     figure = _figure(rows=len(cases))
     axes = figure.subplots(len(cases), len(COLUMNS), squeeze=False)
-    for row, case in zip(axes, cases, strict=True):
-        folder = found.folder(case)
-        names = ("pet", "ct", "dose", "truth/dose")
-        pet, ct, dose, true = (read_volume(folder / f"{name}.nii.gz").data for name in names)
-        lit = [
-            (pet.max(axis=1), "gray_r", (0.0, SUV_MOST)),
-            (ct[:, ct.shape[1] // 2], "gray", HU_RANGE),
-            (dose.max(axis=1), "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
-            (true.max(axis=1), "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
-        ]
-        for ax, (picture, colours, limits) in zip(row, lit, strict=True):
-            shown = _show(ax, picture, colours, limits)
-            figure.colorbar(shown, ax=ax, shrink=0.8)
-        row[0].set_ylabel(case.name)
+    with closing(progress(list(zip(axes, cases, strict=True)), "Rows")) as rows:
+        for row, case in rows:
+            number = patient_number(case.patient)
+            _draw(figure, row, make_cycle(settings, patient=number, cycle=case.cycle))
+            row[0].set_ylabel(case.name)
     for ax, title in zip(axes[0], COLUMNS, strict=True):
         ax.set_title(title, fontsize=9)
     figure.suptitle(f"{found.info.name} — virtual", fontsize=10)
@@ -58,6 +71,34 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
     figure.savefig(page, format="png", dpi=120)
     write_together({out: page.getvalue()})
     return len(cases)
+
+
+def _draw(figure: Any, row: Any, made: VirtualCycle) -> None:
+    """Draw one cycle's pictures."""
+    times_h = made.record.spect_times_h
+    nearest = int(np.argmin(np.abs(np.array(times_h) - SPECT_TIME_H)))
+    kbq_per_ml = (made.series.scanned[nearest] / 1000.0).max(axis=1)
+    brightest = float(np.quantile(kbq_per_ml[kbq_per_ml > 0], SPECT_SHARE))
+    middle = int(_organ(made, "kidney").sum(axis=(0, 2)).argmax())
+    pictures = (
+        (made.pet_suv.max(axis=1), "gray_r", (0.0, SUV_MOST)),
+        (made.ct_hu[:, middle], "gray", HU_RANGE),
+        (kbq_per_ml, "gray_r", (0.0, brightest)),
+        (made.dose_gy_per_gbq.max(axis=1), "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
+        (made.true_dose_gy_per_gbq.max(axis=1), "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
+    )
+    for ax, (picture, colours, limits) in zip(row, pictures, strict=True):
+        figure.colorbar(_show(ax, picture, colours, limits), ax=ax, shrink=0.8)
+    for organ, colour in OUTLINED.items():
+        here = _organ(made, organ)[:, middle]
+        if here.any():
+            row[1].contour(here[::-1].T, levels=[0.5], colors=colour, linewidths=0.8)
+    row[2].set_xlabel(f"{times_h[nearest]:.0f} h", fontsize=8)
+
+
+def _organ(made: VirtualCycle, name: str) -> Bool[np.ndarray, "x y z"]:
+    here: Bool[np.ndarray, "x y z"] = np.isin(made.organs, ORGANS[name])
+    return here
 
 
 def _figure(*, rows: int) -> Any:

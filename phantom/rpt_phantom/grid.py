@@ -12,8 +12,8 @@ SPACING_MM = 4.8
 """Edge of a voxel, mm: a 614 mm field over 128 voxels, usual for a SPECT."""
 SLICES_LEAST = 16
 """77 mm: fewer slices leave next to nothing of the organs."""
-SLICES_MOST = 224
-"""1075 mm: from the thighs to the top of the head."""
+SLICES_MOST = 256
+"""1229 mm: from the thighs to the top of the head of the tallest."""
 SLICES_USUAL = 96
 """461 mm: two bed positions, from the pelvis to the base of the heart."""
 
@@ -54,7 +54,7 @@ def torso_grid(slices: int) -> Grid:
     """Make the grid of a virtual case: 128 × 128 × ``slices`` voxels of 4.8 mm.
 
     Raises:
-        BadInput: ``slices`` is not between 16 and 224.
+        BadInput: ``slices`` is not between 16 and 256.
     """
     if not SLICES_LEAST <= slices <= SLICES_MOST:
         raise BadInput(

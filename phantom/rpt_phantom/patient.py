@@ -78,7 +78,7 @@ def virtual_cycle(
         seed: The cohort's seed, 0 or above.
         patient: Number of the patient, from 1.
         cycle: Number of the cycle, from 1; also beyond those the patient has in a cohort.
-        slices: Slices of 4.8 mm, 16 to 224.
+        slices: Slices of 4.8 mm, 16 to 256.
         imaging: ``fast``, or ``full`` with the camera's physics, which needs PyTomography.
         heterogeneity: Of uptake within organs, 0 to 1.
         tracer: Of the PET.
@@ -114,7 +114,7 @@ def make_cycle(
         BadInput: A number is out of its range, or the field of view cuts an organ.
     """
     truth = virtual_truth(settings, patient=patient, cycle=cycle)
-    refuse_cut(truth, organs, name=f"P{patient:03d}/C{cycle}")
+    refuse_cut(truth.anatomy, organs, slices=settings.slices, name=f"P{patient:03d}/C{cycle}")
     box, generators = truth.box, of_cycle(settings.seed, patient, cycle)
     record = draw_record(
         generators(Purpose.RECORD), truth.person, cycle=cycle, tracer=settings.tracer

@@ -9,6 +9,8 @@ from rpt_phantom.presets import cohort_cycles
 from rpt_phantom.settings import Settings
 
 FOLDS = 5
+TEST_EVERY = 4
+"""By default patients 3, 7, 11 … are for testing: who is does not change as patients are added."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,17 @@ def make_plan(
     """
     cycles = cohort_cycles(seed=settings.seed, patients=patients, preset=preset)
     count = len(cycles)
+    names = list(cycles)
     if test_patients is None:
-        test_patients = max(1, round(count / 4)) if count >= 3 else 0
-    if not 0 <= test_patients < count:
+        testing = names[TEST_EVERY - 2 :: TEST_EVERY]
+    elif 0 <= test_patients < count:
+        testing = names[count - test_patients :]
+    else:
         raise BadInput(
             f"test-patients must be 0 to {count - 1}, so that one of {count} patients is "
             f"left for training, got {test_patients}."
         )
-    training = {name: len(of) for name, of in list(cycles.items())[: count - test_patients]}
+    training = {name: len(of) for name, of in cycles.items() if name not in testing}
     folds = min(FOLDS, len(training)) if folds is None else folds
     if folds > len(training):
         raise BadInput(
@@ -64,5 +69,5 @@ def make_plan(
         if alone
         else assign_folds(training, folds=folds, seed=settings.seed)
     )
-    asked = {"patients": count, "preset": preset, "folds": folds, "test_patients": test_patients}
+    asked = {"patients": count, "preset": preset, "folds": folds, "test_patients": len(testing)}
     return Plan(settings, cycles, fold, asked)

@@ -4,14 +4,11 @@ Source: the paper's cohort, 23 patients with 48 cycles: 22 first, 12 second, 6 t
 How many cycles each of its patients had is not told; ``PAPER`` is one way to those counts, ours.
 """
 
-from typing import Literal
-
 from rpt_cohort import BadInput
 
 from rpt_phantom.seeds import Purpose, generator
 from rpt_phantom.truth import virtual_person
 
-Preset = Literal["paper"]
 PAPER: tuple[tuple[int, ...], ...] = (
     *[(1,)] * 10,
     *[(1, 2)] * 6,
@@ -41,7 +38,7 @@ def cohort_cycles(
         if preset != "paper":
             raise BadInput(f"preset must be paper, got {preset!r}.")
         if patients is not None:
-            raise BadInput("One of patients and preset must be given: the preset has 23 patients.")
+            raise BadInput("patients must not be given beside preset, which has 23 of them.")
         order = generator(seed, 1, Purpose.PRESET).permutation(len(PAPER))
         return {_name(n): PAPER[of] for n, of in enumerate(order.tolist(), start=1)}
     patients = PATIENTS_USUAL if patients is None else patients

@@ -160,7 +160,7 @@ def _without_noise(made: VirtualCycle) -> tuple[Map, Map]:
     """Return PET and measured dose as they were without noise and misalignment."""
     truth, series = made.truth, made.series
     pet = pet_mean(truth.suv(time_min=made.record.pet_time_min), truth.box)
-    images = [fast_mean(one, truth.box) for one in series.recovered] or list(series.registered)
+    images = [fast_mean(one, truth.box) for one in series.recovered]
     dose = measured_dose(
         images,
         Drawn(series.ct_hu[0], truth.organs, truth.lesions, series.fov),

@@ -23,7 +23,6 @@ class Purpose(IntEnum):
     PET_FIELD = 5
     DOSE_FIELD = 6
     PET_IMAGE = 7
-    DOSE_IMAGE = 8
     CT_IMAGE = 9
     RECORD = 10
     SETUP = 11
@@ -34,6 +33,7 @@ class Purpose(IntEnum):
     ALIGNMENT = 16
     PLANAR = 17
     PRESET = 18
+    CLINIC_CT = 19
 
 
 def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> np.random.Generator:

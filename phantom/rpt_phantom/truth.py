@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
+from rpt_cohort import BadInput
 
 from rpt_phantom.agents import (
     Biology,
@@ -18,7 +19,10 @@ from rpt_phantom.person import Person, draw_person
 from rpt_phantom.seeds import Purpose, generator
 from rpt_phantom.settings import Settings
 from rpt_phantom.stylised import (
+    AxisGrid,
     StylisedAnatomy,
+    StylisedBody,
+    StylisedLesion,
     at_cycle,
     draw_stylised_body,
     draw_stylised_lesions,
@@ -28,6 +32,7 @@ from rpt_phantom.true_dose import TrueDose, lu177, true_dose
 
 SETUP_STD_MM = (2.0, 2.0, 4.0)
 """Of the patient on the couch from cycle to cycle; ours."""
+CYCLES_MOST = 99
 SETUP_CLIP = 2.5
 """Largest deviate, SD, so that the body stays in its box; ours."""
 _PER_GBQ = 1000.0
@@ -108,6 +113,52 @@ def virtual_person(*, seed: int, patient: int) -> Person:
     return draw_person(generator(seed, patient, Purpose.PERSON))
 
 
+@dataclass(frozen=True)
+class Place:
+    """A patient on the couch at one cycle: all but the kinetics.
+
+    Attributes:
+        box: The grids.
+        body: The patient.
+        lesions: At this cycle.
+    """
+
+    box: Box
+    body: StylisedBody
+    lesions: tuple[StylisedLesion, ...]
+
+    def voxels(self, grid: AxisGrid) -> StylisedAnatomy:
+        """Put the patient on a grid."""
+        return voxelise(self.body, self.lesions, grid)
+
+
+def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: int) -> Place:
+    """Draw a patient's body and lesions at a cycle.
+
+    Args:
+        settings: Of the cohort.
+        person: Who it is.
+        patient: Number of the patient, from 1.
+        cycle: Number of the cycle, from 1.
+
+    Raises:
+        BadInput: A number is out of its range.
+    """
+    if not 1 <= cycle <= CYCLES_MOST:
+        raise BadInput(f"cycle must be 1 to {CYCLES_MOST}, got {cycle}.")
+    seed = settings.seed
+    usual = draw_stylised_body(
+        generator(seed, patient, Purpose.ANATOMY),
+        weight_kg=person.weight_kg,
+        height_cm=person.height_cm,
+    )
+    drawn = draw_stylised_lesions(generator(seed, patient, Purpose.LESIONS), usual)
+    deviates = generator(seed, patient, Purpose.SETUP, cycle=cycle).standard_normal(3)
+    setup = usual.setup_mm + np.clip(deviates, -SETUP_CLIP, SETUP_CLIP) * SETUP_STD_MM
+    body = replace(usual, setup_mm=(float(setup[0]), float(setup[1]), float(setup[2])))
+    return Place(patient_box(usual, slices=settings.slices), body, at_cycle(drawn, cycle))
+
+
 def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTruth:
     """Draw a patient at a cycle, and compute its dose.
 
@@ -121,19 +172,9 @@ def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTru
     """
     seed = settings.seed
     person = virtual_person(seed=seed, patient=patient)
-    usual = draw_stylised_body(
-        generator(seed, patient, Purpose.ANATOMY),
-        weight_kg=person.weight_kg,
-        height_cm=person.height_cm,
-    )
-    box = patient_box(usual, slices=settings.slices)
-    drawn = draw_stylised_lesions(generator(seed, patient, Purpose.LESIONS), usual)
-    lesions = at_cycle(drawn, cycle)
-    deviates = generator(seed, patient, Purpose.SETUP, cycle=cycle).standard_normal(3)
-    setup = usual.setup_mm + np.clip(deviates, -SETUP_CLIP, SETUP_CLIP) * SETUP_STD_MM
-    body = replace(usual, setup_mm=(float(setup[0]), float(setup[1]), float(setup[2])))
-    anatomy = voxelise(body, lesions, box.fine)
-    of_case = voxelise(body, lesions, case_axes(box.case))
+    place = virtual_place(settings, person, patient=patient, cycle=cycle)
+    box = place.box
+    anatomy, of_case = place.voxels(box.fine), place.voxels(case_axes(box.case))
     biology = draw_biology(
         generator(seed, patient, Purpose.UPTAKE),
         generator(seed, patient, Purpose.UPTAKE, cycle=cycle),

@@ -7,9 +7,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rpt_cohort import BadInput, read_cohort, read_cycle, read_volume
 from rpt_phantom import write_cohort
 from rpt_phantom.ceiling import read_rows
+from rpt_phantom.coverage import refuse_cut_cohort
 from rpt_phantom.plan import make_plan
 from rpt_phantom.presets import PAPER, cohort_cycles
 from rpt_phantom.settings import Settings
@@ -76,11 +79,11 @@ def test_types_on_disk(root: Path) -> None:
         assert read_volume(root / "P001/C1" / f"{name}.nii.gz").data.dtype == np.dtype(dtype)
 
 
-def test_folds_are_by_patient_and_the_last_patients_test(root: Path) -> None:
+def test_folds_are_by_patient_and_the_third_tests(root: Path) -> None:
     cohort = read_cohort(root)
-    assert {case.patient for case in cohort.testing} == {"P004"}
+    assert {case.patient for case in cohort.testing} == {"P003"}
     fold_of = {(case.patient, case.fold) for case in cohort.training}
-    assert sorted(patient for patient, _ in fold_of) == ["P001", "P002", "P003"]
+    assert sorted(patient for patient, _ in fold_of) == ["P001", "P002", "P004"]
     assert {fold for _, fold in fold_of} == {0, 1, 2}
 
 
@@ -118,15 +121,15 @@ def test_default_split(patients: int, testing: int, folds: int) -> None:
     ("changed", "sentence"),
     [
         ({"patients": 0}, "patients must be 1 to 999, got 0"),
-        ({"slices": -3}, "slices must be 16 to 224 of 4.8 mm, got -3"),
-        ({"slices": 8}, "slices must be 16 to 224 of 4.8 mm, got 8"),
+        ({"slices": -3}, "slices must be 16 to 256 of 4.8 mm, got -3"),
+        ({"slices": 8}, "slices must be 16 to 256 of 4.8 mm, got 8"),
         ({"seed": -1}, "seed must be 0 or above, got -1"),
         ({"folds": 4}, "folds must be at most 3, one for each training patient, got 4"),
         ({"folds": 1}, "folds must be at least 2, got 1"),
         ({"test_patients": 4}, "test-patients must be 0 to 3"),
         ({"test_patients": -1}, "test-patients must be 0 to 3"),
         ({"workers": 0}, "workers must be 1 or above, got 0"),
-        ({"preset": "paper"}, "One of patients and preset"),
+        ({"preset": "paper"}, "patients must not be given beside preset"),
         ({"patients": None, "preset": "thesis"}, "preset must be paper, got 'thesis'"),
         ({"organs": ("brain",)}, "organs must be of kidney"),
         ({"organs": ("liver",), "workers": 1}, "must hold the liver whole, and 16 slices do not"),
@@ -152,10 +155,10 @@ def test_a_run_goes_on_where_it_was_killed(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
     shutil.copytree(root, out)
     cycle = out / "P002/C1"
-    (cycle / "cycle.json").unlink()
+    (cycle / "pet.nii.gz").write_bytes(b"half")
     half = out / "P003/.C1.new"
     half.mkdir()
-    partial = out / ".ceiling.csv.x1"
+    partial = out / ".ceiling.csv.abcd_123"
     partial.touch()
     with pytest.raises(BadInput, match="P002/C1 is of others or not asked for"):
         write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
@@ -179,6 +182,64 @@ def test_other_settings_are_not_mixed_in(root: Path, tmp_path: Path) -> None:
     write_cohort(out, **other, overwrite=True)
     assert hashes(out / "P001") != {n: h for n, h in before.items() if n.startswith("P001")}
     assert read_cohort(out).info.provenance["parameters"]["heterogeneity"] == 0.5
+
+
+def test_what_is_refused_takes_nothing_away(root: Path, tmp_path: Path) -> None:
+    """The field of view is looked at before a cycle of other settings is replaced."""
+    out = tmp_path / "COHORT"
+    shutil.copytree(root, out)
+    other = {"patients": 4, "seed": 6, "slices": SLICES, "organs": ("kidney",)}
+    with pytest.raises(BadInput, match="must hold the kidney whole"):
+        write_cohort(out, **other, overwrite=True)
+    assert hashes(out) == hashes(root)
+
+
+def test_fields_of_all_patients_are_looked_at_first(tmp_path: Path) -> None:
+    """The first patient's liver lies in the field whole, the second's does not."""
+    many = {"patients": 3, "seed": 0, "slices": 48, "organs": ("liver",)}
+    refuse_cut_cohort(Settings(slices=48), {"P001": (1, 2)}, ("liver",))
+    with pytest.raises(BadInput, match="P002/C1: The field of view must hold the liver whole"):
+        write_cohort(tmp_path / "COHORT", **many)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_field_of_cycles_that_are_there_is_looked_at(root: Path) -> None:
+    before = hashes(root)
+    with pytest.raises(BadInput, match="must hold the kidney whole"):
+        write_cohort(root, patients=4, seed=0, slices=SLICES, organs=("kidney",))
+    assert hashes(root) == before
+
+
+@pytest.mark.parametrize(
+    "strange", ["P002/C1/notes.txt", "P009/C1/dose.nii.gz", ".cohort.json.mine"]
+)
+def test_strange_files_are_never_taken_away(root: Path, tmp_path: Path, strange: str) -> None:
+    out = tmp_path / "COHORT"
+    shutil.copytree(root, out)
+    (out / strange).parent.mkdir(exist_ok=True, parents=True)
+    (out / strange).write_text("keep")
+    name = strange.rpartition("/")[0] or strange
+    with pytest.raises(BadInput, match=f"it holds {name}, which is none of its own"):
+        write_cohort(out, patients=1, seed=1, slices=SLICES, overwrite=True)
+    assert (out / strange).read_text() == "keep"
+    assert {n: h for n, h in hashes(out).items() if n != strange} == hashes(root)
+
+
+def test_cycles_not_asked_for_go_only_with_overwrite(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "COHORT"
+    shutil.copytree(root, out)
+    fewer = {"patients": 2, "seed": 0, "slices": SLICES, "workers": 1}
+    with pytest.raises(BadInput, match="or not asked for"):
+        write_cohort(out, **fewer)
+    write_cohort(out, **fewer, overwrite=True)
+    assert sorted(one.name for one in out.glob("P*")) == ["P001", "P002"]
+    assert hashes(out / "P001") == hashes(root / "P001")
+
+
+@given(fewer=st.integers(1, 60), more=st.integers(0, 60))
+def test_who_tests_does_not_change_as_patients_are_added(fewer: int, more: int) -> None:
+    small, large = (make_plan(Settings(), patients=n) for n in (fewer, fewer + more))
+    assert set(small.fold) == set(large.fold) & set(small.cycles)
 
 
 def test_paper_has_the_papers_cycles() -> None:

@@ -5,8 +5,11 @@ import pytest
 from rpt_cohort import BadInput
 from rpt_phantom import VirtualCycle, virtual_cycle
 from rpt_phantom.ceiling import LEAST_VOXELS, as_mappings, ceiling_rows, csv_bytes, read_rows
+from rpt_phantom.coverage import refuse_cut_cohort
+from rpt_phantom.grid import SLICES_MOST
 from rpt_phantom.patient import dose_again, make_cycle
 from rpt_phantom.settings import Settings
+from rpt_phantom.truth import virtual_person
 
 
 def arrays(made: VirtualCycle) -> dict[str, np.ndarray]:
@@ -24,7 +27,8 @@ def steepness(image: np.ndarray, here: np.ndarray) -> float:
 def test_voxels_correlate_in_part(organ_images, organ) -> None:
     """PET foretells the dose of an organ's voxels in part, as in the paper's Fig. 3."""
     mean = np.mean([image.correlation for image in organ_images[organ]])
-    assert 0.15 < mean < 0.95
+    paper = {"kidney": 0.77, "liver": 0.50, "spleen": 0.58}[organ]
+    assert mean == pytest.approx(paper, abs=0.2)  # six patients: three standard errors
 
 
 def test_kidney_recovery_is_that_of_spect(organ_images) -> None:
@@ -109,7 +113,7 @@ def test_tracers_and_therapies_differ() -> None:
     ("changed", "sentence"),
     [
         ({"seed": -1}, "seed must be 0 or above, got -1"),
-        ({"slices": 300}, "slices must be 16 to 224"),
+        ({"slices": 300}, "slices must be 16 to 256"),
         ({"heterogeneity": 1.5}, r"heterogeneity must be 0 \(none\) to 1"),
         ({"heterogeneity": float("nan")}, r"heterogeneity must be 0 \(none\) to 1"),
         ({"tracer": "18F-FDG"}, "tracer must be one of 68Ga-PSMA-11"),
@@ -123,6 +127,20 @@ def test_settings_out_of_range(changed, sentence) -> None:
 def test_patients_count_from_one() -> None:
     with pytest.raises(BadInput, match="count from 1, got patient 0"):
         virtual_cycle(seed=0, patient=0)
+
+
+@pytest.mark.parametrize("cycle", [0, 100])
+def test_cycles_count_to_99(cycle: int) -> None:
+    with pytest.raises(BadInput, match=f"cycle must be 1 to 99, got {cycle}"):
+        virtual_cycle(seed=0, patient=1, cycle=cycle, slices=16)
+
+
+def test_the_tallest_have_their_salivary_glands_in_the_largest_field() -> None:
+    """189 to 194 cm; 224 slices cut their glands."""
+    tall = [n for n in range(1, 24) if virtual_person(seed=0, patient=n).height_cm >= 189]
+    assert len(tall) == 3
+    cycles = {f"P{n:03d}": (1,) for n in tall}
+    refuse_cut_cohort(Settings(slices=SLICES_MOST), cycles, ("salivary_glands",))
 
 
 def test_field_that_cuts_an_organ_is_refused() -> None:

@@ -27,9 +27,12 @@ from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, is_sealed, ou
 from rpt_dosimetry.ingest.study import Study
 
 COHORT, DATALIST = "cohort.json", "datalist.json"
-_PARTIAL = re.compile(r"\.{1,2}C[1-9][0-9]*\..+|\.(cohort\.json|datalist\.json|ceiling\.csv)\..+")
-"""What a killed run leaves: each writer puts a dot before the name. Virtual cohorts have a
-ceiling.csv."""
+_PARTIAL = re.compile(
+    r"\.{1,2}C[1-9][0-9]*\.(new|old)(\.[a-z0-9_]{8})?"
+    r"|\.(cohort\.json|datalist\.json|ceiling\.csv)\.[a-z0-9_]{8}"
+)
+"""What a killed run leaves: each writer puts a dot before the name, and ``tempfile`` eight letters
+behind it. Virtual cohorts have a ceiling.csv."""
 _CYCLE = re.compile(r"C[1-9][0-9]*")
 
 
@@ -94,6 +97,11 @@ def check_out(out: Path, study_path: Path) -> None:
                 f"'{out.name}' must be a cohort that ingest made, and another command made it. "
                 "Name another folder."
             )
+
+
+def is_partial(name: str) -> bool:
+    """Tell whether a file or folder is what a killed run left, and nobody's."""
+    return bool(_PARTIAL.fullmatch(name))
 
 
 def is_done(folder: Path, fingerprint: str) -> bool:
@@ -216,7 +224,7 @@ def _case(cycle: CycleInfo, fold: int | None) -> Case:
 def _clear(out: Path) -> None:
     for folder in (out, *(one for one in out.iterdir() if one.is_dir())):
         for one in list(folder.iterdir()):
-            if not _PARTIAL.fullmatch(one.name):
+            if not is_partial(one.name):
                 continue
             if one.is_dir():
                 shutil.rmtree(one)

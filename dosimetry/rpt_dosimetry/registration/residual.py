@@ -68,6 +68,12 @@ class Residual:
     corner_mm: float
     rotation_deg: float
 
+    @property
+    def agrees_less(self) -> bool:
+        """Whether the images agree less at the end than at the start."""
+        before, after = self.before, self.after
+        return after.normalised_mutual_information < before.normalised_mutual_information
+
 
 def agreement(fixed: Guide, moving: Guide, rigid: Rigid) -> Agreement:
     """Compare two images under a transform.

@@ -50,7 +50,7 @@ def cohort(
         int | None,
         typer.Option(
             help="Patients kept for testing, the last ones.",
-            show_default="a quarter; at least 1 of 3",
+            show_default="every fourth instead: 3, 7, 11 …",
         ),
     ] = None,
     fine_truth: FineTruth = False,

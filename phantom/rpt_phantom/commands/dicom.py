@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rpt_cohort.command import say
 
-from rpt_phantom.clinic import read_settings, write_dicom
+from rpt_phantom.clinic import write_dicom
 
 
 def dicom(
@@ -19,5 +19,5 @@ def dicom(
     The cycle is made again from the cohort's seed and settings; python -m rpt_dosimetry ingest
     reads what is written. The whole-body views need PyTomography.
     """
-    study = write_dicom(read_settings(cohort), case, out)
+    study = write_dicom(cohort, case, out)
     say(f"{case} as DICOM, with {study.name} for ingest, in {out}.")

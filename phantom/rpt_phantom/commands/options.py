@@ -1,9 +1,11 @@
 """Options that several commands share."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rpt_cohort import BadInput
 
 from rpt_phantom.agents import THERAPIES, TRACERS
 
@@ -16,7 +18,7 @@ class ImagingOption(StrEnum):
 
 
 Seed = Annotated[int, typer.Option(help="Same seed, same data files.")]
-Slices = Annotated[int, typer.Option(help="Slices of 4.8 mm, 16 to 224.")]
+Slices = Annotated[int, typer.Option(help="Slices of 4.8 mm, 16 to 256.")]
 ImagingChoice = Annotated[
     ImagingOption,
     typer.Option(
@@ -37,7 +39,19 @@ OrgansChoice = Annotated[
 FineTruth = Annotated[
     bool, typer.Option("--fine-truth", help="Write true dose and decays on 2.4 mm too.")
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 ORGANS_USUAL = "kidney,liver,spleen"
+
+
+def refuse_existing(*paths: Path, overwrite: bool) -> None:
+    """Refuse to replace files unless told so.
+
+    Raises:
+        BadInput: One is there.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise BadInput(f"'{path.name}' must be new, and it is there. Give --overwrite.")
 
 
 def organ_names(text: str) -> tuple[str, ...]:

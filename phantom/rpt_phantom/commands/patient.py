@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rpt_cohort import new_folder
+from rpt_cohort import BadInput, new_folder
 from rpt_cohort.command import say
 from rpt_cohort.schema import Therapy, Tracer
 
@@ -24,13 +24,14 @@ from rpt_phantom.commands.options import (
 )
 from rpt_phantom.coverage import check_names
 from rpt_phantom.grid import SLICES_USUAL
+from rpt_phantom.presets import PATIENTS_MOST
 from rpt_phantom.settings import Settings
 
 
 def patient(
     out: Annotated[Path, typer.Option(help="Folder of the cycle; new or empty.")],
-    patient: Annotated[int, typer.Option(help="Number of the patient, from 1.")] = 1,
-    cycle: Annotated[int, typer.Option(help="Number of the cycle, from 1.", min=1)] = 1,
+    patient: Annotated[int, typer.Option(help="Number of the patient, 1 to 999.")] = 1,
+    cycle: Annotated[int, typer.Option(help="Number of the cycle, 1 to 99.")] = 1,
     seed: Seed = 0,
     imaging: ImagingChoice = ImagingOption.FAST,
     heterogeneity: HeterogeneityChoice = 1.0,
@@ -47,6 +48,8 @@ def patient(
     settings = Settings(
         seed, slices, imaging.value, heterogeneity, cast(Tracer, tracer), cast(Therapy, therapy)
     )
+    if not 1 <= patient <= PATIENTS_MOST:
+        raise BadInput(f"patient must be 1 to {PATIENTS_MOST}, got {patient}.")
     needed = organ_names(organs)
     check_names(needed)
     task = Task(settings, f"P{patient:03d}", cycle, needed, fine_truth, command="patient")

@@ -9,8 +9,9 @@ from rpt_cohort import BadInput, json_bytes, provenance, read_cohort, write_toge
 from rpt_cohort.command import say
 from rpt_dosimetry.ingest.spread import spread
 
-from rpt_phantom.case_files import LIBRARIES
-from rpt_phantom.clinic import read_settings
+from rpt_phantom.case_files import libraries
+from rpt_phantom.clinic import check_remade, read_settings
+from rpt_phantom.commands.options import Overwrite, refuse_existing
 from rpt_phantom.resemblance import cohort_values, table
 
 
@@ -24,6 +25,7 @@ def resemblance(
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one for each core")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare SUV (g/mL), dose (Gy/GBq), half-lives (h), excretion (%) and r with publications.
 
@@ -31,10 +33,13 @@ def resemblance(
     """
     if out.suffix != ".md":
         raise BadInput(f"--out must end in .md, got '{out.name}'.")
+    refuse_existing(out, out.with_suffix(".json"), overwrite=overwrite)
     settings = read_settings(cohort)
     if settings.imaging != "fast":
         raise BadInput("The cohort must be imaged fast: without noise the full mode has no images.")
     cases = [case.name for case in read_cohort(cohort).cases]
+    for case in cases:
+        check_remade(cohort, settings, case)
     over = partial(spread, description="Virtual cycles", workers=workers, dask=None)
     values = cohort_values(settings, cases, over)
     text = table(values)
@@ -45,7 +50,7 @@ def resemblance(
             command="resemblance",
             parameters=settings.parameters(),
             seed=settings.seed,
-            libraries=LIBRARIES,
+            libraries=libraries(settings),
         ),
     }
     write_together({out: text.encode(), out.with_suffix(".json"): json_bytes(told)})

@@ -15,7 +15,6 @@ from rpt_phantom.stylised.solids import (
     Solid,
     box,
     ellipsoid,
-    mirrored,
     rotated,
     tube,
     upright_cylinder,
@@ -197,11 +196,6 @@ def jejunum() -> Solid:
 def duodenum() -> Solid:
     """Return the duodenum, a tube around the head of the pancreas; ours, the report has none."""
     return tube(DUODENUM_CM, DUODENUM_RADIUS_CM)
-
-
-def to_right(solid: Solid) -> Solid:
-    """Return the right organ of a pair, given the left."""
-    return mirrored(solid)
 
 
 def _left_renal(half_axes_cm: tuple[float, float, float], medial_cm: float) -> Solid:
