@@ -33,8 +33,18 @@ def test_mean_and_spread_of_those_that_tell() -> None:
 
 
 def test_the_table_marks_what_is_outside() -> None:
-    inside = {row.key: (row.low + row.high) / 2 for row in PUBLISHED}
-    assert "outside" not in table([inside, inside])
-    outside = inside | {"r_liver": 0.9}
-    (line,) = [one for one in table([outside]).splitlines() if "outside" in one]
-    assert line.startswith("| r PET–dose, liver | 0.9 ")
+    middle = {row.key: (row.low + row.high) / 2 for row in PUBLISHED}
+
+    def around(off: float, **other: float) -> list[dict[str, float]]:
+        """Two cycles, whose SD is the published one times ``off``."""
+        off /= np.sqrt(2.0)
+        return [
+            {row.key: middle[row.key] + sign * off * row.std for row in PUBLISHED} | other
+            for sign in (-1, 1)
+        ]
+
+    assert "outside" not in table(around(1.0))
+    (line,) = [one for one in table(around(1.0, suv_liver=9.0)).splitlines() if "outside" in one]
+    assert line.startswith("| SUVmean liver | 9 ")
+    for off in (0.4, 1.6):
+        assert table(around(off)).count("SD outside") == 3

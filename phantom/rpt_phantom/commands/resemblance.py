@@ -1,12 +1,14 @@
 """``resemblance``: a virtual cohort beside what is published of patients."""
 
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rpt_cohort import BadInput, json_bytes, provenance, read_cohort, write_together
 from rpt_cohort.command import say
+from rpt_dosimetry.ingest.cohort_folder import COHORT, DATALIST
 from rpt_dosimetry.ingest.spread import spread
 
 from rpt_phantom.case_files import libraries
@@ -49,6 +51,10 @@ def resemblance(
             package="rpt-phantom",
             command="resemblance",
             parameters=settings.parameters(),
+            inputs={
+                name: sha256((cohort / name).read_bytes()).hexdigest()
+                for name in (COHORT, DATALIST)
+            },
             seed=settings.seed,
             libraries=libraries(settings),
         ),

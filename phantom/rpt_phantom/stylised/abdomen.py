@@ -51,7 +51,8 @@ DUODENUM_CM = (
     (3.2, 0.0, 28.6),
     (4.6, -0.6, 30.8),
 )
-JEJUNUM_FROM_CM = (1.0, 21.5)  # x and z: left upper part of the small bowel
+JEJUNUM_CENTRE_CM, JEJUNUM_HALF_AXES_CM = (4.0, -1.3, 23.0), (7.2, 3.5, 5.2)
+LOOPS_CM = 5.6  # period of the bowel's loops: 2.8 cm wide
 
 
 def liver() -> Solid:
@@ -188,9 +189,18 @@ def small_bowel() -> Solid:
 
 
 def jejunum() -> Solid:
-    """Return the left upper part of the small bowel's region; ours."""
-    x_cm, z_cm = JEJUNUM_FROM_CM
-    return box((x_cm, -4.86, z_cm), (11.3, 2.2, 27.0))
+    """Return loops in the left upper part of the small bowel's region; ours.
+
+    One side of a gyroid: half of the space, wound through the other half.
+    """
+
+    def wound(x: Coordinate, y: Coordinate, z: Coordinate) -> Inside:
+        a, b, c = (2 * np.pi / LOOPS_CM * at for at in (x, y, z))
+        gyroid = np.sin(a) * np.cos(b) + np.sin(b) * np.cos(c) + np.sin(c) * np.cos(a)
+        inside: Inside = gyroid > 0
+        return inside
+
+    return ellipsoid(JEJUNUM_CENTRE_CM, JEJUNUM_HALF_AXES_CM).where(wound)
 
 
 def duodenum() -> Solid:
