@@ -64,7 +64,7 @@ weights: $(COHORT)/cohort.json
 	rm -rf $(BUILD)/weights/training
 	$(PY) -m monai.bundle run training --config_file bundle/configs/train.yaml \
 	  --bundle_root bundle --dataset_dir $(COHORT) \
-	  --ckpt_dir $(BUILD)/weights/training --max_epochs 60 --val_interval 6
+	  --ckpt_dir $(BUILD)/weights/training --max_epochs 48 --val_interval 6
 	cp $(BUILD)/weights/training/model.pt bundle/models/model.pt
 
 # The tables of bundle/docs/README.md and eval/README.md: the shipped weights and the controls.

@@ -12,7 +12,7 @@ from rpt_phantom.fast_spect import FOV_EDGE_SLICES
 from rpt_phantom.grid import SLICES_MOST, SPACING_MM
 from rpt_phantom.presets import patient_number
 from rpt_phantom.settings import Settings
-from rpt_phantom.stylised import StylisedAnatomy, organs_cut
+from rpt_phantom.stylised import StylisedAnatomy, organs_cut, surely_within
 from rpt_phantom.truth import virtual_person, virtual_place
 
 
@@ -39,7 +39,7 @@ def refuse_cut(anatomy: StylisedAnatomy, organs: Sequence[str], *, slices: int, 
     Raises:
         BadInput: It does so.
     """
-    half_mm = (slices / 2 - FOV_EDGE_SLICES) * SPACING_MM
+    half_mm = _half_mm(slices)
     cut = organs_cut(anatomy, low_mm=-half_mm, high_mm=half_mm)
     seen = np.abs(anatomy.grid.positions_mm(2)) <= half_mm
     there = set(np.unique(anatomy.organs[:, :, seen]).tolist())
@@ -69,11 +69,20 @@ def refuse_cut_cohort(
     """
     if not organs:
         return
+    numbers = {one for organ in organs for one in ORGANS[organ]}
+    half_mm = _half_mm(settings.slices)
     cases = [(patient, cycle) for patient, of in cycles.items() for cycle in of]
     with closing(progress(cases, "Fields of view")) as shown:
         for name, cycle in shown:
             number = patient_number(name)
             person = virtual_person(seed=settings.seed, patient=number)
             place = virtual_place(settings, person, patient=number, cycle=cycle)
+            if surely_within(place.body, numbers, low_mm=-half_mm, high_mm=half_mm):
+                continue
             anatomy = place.voxels(place.box.coarse)
             refuse_cut(anatomy, organs, slices=settings.slices, name=f"{name}/C{cycle}")
+
+
+def _half_mm(slices: int) -> float:
+    """Return half the length along which the dose is known, mm."""
+    return (slices / 2 - FOV_EDGE_SLICES) * SPACING_MM

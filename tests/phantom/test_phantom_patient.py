@@ -9,7 +9,8 @@ from rpt_phantom.coverage import refuse_cut_cohort
 from rpt_phantom.grid import SLICES_MOST
 from rpt_phantom.patient import dose_again, make_cycle
 from rpt_phantom.settings import Settings
-from rpt_phantom.truth import virtual_person
+from rpt_phantom.stylised import organs_cut, surely_within
+from rpt_phantom.truth import virtual_person, virtual_place
 
 
 def arrays(made: VirtualCycle) -> dict[str, np.ndarray]:
@@ -127,6 +128,21 @@ def test_settings_out_of_range(changed, sentence) -> None:
 def test_patients_count_from_one() -> None:
     with pytest.raises(BadInput, match="count from 1, got patient 0"):
         virtual_cycle(seed=0, patient=0)
+
+
+@pytest.mark.parametrize("slices", [48, 64, 96])
+def test_boxes_around_organs_hold_them(slices: int) -> None:
+    """What lies in the field by its box does so by its voxels."""
+    half_mm, organs = (slices / 2 - 2) * 4.8, (1, 2, 3, 5)
+    sure = 0
+    for patient in range(1, 9):
+        person = virtual_person(seed=0, patient=patient)
+        place = virtual_place(Settings(slices=slices), person, patient=patient, cycle=1)
+        if surely_within(place.body, organs, low_mm=-half_mm, high_mm=half_mm):
+            sure += 1
+            cut = organs_cut(place.voxels(place.box.coarse), low_mm=-half_mm, high_mm=half_mm)
+            assert not cut & set(organs)
+    assert sure >= {48: 0, 64: 1, 96: 8}[slices]
 
 
 @pytest.mark.parametrize("cycle", [0, 100])

@@ -6,7 +6,7 @@ deformation, body → frames → painting → lesions → voxels → ct, coverag
 
 from rpt_phantom.stylised.axis_grid import AxisGrid
 from rpt_phantom.stylised.body import Pose, StylisedBody, draw_stylised_body, reference_body
-from rpt_phantom.stylised.coverage import organs_cut
+from rpt_phantom.stylised.coverage import organs_cut, surely_within
 from rpt_phantom.stylised.ct import averaged, ct_image
 from rpt_phantom.stylised.deformation import Deformation, draw_deformation
 from rpt_phantom.stylised.lesions import StylisedLesion, at_cycle, draw_stylised_lesions
@@ -29,5 +29,6 @@ __all__ = [
     "draw_stylised_lesions",
     "organs_cut",
     "reference_body",
+    "surely_within",
     "voxelise",
 ]

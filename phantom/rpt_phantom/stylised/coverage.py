@@ -1,9 +1,39 @@
 """Which organs a field of view cuts."""
 
+from collections.abc import Collection
+
 import numpy as np
 
+from rpt_phantom.stylised.adult import parts
+from rpt_phantom.stylised.body import StylisedBody
+from rpt_phantom.stylised.frames import posed_box_cm, world_box_mm
 from rpt_phantom.stylised.ids import REMAINING_BODY
 from rpt_phantom.stylised.voxels import StylisedAnatomy
+
+
+def surely_within(
+    body: StylisedBody, organs: Collection[int], *, low_mm: float, high_mm: float
+) -> bool:
+    """Tell whether boxes around organs lie in a field of view; if not, the organs still may.
+
+    Args:
+        body: The patient.
+        organs: Numbers of the organs.
+        low_mm: Lower end of the field, mm in the world.
+        high_mm: Upper end of the field, mm in the world.
+    """
+    found = set()
+    for part in parts():
+        if part.organ not in organs:
+            continue
+        found.add(part.organ)
+        box_cm = part.solid.low_cm, part.solid.high_cm
+        if part.group in body.poses:
+            box_cm = posed_box_cm(part.solid, body.poses[part.group], part.group)
+        low, high = world_box_mm(body, *box_cm)
+        if low[2] < low_mm or high[2] > high_mm:
+            return False
+    return found == set(organs)
 
 
 def organs_cut(anatomy: StylisedAnatomy, *, low_mm: float, high_mm: float) -> frozenset[int]:
