@@ -18,7 +18,7 @@ from rpt_phantom.ceiling import regions
 from rpt_phantom.patient import VirtualCycle, virtual_cycle
 
 ROOT = Path(__file__).parents[1]
-SEED, SLICES = 7, 64
+SEED, SLICES = 7, 48
 LEAST_VOXELS = 10
 PLACES_MM = np.array([[0.0, 0.0, 0.0], [70.0, -40.0, 0.0], [-70.0, -40.0, 0.0], [0.0, 50.0, 60.0]])
 """Where registration errors are looked at: the middle, both kidneys, the front."""
