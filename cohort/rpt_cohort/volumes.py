@@ -141,7 +141,7 @@ def nifti_bytes(
     if not (np.array_equal(stored, data) if whole else np.isfinite(stored).all()):
         raise BadInput(f"Values must fit {np.dtype(dtype).name}, got {data.min()} to {data.max()}.")
     image = nib.Nifti1Image(stored, affine)
-    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_xyzt_units("mm", "sec" if data.ndim == 3 else "unknown")
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")
     # mtime: no clock in the file; level 1: noise hardly compresses further.

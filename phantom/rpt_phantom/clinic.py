@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -47,13 +48,15 @@ def read_settings(cohort: Path) -> Settings:
         BadInput: The folder is no cohort that ``rpt_phantom cohort`` made.
     """
     told = read_json(cohort / "cohort.json", CohortInfo).provenance
-    parameters = {"seed": told.get("seed")} | told.get("parameters", {})
+    held = told.get("parameters")
+    parameters: dict[str, Any] = {"seed": told.get("seed")}
+    parameters |= held if isinstance(held, dict) else {}
     names = {one.name: type(one.default) for one in fields(Settings)}
     right = all(type(parameters.get(name)) is kind for name, kind in names.items())
     if told.get("package") != "rpt-phantom" or not right:
         raise BadInput(
             f"'{cohort.name}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
-            "and settings. Make it anew."
+            "and settings that can be read. Make it anew."
         )
     return Settings(**{name: parameters[name] for name in names})
 
@@ -75,12 +78,13 @@ def check_remade(cohort: Path, settings: Settings, case: str) -> None:
             f"case must be one of '{cohort.name}', such as {there[0]}, and {case!r} is not."
         )
     info = read_cycle(cohort / case)
-    told = info.provenance.get("parameters", {})
+    told = info.provenance.get("parameters")
+    told = told if isinstance(told, dict) else {}
     task = Task(settings, info.patient, info.cycle, fine_truth=bool(told.get("fine_truth")))
     if told.get(FINGERPRINT) != task.fingerprint():
         raise BadInput(
-            f"{case} must have been made by this version of rpt_phantom, and another one made it. "
-            "Make the cohort anew."
+            f"{case} must have been made by this version of rpt_phantom with the settings of "
+            "cohort.json, and it was not. Make the cohort anew."
         )
 
 

@@ -17,6 +17,7 @@ from rpt_cohort import (
     read_cycle,
     write_together,
 )
+from rpt_cohort.reading import read_json
 from rpt_cohort.schema import SCHEMA_VERSION, Therapy, Tracer
 from rpt_dosimetry.ingest.cohort_folder import (
     COHORT,
@@ -117,7 +118,8 @@ def write_cohort(
         )
         cases = _write_lists(out, plan, tasks, organs=organs, fine_truth=fine_truth)
         for folder in others:
-            shutil.rmtree(folder)
+            # Renamed first: what a killed run leaves is then known as its own.
+            shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.old")))
             if not any(folder.parent.iterdir()):
                 folder.parent.rmdir()
         return cases
@@ -143,33 +145,43 @@ def check_out(out: Path) -> None:
 
 def _strangers(out: Path) -> list[str]:
     """Return what this command has not written in the cohort, relative to it."""
-    found = []
+    found, lists, ours = [], [], False
     for one in sorted(out.iterdir()):
         if _PATIENT.fullmatch(one.name) and one.is_dir() and not one.is_symlink():
-            there = [cycle for cycle in sorted(one.iterdir()) if not is_partial(cycle.name)]
-            found += [f"{one.name}/{cycle.name}" for cycle in there if not _is_cycle(cycle)]
-        elif not _is_list(one):
+            cycles = [cycle for cycle in sorted(one.iterdir()) if not is_partial(cycle.name)]
+            strange = [name for cycle in cycles for name in _strange_in(cycle)]
+            ours |= bool(cycles) and not strange
+            found += [f"{one.name}/{name}" for name in strange]
+        elif one.name in (COHORT, DATALIST, CEILING_TABLE) and one.is_file():
+            lists.append(one.name)
+        elif not is_partial(one.name):
             found.append(one.name)
-    return found
+    if COHORT in lists and not _is_info(out / COHORT):
+        return [COHORT, *found]
+    # A run that was killed may have left cycles without lists, but never lists alone.
+    return found if COHORT in lists or ours else lists + found
 
 
-def _is_list(path: Path) -> bool:
-    if path.name == COHORT and path.is_file():
-        return b'"rpt-phantom"' in path.read_bytes()
-    return path.name in (DATALIST, CEILING_TABLE) or is_partial(path.name)
-
-
-def _is_cycle(folder: Path) -> bool:
-    """Tell whether a folder is a cycle of this command's, and holds nothing else."""
-    if not _CYCLE.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+def _is_info(path: Path) -> bool:
+    try:
+        return read_json(path, CohortInfo).provenance.get("package") == "rpt-phantom"
+    except BadInput:
         return False
+
+
+def _strange_in(folder: Path) -> list[str]:
+    """Return what is not a cycle's of this command, relative to the patient's folder."""
+    if not _CYCLE.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+        return [folder.name]
     try:
         info = read_cycle(folder)
     except BadInput:
-        return False
+        return [folder.name]
+    if info.provenance.get("package") != "rpt-phantom":
+        return [folder.name]
     made = {*info.how, CEILING, "cycle.json"}
-    there = {one.relative_to(folder).as_posix() for one in folder.rglob("*") if not one.is_dir()}
-    return info.provenance.get("package") == "rpt-phantom" and there <= made
+    there = (one.relative_to(folder).as_posix() for one in folder.rglob("*") if not one.is_dir())
+    return [f"{folder.name}/{name}" for name in sorted(there) if name not in made]
 
 
 def _to_do(out: Path, tasks: Sequence[Task], *, overwrite: bool) -> tuple[list[Task], list[Path]]:

@@ -24,7 +24,7 @@ def check_names(organs: Sequence[str]) -> None:
     """
     for organ in organs:
         if organ not in ORGANS:
-            raise BadInput(f"organs must be of {', '.join(ORGANS)}, or none, got {organ!r}.")
+            raise BadInput(f"organs must be among {', '.join(ORGANS)}, or none, got {organ!r}.")
 
 
 def refuse_cut(anatomy: StylisedAnatomy, organs: Sequence[str], *, slices: int, name: str) -> None:
@@ -48,7 +48,7 @@ def refuse_cut(anatomy: StylisedAnatomy, organs: Sequence[str], *, slices: int, 
         if not set(ORGANS[organ]) <= there or cut & set(ORGANS[organ]):
             raise BadInput(
                 f"{name}: The field of view must hold the {organ.replace('_', ' ')} whole, and "
-                f"{slices} slices do not. {more} leave the {organ} out of --organs."
+                f"{slices} slices do not. {more} leave {organ} out of --organs."
             )
 
 

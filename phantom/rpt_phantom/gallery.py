@@ -16,16 +16,17 @@ from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.presets import patient_number
 
-SUV_MOST, DOSE_MOST_GY_PER_GBQ = 20.0, 1.5
+SUV_MOST, DOSE_MOST_GY_PER_GBQ = 25.0, 1.5
 SPECT_TIME_H = 24.0
 """The SPECT nearest to it is shown."""
 SPECT_SHARE = 0.995
 """Of the body's voxels along the lines of sight that are below white."""
 HU_RANGE = (-200.0, 300.0)
 OUTLINED = {"kidney": "tab:orange", "liver": "tab:cyan", "spleen": "tab:pink"}
+"""Where the plane through the kidneys meets them."""
 COLUMNS = (
     "PET: SUV (g/mL)",
-    "CT: HU; kidneys, liver, spleen",
+    "CT: HU; orange kidneys,\nblue liver, pink spleen",
     "SPECT (kBq/mL)",
     "Measured dose (Gy/GBq)",
     "True dose (Gy/GBq)",
@@ -66,7 +67,8 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
             row[0].set_ylabel(case.name)
     for ax, title in zip(axes[0], COLUMNS, strict=True):
         ax.set_title(title, fontsize=9)
-    figure.suptitle(f"{found.info.name} — virtual", fontsize=10)
+    title = f"{found.info.name}; all but the CT are maxima along the line of sight"
+    figure.suptitle(title, fontsize=10)
     page = io.BytesIO()
     figure.savefig(page, format="png", dpi=120)
     write_together({out: page.getvalue()})

@@ -45,6 +45,8 @@ class Settings:
             raise BadInput(
                 f"heterogeneity must be 0 (none) to 1 (the usual), got {self.heterogeneity!r}."
             )
+        # 1 and 1.0 are one setting, in files too.
+        object.__setattr__(self, "heterogeneity", float(self.heterogeneity))
         for name, value, known in (
             ("imaging", self.imaging, get_args(Imaging)),
             ("tracer", self.tracer, TRACERS),

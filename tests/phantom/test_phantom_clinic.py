@@ -85,7 +85,13 @@ def test_case_must_be_in_the_cohort(cohort: Path, case: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("slices", "16"), ("slices", 16.5), ("seed", "five"), ("heterogeneity", None)],
+    [
+        ("slices", "16"),
+        ("slices", 16.5),
+        ("seed", "five"),
+        ("heterogeneity", None),
+        ("parameters", []),
+    ],
 )
 def test_settings_that_were_altered_are_refused(
     cohort: Path, tmp_path: Path, key: str, value: object
@@ -93,8 +99,11 @@ def test_settings_that_were_altered_are_refused(
     out = tmp_path / "COHORT"
     shutil.copytree(cohort, out)
     told = json.loads((out / "cohort.json").read_text())
-    where = told["provenance"] if key == "seed" else told["provenance"]["parameters"]
-    where[key] = value
+    if key == "parameters":
+        told["provenance"] = {"package": "rpt-phantom", "seed": 4, "parameters": value}
+    else:
+        where = told["provenance"] if key == "seed" else told["provenance"]["parameters"]
+        where[key] = value
     (out / "cohort.json").write_text(json.dumps(told))
     with pytest.raises(BadInput, match="tells no seed and settings"):
         read_settings(out)

@@ -131,7 +131,7 @@ def test_default_split(patients: int, testing: int, folds: int) -> None:
         ({"workers": 0}, "workers must be 1 or above, got 0"),
         ({"preset": "paper"}, "patients must not be given beside preset"),
         ({"patients": None, "preset": "thesis"}, "preset must be paper, got 'thesis'"),
-        ({"organs": ("brain",)}, "organs must be of kidney"),
+        ({"organs": ("brain",)}, "organs must be among kidney"),
         ({"organs": ("liver",), "workers": 1}, "must hold the liver whole, and 16 slices do not"),
     ],
 )
@@ -218,11 +218,35 @@ def test_strange_files_are_never_taken_away(root: Path, tmp_path: Path, strange:
     shutil.copytree(root, out)
     (out / strange).parent.mkdir(exist_ok=True, parents=True)
     (out / strange).write_text("keep")
-    name = strange.rpartition("/")[0] or strange
+    name = strange.removesuffix("/dose.nii.gz")  # of a cycle that is not ours, the folder
     with pytest.raises(BadInput, match=f"it holds {name}, which is none of its own"):
         write_cohort(out, patients=1, seed=1, slices=SLICES, overwrite=True)
     assert (out / strange).read_text() == "keep"
     assert {n: h for n, h in hashes(out).items() if n != strange} == hashes(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("datalist.json", "{}"),
+        ("ceiling.csv", "a,b"),
+        ("cohort.json", '{"name": "rpt-phantom"}'),
+    ],
+)
+def test_lists_of_others_are_not_replaced(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(BadInput, match=f"it holds {name}, which is none of its own"):
+        write_cohort(tmp_path, patients=1, seed=0, slices=SLICES, overwrite=True)
+    assert (tmp_path / name).read_text() == content
+
+
+def test_a_cycle_half_taken_away_is_known_as_its_own(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "COHORT"
+    shutil.copytree(root, out)
+    half = (out / "P004/C1").rename(out / "P004/.C1.old")
+    (half / "cycle.json").unlink()
+    write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
+    assert hashes(out) == hashes(root)
 
 
 def test_cycles_not_asked_for_go_only_with_overwrite(root: Path, tmp_path: Path) -> None:

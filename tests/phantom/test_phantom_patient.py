@@ -145,6 +145,10 @@ def test_boxes_around_organs_hold_them(slices: int) -> None:
     assert sure >= {48: 0, 64: 1, 96: 8}[slices]
 
 
+def test_whole_and_broken_numbers_are_one_setting() -> None:
+    assert repr(Settings(heterogeneity=1)) == repr(Settings(heterogeneity=1.0))
+
+
 @pytest.mark.parametrize("cycle", [0, 100])
 def test_cycles_count_to_99(cycle: int) -> None:
     with pytest.raises(BadInput, match=f"cycle must be 1 to 99, got {cycle}"):

@@ -44,12 +44,16 @@ ORGANS_USUAL = "kidney,liver,spleen"
 
 
 def refuse_existing(*paths: Path, overwrite: bool) -> None:
-    """Refuse to replace files unless told so.
+    """Refuse to replace files unless told so, and folders always.
 
     Raises:
-        BadInput: One is there.
+        BadInput: One is there, or the folder above it is not.
     """
     for path in paths:
+        if not path.absolute().parent.is_dir():
+            raise BadInput(f"The folder of '{path.name}' must exist, and it does not. Create it.")
+        if path.is_dir():
+            raise BadInput(f"'{path.name}' must be a file, and it is a folder. Name another.")
         if path.exists() and not overwrite:
             raise BadInput(f"'{path.name}' must be new, and it is there. Give --overwrite.")
 
