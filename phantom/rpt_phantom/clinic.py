@@ -1,5 +1,6 @@
 """A cohort's cycle as the DICOM of a clinic: made again from the seed, then written."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -61,31 +62,32 @@ def read_settings(cohort: Path) -> Settings:
     return Settings(**{name: parameters[name] for name in names})
 
 
-def check_remade(cohort: Path, settings: Settings, case: str) -> None:
-    """Refuse a cycle that is not in a cohort, or that would now be made otherwise.
+def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None:
+    """Refuse cycles that are not in a cohort, or that would now be made otherwise.
 
     Args:
         cohort: The folder.
         settings: Its settings.
-        case: Patient and cycle, ``P001/C1``.
+        cases: Patient and cycle of each, ``P001/C1``.
 
     Raises:
-        BadInput: It is so.
+        BadInput: There is one.
     """
     there = [one.name for one in read_cohort(cohort).cases]
-    if case not in there:
-        raise BadInput(
-            f"case must be one of '{cohort.name}', such as {there[0]}, and {case!r} is not."
-        )
-    info = read_cycle(cohort / case)
-    told = info.provenance.get("parameters")
-    told = told if isinstance(told, dict) else {}
-    task = Task(settings, info.patient, info.cycle, fine_truth=bool(told.get("fine_truth")))
-    if told.get(FINGERPRINT) != task.fingerprint():
-        raise BadInput(
-            f"{case} must have been made by this version of rpt_phantom with the settings of "
-            "cohort.json, and it was not. Make the cohort anew."
-        )
+    for case in cases:
+        if case not in there:
+            raise BadInput(
+                f"case must be one of '{cohort.name}', such as {there[0]}, and {case!r} is not."
+            )
+        info = read_cycle(cohort / case)
+        told = info.provenance.get("parameters")
+        told = told if isinstance(told, dict) else {}
+        task = Task(settings, info.patient, info.cycle, fine_truth=bool(told.get("fine_truth")))
+        if told.get(FINGERPRINT) != task.fingerprint():
+            raise BadInput(
+                f"{case} must have been made by this version of rpt_phantom with the settings of "
+                "cohort.json, and it was not. Make the cohort anew."
+            )
 
 
 def write_dicom(cohort: Path, case: str, out: Path) -> Path:
@@ -103,7 +105,7 @@ def write_dicom(cohort: Path, case: str, out: Path) -> Path:
         BadInput: The case is not in the cohort, or the folder is not new or empty.
     """
     settings = read_settings(cohort)
-    check_remade(cohort, settings, case)
+    check_remade(cohort, settings, [case])
     name, _, number = case.partition("/C")
     patient, cycle = patient_number(name), int(number)
     made = make_cycle(settings, patient=patient, cycle=cycle)

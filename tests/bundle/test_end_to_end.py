@@ -130,19 +130,36 @@ def maps_of(cohort: Path, cases: list[dict[str, Any]]) -> list[CycleMaps]:
     return [read_maps(content, case) for case in content.cases if case.name in names]
 
 
-def test_shipped_weights_beat_the_simple_rows_on_patients_they_never_saw(
-    run: Run, tmp_path: Path
-) -> None:
-    """Trap 2: a good-looking number means nothing beside a trivial predictor's."""
-    cohort = tmp_path / "cohort"
+@pytest.fixture(scope="module")
+def never_seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, dict[str, float]]:
+    """The error of the shipped weights on patients they never saw, and the simple rows' errors."""
+    root = tmp_path_factory.mktemp("never_seen")
+    cohort, out = root / "cohort", root / "out"
     write_cohort(cohort, patients=5, seed=99, slices=64, workers=1)
-    run("inference", dataset_dir=cohort, output_dir=tmp_path / "out")
+    words = ["--config_file", "bundle/configs/inference.yaml", "--bundle_root", "bundle"]
+    words += ["--dataset_dir", str(cohort), "--output_dir", str(out)]
+    command = [sys.executable, "-m", "monai.bundle", "run", *words]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     train = maps_of(cohort, training_cases(str(cohort), -1))
     test = maps_of(cohort, held_out_cases(str(cohort)))
-    rows = simple_rows(train, train + test)
+    return of_predictions(out, train + test), simple_rows(train, train + test)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="set on an easier phantom: 0.521, where 0.457 is asked; the measured dose itself comes "
+    "out 0.210 apart when it is measured twice (ceiling.csv, body, difference_again)",
+)
+def test_shipped_weights_are_far_ahead_of_every_simple_row(never_seen) -> None:
+    ours, rows = never_seen
+    assert ours < 0.85 * min(rows.values())
+
+
+def test_shipped_weights_beat_the_simple_rows_on_patients_they_never_saw(never_seen) -> None:
+    """Trap 2: a good-looking number means nothing beside a trivial predictor's."""
+    ours, rows = never_seen
     # 0 predicted everywhere has an error of exactly 1 by this metric.
     assert rows["zero everywhere"] == pytest.approx(1.0)
-    ours = of_predictions(tmp_path / "out", train + test)
     # 0.521 was measured, 0.574 of the blurred PET, 0.537 with the true organ means.
     assert ours < 0.95 * min(value for name, value in rows.items() if "organ" not in name)
     assert ours < rows["blurred PET × true organ means"]

@@ -97,6 +97,7 @@ def test_ct_of_the_field_alone(command, tmp_path) -> None:
     done = command(*words(scans, out, *dead(scans), "--excreted", 1 - RETAINED))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
+    assert found["cps_per_mbq"] == pytest.approx(9.02, rel=5e-3)
     assert found["counts_beyond_ct_fraction"] > 0.1
     assert found["relative_sd_pct"]["field_fraction_attenuation_beyond_ct"] > 1
     off_pct = 100 * abs(found["cps_per_mbq"] / CPS_PER_MBQ - 1)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from rpt_cohort import BadInput, Volume, read_volume
 from rpt_cohort.checking import find_faults
 from rpt_dosimetry.ingest.job import ingest
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_phantom import write_cohort
-from rpt_phantom.clinic import clinic_cycle, read_settings, write_dicom
+from rpt_phantom.clinic import clinic_cycle, read_settings, whole_body, write_dicom
 from rpt_phantom.dicom import write_cycle
 from rpt_phantom.gallery import write_gallery
 from rpt_phantom.patient import make_cycle
@@ -136,3 +137,35 @@ def test_whole_body_views_are_written(cohort: Path, tmp_path: Path) -> None:
     pytest.importorskip("pytomography")
     write_dicom(cohort, "P001/C1", tmp_path / "OUT")
     assert (tmp_path / "OUT/planar/whole_body.dcm").is_file()
+
+
+@pytest.mark.slow
+def test_the_whole_body_views_alone_cannot_calibrate(tmp_path: Path) -> None:
+    """README.md: 5.0 of 9.27 cps/MBq; a field of 0.28 is taken for 0.44 and then loses 18 %."""
+    pytest.importorskip("pytomography")
+    settings = Settings(seed=4, slices=64)
+    made = make_cycle(settings, patient=1, cycle=1)
+    views = whole_body(settings, made, patient=1, cycle=1)
+    study = write_cycle(
+        tmp_path / "DICOM", clinic_cycle(made, patient=1, cycle=1, planar=views), seed="4"
+    )
+    told = yaml.safe_load(study.read_text())
+    (entry,) = told["cycles"]
+    for spect in entry["spect"]:
+        del spect["calibration"]
+    entry["planar"] = {"folder": "planar", "biological_h": 10.0}
+    study.write_text(yaml.safe_dump(told))
+    (outcome,) = ingest(study, tmp_path / "COHORT", workers=1)
+    assert outcome.how == "made", outcome.faults
+    summary = (tmp_path / "COHORT/P001/C1/report/summary.json").read_text()
+    found = json.loads(summary)["calibration"]
+    assert found["cps_per_mbq"] == pytest.approx(4.98, rel=0.01)
+    assert found["fraction_in_field"] == pytest.approx(0.44, abs=0.01)
+    times_h = [views.time_h, made.record.spect_times_h[0]]
+    there = made.truth.kinetics_mbq_per_ml(times_h=times_h)
+    at_views, at_spect = (
+        made.truth.box.on_case(there[..., k]).sum(dtype=float) * made.grid.voxel_ml / 1e3
+        for k in (0, 1)
+    )
+    assert at_views == pytest.approx(0.28, abs=0.01)
+    assert at_spect / at_views == pytest.approx(0.82, abs=0.01)

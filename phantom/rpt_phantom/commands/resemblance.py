@@ -40,8 +40,7 @@ def resemblance(
     if settings.imaging != "fast":
         raise BadInput("The cohort must be imaged fast: without noise the full mode has no images.")
     cases = [case.name for case in read_cohort(cohort).cases]
-    for case in cases:
-        check_remade(cohort, settings, case)
+    check_remade(cohort, settings, cases)
     over = partial(spread, description="Virtual cycles", workers=workers, dask=None)
     values = cohort_values(settings, cases, over)
     text = table(values)
