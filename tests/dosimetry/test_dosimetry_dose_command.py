@@ -243,7 +243,7 @@ def test_uncertainty_of_the_recovered_dose(cycle, command, tmp_path) -> None:
     ("words", "per_activity_h"),
     [
         # A(t)·e^(λt)/λ with the physical λ; 2t/ln 2; e^(λt)/λ with 40 h
-        ([], math.exp(DECAY_PER_H * 72) / DECAY_PER_H),
+        (["--model", "physical"], math.exp(DECAY_PER_H * 72) / DECAY_PER_H),
         (["--model", "haenscheid"], 2 * 72 / math.log(2)),
         (
             ["--model", "madsen", "--population-half-life-h", 40],

@@ -139,7 +139,7 @@ def test_a_crossing_of_the_last_two_points_is_noise() -> None:
 
 def test_one_and_two_points() -> None:
     one = fit_voxels(np.array([[5.0, 0.0]]), time_h=[24.0], half_life_h=LU177_H, infusion_h=2.0)
-    region = fit_region([24.0], [5.0], half_life_h=LU177_H, infusion_h=2.0)
+    region = fit_region([24.0], [5.0], half_life_h=LU177_H, infusion_h=2.0, model="physical")
     assert one.method.tolist() == [ONE_POINT, ZERO]
     assert one.tia[0] == pytest.approx(region.tia_mbq_h)
     two = fit_voxels(np.array([[80.0], [20.0]]), time_h=[24.0, 120.0], half_life_h=LU177_H)
@@ -197,7 +197,7 @@ def test_the_voxels_of_an_organ_sum_to_its_tia(points, model, infusion_h, with_s
         half_life_h=LU177_H,
         infusion_h=infusion_h,
         activity_sd_mbq=(1.0 + 0.3 * np.sqrt(organ)).tolist() if with_sd else None,
-        model=model if len(activity) >= NEEDED.get(model, 1) else "auto",
+        model=model if len(activity) >= NEEDED.get(model, 2) else "physical",
     )
     voxels = scale_shape(activity, time_h=time_h, fit=fit)
     assert voxels.sum() == pytest.approx(fit.tia_mbq_h, rel=1e-9)

@@ -1,5 +1,6 @@
 """``dose``: activity images of one cycle become absorbed dose."""
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,8 +77,8 @@ def dose(
         str,
         typer.Option(
             metavar="|".join(MODELS),
-            help="Curve of the regions; auto chooses. haenscheid and madsen are for one time "
-            "point, and for the voxels too.",
+            help="Curve of the regions; auto chooses. One time point needs haenscheid or madsen, "
+            "which are for the voxels too, or physical, an upper bound.",
         ),
     ] = "auto",
     population_half_life_h: Annotated[
@@ -91,6 +92,14 @@ def dose(
             f"{LONGEST_UPTAKE:g} of the physical half-life."
         ),
     ] = POPULATION_UPTAKE_HALF_LIFE_H,
+    noise_floor_bq_per_ml: Annotated[
+        float | None,
+        typer.Option(
+            help="What noise alone may make of a region's mean concentration, 1 SD, Bq/mL: late "
+            "points within it are fitted through, and a rise within it is no rise.",
+            show_default="with masks each image's median outside them, else none",
+        ),
+    ] = None,
     voxel_curve: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +164,7 @@ def dose(
         "model": model,
         "population_half_life_h": population_half_life_h,
         "uptake_half_life_h": uptake_half_life_h,
+        "noise_floor_bq_per_ml": noise_floor_bq_per_ml,
         "voxel_curve": voxel_curve or (OWN if organs is None and lesions is None else ORGAN),
         "alpha_beta_gy": parse_by_region(alpha_beta or [], option="--alpha-beta", unit="Gy"),
         "repair_half_time_h": parse_by_region(
@@ -225,6 +235,9 @@ def _choices(parameters: dict[str, Any], therapy: Therapy) -> Choices:
             raise BadInput(f"--{option}-sd-pct must be from 0 to 100 %, got {pct:g} %.")
     if recovery_pct is not None and fwhm_mm is None:
         raise BadInput("--recovery-sd-pct needs --fwhm-mm, which makes the coefficients.")
+    floor = parameters["noise_floor_bq_per_ml"]
+    if floor is not None and not (floor >= 0 and math.isfinite(floor)):
+        raise BadInput(f"--noise-floor-bq-per-ml must be 0 Bq/mL or above, got {floor:g} Bq/mL.")
     tissues = Tissues(parameters["alpha_beta_gy"], parameters["repair_half_time_h"])
     return Choices(
         engine=find_engine(parameters["engine"], therapy.nuclide),
@@ -238,4 +251,5 @@ def _choices(parameters: dict[str, Any], therapy: Therapy) -> Choices:
             recovery_relative_sd=None if recovery_pct is None else recovery_pct / 100.0,
         ),
         uptake_half_life_h=uptake_h,
+        noise_floor_bq_per_ml=floor,
     )

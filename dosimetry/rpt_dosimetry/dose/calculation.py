@@ -10,6 +10,7 @@ from rpt_dosimetry.dose.activity_series import ActivitySeries
 from rpt_dosimetry.dose.curves import (
     OWN,
     TiaMap,
+    background_bq_per_ml,
     fit_curves,
     organ_tia,
     own_tia,
@@ -36,6 +37,8 @@ class Choices:
         voxel_curve: ``own`` or ``organ``.
         told: What the table is to tell.
         uptake_half_life_h: Of ``bi_population``, h.
+        noise_floor_bq_per_ml: What noise may make of a region's mean concentration, 1 SD, Bq/mL;
+            ``None`` takes each image's background.
     """
 
     engine: Engine
@@ -44,6 +47,15 @@ class Choices:
     voxel_curve: str
     told: Told
     uptake_half_life_h: float = POPULATION_UPTAKE_HALF_LIFE_H
+    noise_floor_bq_per_ml: float | None = None
+
+    def noise_floor(
+        self, series: ActivitySeries, regions: Sequence[Region]
+    ) -> Float64[np.ndarray, " t"] | None:
+        """Return the noise floor of each image, Bq/mL; ``None`` where nothing tells one."""
+        if self.noise_floor_bq_per_ml is None:
+            return background_bq_per_ml(series, regions)
+        return np.full(len(series.bq_per_ml), self.noise_floor_bq_per_ml)
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ def _curves(
         therapy,
         model=choices.model,
         uptake_half_life_h=choices.uptake_half_life_h,
+        noise_floor_bq_per_ml=choices.noise_floor(series, regions),
     )
-    if choices.voxel_curve == OWN:
-        return fits, own_tia(series, therapy)
-    return fits, organ_tia(series, therapy, regions=regions, fits=fits)
+    tia_of = own_tia if choices.voxel_curve == OWN else organ_tia
+    return fits, tia_of(series, therapy, regions=regions, fits=fits)

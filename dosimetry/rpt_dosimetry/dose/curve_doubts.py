@@ -1,18 +1,20 @@
 """What the user should know of the curves and time-integrated activities, in sentences."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rpt_dosimetry.dose.calculation import Choices, CycleDose
-from rpt_dosimetry.dose.curves import OWN
+from rpt_dosimetry.dose.curves import OWN, RISES_IN_NOISE
 from rpt_dosimetry.dose.one_scan import ONE_SCAN
 from rpt_dosimetry.dose.rows import Row
 from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.tia.region_fit import RegionFit
+from rpt_dosimetry.tia.region_fit import EARLY_H, MISSES, SLOWEST_UPTAKE, RegionFit
 from rpt_dosimetry.tia.single_time import HAENSCHEID_VALID
 from rpt_dosimetry.tia.voxel_fit import METHODS, RISES
 
 LARGEST_OFF = 0.10
 """Of the voxels' summed TIA from that of their region's curve, before it is told. Ours."""
+LARGEST_UNSEEN = 0.02
+"""Of a region's TIA, by which an uptake that no scan saw may move it, before it is told. Ours."""
 LARGEST_BEFORE_FIRST = 0.5
 """Of a region's TIA, before it is told that no scan saw it. Ours."""
 ABOVE_BOUND = 1.01
@@ -38,11 +40,17 @@ def curve_doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[
             f"The activity of {rising} voxels rises; they have straight lines and physical decay "
             "after the last point, an upper bound."
         )
+    scaled = result.tia.methods.get(RISES_IN_NOISE, 0)
+    if scaled:
+        said.append(
+            f"The activity of {scaled} voxels rises by no more than the noise around them; they "
+            "have their region's curve, or the image's where there is no mask."
+        )
     off = _off_their_curve(result) if choices.voxel_curve == OWN else {}
     if off:
         said.append(
             f"The voxels' TIA is more than {LARGEST_OFF:.0%} off the region's curve in "
-            f"{', '.join(f'{name} ({part:+.0%})' for name, part in off.items())}: by noise, motion "
+            f"{_sizes(off)}: by noise, motion "
             "between the scans, or kinetics (such as an uptake) that the voxels' "
             "mono-exponential does not have; --voxel-curve organ has the region's curve."
         )
@@ -65,13 +73,42 @@ def _off_their_curve(result: CycleDose) -> dict[str, float]:
     parts = {
         row.region.name: row.map_tia_mbq_h / row.fit.tia_mbq_h - 1.0
         for row in result.rows
-        if row.region.kind in ("organ", "lesion") and row.fit.tia_mbq_h > 0
+        if row.fit.tia_mbq_h > 0
     }
     return {name: part for name, part in parts.items() if abs(part) > LARGEST_OFF}
 
 
 def _unseen(result: CycleDose) -> list[str]:
     said = []
+    curves = {row.region.name: row.fit for row in result.rows if row.fit.tia_mbq_h > 0}
+    missed = {name: fit.misfit for name, fit in curves.items() if fit.misfit > MISSES}
+    if missed:
+        said.append(
+            f"The curve misses its points by more than {MISSES:.0%} (RMS) in {_sizes(missed)}: its "
+            "model does not hold there, or a point is wrong. See fit_rms_pct."
+        )
+    below = {
+        name: fit.tia_mbq_h / fit.measured_tia_mbq_h - 1.0
+        for name, fit in curves.items()
+        if fit.tia_mbq_h * ABOVE_BOUND < fit.measured_tia_mbq_h
+    }
+    if below:
+        said.append(
+            "The TIA lies below what was measured from 0 h to the last scan alone (straight lines "
+            f"up, exponentials down) in {_sizes(below)}: the curve cannot be right."
+        )
+    ranges = {name: fit.uptake_unseen for name, fit in curves.items()}
+    most = {
+        name: max(unseen, key=abs)
+        for name, unseen in ranges.items()
+        if unseen is not None and max(map(abs, unseen)) > LARGEST_UNSEEN
+    }
+    if most:
+        said.append(
+            f"No scan by {EARLY_H:g} h saw the uptake. An uptake half-life from 0 h to "
+            f"{SLOWEST_UPTAKE:g} times the population's moves the TIA by up to {_sizes(most)}; a "
+            "slower one, or a first phase that washes out fast, cannot be known from these scans."
+        )
     early = _names(
         result.rows,
         lambda fit: fit.before_first_mbq_h > LARGEST_BEFORE_FIRST * fit.tia_mbq_h,
@@ -92,6 +129,10 @@ def _unseen(result: CycleDose) -> list[str]:
     return said
 
 
+def _sizes(parts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} ({part:+.0%})" for name, part in parts.items())
+
+
 def _names(rows: list[Row], doubtful: Callable[[RegionFit], bool]) -> str:
     return ", ".join(row.region.name for row in rows if doubtful(row.fit))
 
@@ -99,8 +140,9 @@ def _names(rows: list[Row], doubtful: Callable[[RegionFit], bool]) -> str:
 def _one_scan(therapy: Therapy, choices: Choices) -> str:
     if choices.model not in ONE_SCAN:
         return (
-            "One time point tells no washout: physical decay alone is taken, an upper bound of "
-            "what follows the scan. See --model haenscheid and madsen."
+            "One time point tells no washout: physical decay alone is taken, as was asked for, an "
+            "upper bound of what follows the scan and often two to three times too high. See "
+            "--model haenscheid and madsen."
         )
     if choices.population_half_life_h is not None:
         return (

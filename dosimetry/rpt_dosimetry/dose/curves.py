@@ -4,23 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from rpt_cohort import BadInput
+from scipy.ndimage import uniform_filter
 
 from rpt_dosimetry.dose.activity_series import BQ_PER_MBQ, ActivitySeries
-from rpt_dosimetry.dose.regions import WHOLE_IMAGE, Region
+from rpt_dosimetry.dose.regions import BODY, REST, WHOLE_IMAGE, Region
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.tia.region_fit import (
     POPULATION_UPTAKE_HALF_LIFE_H,
     RegionFit,
     fit_region,
-    rises_at_the_end,
 )
-from rpt_dosimetry.tia.voxel_fit import fit_voxels, scale_shape
+from rpt_dosimetry.tia.voxel_fit import METHODS, RISES, fit_voxels, scale_shape
 
 OWN, ORGAN = "own", "organ"
 VOXEL_CURVES = (OWN, ORGAN)
 SCALED = "its region's curve, scaled"
+RISES_IN_NOISE = "rises inside the noise: its region's curve, scaled"
+
+NOISE_MM = 15.0
+"""Side of the box around a voxel, mm, within which the activity's SD counts as its noise. Ours: the
+resolution of a 208 keV SPECT; structure counts as noise there, which makes an edge that two scans
+show at different places noise, too."""
+
+MOST_SCALED = 2.0
+"""SDs of a difference, up to which a voxel's rise lies inside its noise. Ours."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,25 @@ def region_activity_mbq(series: ActivitySeries, region: Region) -> Float64[np.nd
     return np.array(per_image) * series.voxel_ml / BQ_PER_MBQ
 
 
+def background_bq_per_ml(
+    series: ActivitySeries, regions: Sequence[Region]
+) -> Float64[np.ndarray, " t"] | None:
+    """Return what each image holds where no mask is: the median of its voxels above 0, Bq/mL.
+
+    An organ or lesion whose own concentration comes down to that cannot be told from it: it serves
+    as the noise floor of late points, ours. ``None`` without masks.
+    """
+    rest = next((region.voxels for region in regions if region.name == REST), None)
+    if rest is None:
+        return None
+    levels = np.zeros(len(series.bq_per_ml))
+    for number, image in enumerate(series.bq_per_ml):
+        values = image.ravel()[rest]
+        held = values[values > 0]
+        levels[number] = np.median(held) if held.size else 0.0
+    return levels
+
+
 def fit_curves(
     series: ActivitySeries,
     regions: Sequence[Region],
@@ -51,6 +79,7 @@ def fit_curves(
     *,
     model: str,
     uptake_half_life_h: float = POPULATION_UPTAKE_HALF_LIFE_H,
+    noise_floor_bq_per_ml: Float64[np.ndarray, " t"] | None = None,
 ) -> dict[str, RegionFit]:
     """Fit each region's activity.
 
@@ -60,6 +89,8 @@ def fit_curves(
         therapy: Times, infusion and nuclide.
         model: ``auto`` or a model of ``tia.region_fit``.
         uptake_half_life_h: Of ``bi_population``, h.
+        noise_floor_bq_per_ml: What noise may make of the mean concentration of an organ or lesion
+            in each image, 1 SD, Bq/mL; the whole image, the body and the rest have none.
 
     Returns:
         Region's name → fit, of MBq.
@@ -67,6 +98,13 @@ def fit_curves(
     Raises:
         BadInput: There are fewer points than the model needs.
     """
+
+    def floor_mbq(region: Region) -> list[float] | None:
+        if noise_floor_bq_per_ml is None or region.name in (WHOLE_IMAGE, BODY, REST):
+            return None
+        volume_ml = len(region.voxels) * series.voxel_ml
+        return [float(level) * volume_ml / BQ_PER_MBQ for level in noise_floor_bq_per_ml]
+
     return {
         region.name: fit_region(
             therapy.time_h,
@@ -75,6 +113,7 @@ def fit_curves(
             infusion_h=therapy.infusion_h,
             uptake_half_life_h=uptake_half_life_h,
             name=region.name,
+            noise_floor_mbq=floor_mbq(region),
             model=model,
         )
         for region in regions
@@ -87,8 +126,8 @@ def refuse_rising_image(total_mbq: Float64[np.ndarray, " t"]) -> None:
     Raises:
         BadInput: It does.
     """
-    if rises_at_the_end(total_mbq):
-        before, last = total_mbq[-2:].tolist()
+    before, last = total_mbq[-2:].tolist() if len(total_mbq) > 1 else (np.inf, 0.0)
+    if last > before:
         raise BadInput(
             "The activity of the whole image must fall at the end, and it rises from "
             f"{before:.6g} to {last:.6g} MBq. Check the order of the times, the calibration, and "
@@ -120,15 +159,40 @@ def refuse_too_many_decays(
         )
 
 
-def own_tia(series: ActivitySeries, therapy: Therapy) -> TiaMap:
-    """Fit each voxel's own points."""
+def own_tia(
+    series: ActivitySeries,
+    therapy: Therapy,
+    *,
+    regions: Sequence[Region],
+    fits: Mapping[str, RegionFit],
+) -> TiaMap:
+    """Fit each voxel's own points; one that rises inside its noise has its region's curve.
+
+    Physical decay after a point that noise has raised would hold far more than the region does,
+    and noise that lowers a point does not make up for it.
+
+    Args:
+        series: The activities.
+        therapy: Times, infusion and nuclide.
+        regions: The regions.
+        fits: Region's name → fit.
+    """
     fit = fit_voxels(
         series.bq_per_ml.reshape(len(series.bq_per_ml), -1),
         time_h=therapy.time_h,
         half_life_h=therapy.nuclide.half_life_h,
         infusion_h=therapy.infusion_h,
     )
-    return TiaMap(fit.tia.reshape(series.shape) / BQ_PER_MBQ, fit.counts)
+    tia, methods = fit.tia, dict(fit.counts)
+    noisy = fit.method == RISES
+    if noisy.any():
+        noisy &= _rise_inside_noise(series)
+        inside = int(noisy.sum())
+        _scale(tia, series, therapy, regions=_parts(regions), fits=fits, where=noisy)
+        methods[METHODS[RISES]] -= inside
+        methods[RISES_IN_NOISE] = inside
+    counts = {name: count for name, count in methods.items() if count}
+    return TiaMap(tia.reshape(series.shape) / BQ_PER_MBQ, counts)
 
 
 def organ_tia(
@@ -149,18 +213,50 @@ def organ_tia(
     Raises:
         BadInput: There are no masks.
     """
-    activity = series.bq_per_ml.reshape(len(series.bq_per_ml), -1)
-    tia = np.zeros(activity.shape[1])
-    kinds = {"rest": 0, "organ": 0, "lesion": 1}
-    scaled = [region for region in regions if region.kind in kinds]
-    if not scaled:
+    if all(region.name == WHOLE_IMAGE for region in regions):
         raise BadInput("--voxel-curve organ must have --organs or --lesions. Give a mask.")
-    # Lesions last: they overwrite the organ that they lie in.
-    for region in sorted(scaled, key=lambda region: kinds[region.kind]):
-        tia[region.voxels] = scale_shape(
-            activity[:, region.voxels].astype(np.float64),
-            time_h=therapy.time_h,
-            fit=fits[region.name],
+    tia = np.zeros(int(np.prod(series.shape)))
+    _scale(tia, series, therapy, regions=_parts(regions), fits=fits, where=None)
+    return TiaMap(tia.reshape(series.shape) / BQ_PER_MBQ, {SCALED: int(tia.size)})
+
+
+def _parts(regions: Sequence[Region]) -> list[Region]:
+    """The regions that together are the image, those last that lie in others."""
+    order = {"image": 0, "rest": 1, "organ": 2, "lesion": 3}
+    return sorted(
+        (region for region in regions if region.kind in order),
+        key=lambda region: order[region.kind],
+    )
+
+
+def _scale(
+    tia: Float64[np.ndarray, " v"],
+    series: ActivitySeries,
+    therapy: Therapy,
+    *,
+    regions: Sequence[Region],
+    fits: Mapping[str, RegionFit],
+    where: Bool[np.ndarray, " v"] | None,
+) -> None:
+    """Put its region's scaled curve into each voxel of ``tia``, or into those of ``where``."""
+    activity = series.bq_per_ml.reshape(len(series.bq_per_ml), -1)
+    for region in regions:
+        if region.kind == "image" and len(regions) > 1:
+            continue  # the rest, organs and lesions are all of it
+        voxels = region.voxels if where is None else region.voxels[where[region.voxels]]
+        tia[voxels] = scale_shape(
+            activity[:, voxels].astype(np.float64), time_h=therapy.time_h, fit=fits[region.name]
         )
-    methods = {SCALED: int(tia.size)}
-    return TiaMap(tia.reshape(series.shape) / BQ_PER_MBQ, methods)
+
+
+def _rise_inside_noise(series: ActivitySeries) -> Bool[np.ndarray, " v"]:
+    """Tell where the last activity is above all before by no more than the noise around it."""
+    last, before = series.bq_per_ml[-1], series.bq_per_ml[:-1].max(axis=0)
+    box = [max(3, round(NOISE_MM / size_mm) | 1) for size_mm in series.spacing_mm]
+    variance = np.zeros(series.shape)
+    for image in (last, before):
+        values = image.astype(np.float64)
+        mean = uniform_filter(values, box, mode="nearest")
+        variance += np.maximum(uniform_filter(values**2, box, mode="nearest") - mean**2, 0.0)
+    inside = (last - before).astype(np.float64) <= MOST_SCALED * np.sqrt(variance)
+    return np.asarray(inside.ravel())

@@ -45,6 +45,7 @@ def summarise(
         "engine": choices.engine.name,
         "energy_kev_per_decay": choices.engine.energy_kev(spacing_mm=series.spacing_mm),
         "density": _density(result),
+        "noise_floor_bq_per_ml": _noise_floor(series, choices, result),
         "voxel_curve": choices.voxel_curve,
         "voxel_methods": dict(result.tia.methods),
         "tia_mbq_h": float(result.tia.mbq_h_per_ml.sum() * series.voxel_ml),
@@ -54,6 +55,11 @@ def summarise(
         "curves": {name: _curve(fit) for name, fit in result.fits.items()},
         "definitions": DEFINITIONS,
     }
+
+
+def _noise_floor(series: ActivitySeries, choices: Choices, result: CycleDose) -> list[float] | None:
+    levels = choices.noise_floor(series, [row.region for row in result.rows])
+    return None if levels is None else levels.tolist()
 
 
 def doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
@@ -113,6 +119,7 @@ def _curve(fit: RegionFit) -> dict[str, Any]:
         "activity_mbq": [mbq for _, mbq in points],
         "amplitude_mbq": [amplitude for amplitude, _ in fit.terms],
         "rate_per_h": [rate for _, rate in fit.terms],
+        "fit_rms": fit.misfit,
         "aicc": {model: _finite(value) for model, value in fit.candidates.items()},
     }
 

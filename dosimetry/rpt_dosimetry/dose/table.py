@@ -26,19 +26,22 @@ DEFINITIONS = {
     "physical_tail_dose_gy": "dose_mean_gy scaled to the time-integrated activity of straight "
     "lines from 0 MBq at 0 h through the points and physical decay after the last: no "
     "slower washout is possible after it",
-    "relative_sd_pct": "standard uncertainty (1 SD) of dose_mean_gy: root of the sum of squares "
-    "of its known parts, calibration, volume (with --fwhm-mm) and fit (with a point left over); "
-    "an empty part is unknown and NOT in the total; empty total: the region is less than half "
-    "the resolution across, or has no activity",
+    "fit_rms_pct": "how far the points lie from the curve: root mean square of (activity - curve) "
+    "/ activity, an activity counting as at least 5 % of the largest and 20 times its noise floor",
+    "relative_sd_pct": "half of the 68 % interval of dose_mean_gy: root of the sum of squares of "
+    "calibration, volume (with --fwhm-mm; else unknown and NOT in the total) and fit (scatter of "
+    "the points by Student's t at the points left over, and half the range of the models that "
+    "pass through them); relative_95_pct: half of its 95 % interval; both empty where no point is "
+    "left over, the region is less than half the resolution across, or has no activity",
     "bed_gy": "dose_mean_gy x (1 + G dose_mean_gy / (alpha/beta)), of the mean dose and not "
     "voxel by voxel; lea_catcheside_g of the fitted exponentials, or of the effective half-life "
     "where the fit has straight lines; empty for image, body and rest, and "
     "without activity or half-life",
     "recovery_coefficient": "with --fwhm-mm: mean of the region's own blurred mask inside it, "
     "cold surroundings assumed; dose_recovered_gy: dose_mean_gy divided by it, empty where "
-    "relative_sd_pct is; dose_recovered_sd_pct, with --recovery-sd-pct: standard uncertainty of "
-    "it, with the outline's part as Gear et al. 2018 have it for recovered activity; no map is "
-    "changed",
+    "the region is less than half the resolution across; dose_recovered_sd_pct, with "
+    "--recovery-sd-pct: standard uncertainty of it, with the outline's part as Gear et al. 2018 "
+    "have it for recovered activity; no map is changed",
 }
 
 
@@ -66,7 +69,9 @@ COLUMNS: dict[str, Callable[[Row], Cell]] = {
     "fallback": lambda row: row.fit.fallback,
     "physical_tail_tia_mbq_h": lambda row: row.fit.physical_tail_tia_mbq_h,
     "physical_tail_dose_gy": lambda row: _physical_tail_dose_gy(row),
+    "fit_rms_pct": lambda row: _percent(row.fit.misfit),
     "relative_sd_pct": lambda row: _percent(row.sd.total),
+    "relative_95_pct": lambda row: _percent(row.sd.total_95),
     "calibration_sd_pct": lambda row: _percent(row.sd.calibration),
     "volume_sd_pct": lambda row: _percent(row.sd.volume),
     "fit_sd_pct": lambda row: _percent(row.sd.fit),
@@ -104,7 +109,7 @@ def _physical_tail_dose_gy(row: Row) -> float | None:
 
 
 def _recovered_gy(row: Row) -> float | None:
-    if row.recovery is None or row.sd.total is None:
+    if row.recovery is None or row.sd.volume is None:
         return None
     return row.dose.mean_gy / row.recovery
 

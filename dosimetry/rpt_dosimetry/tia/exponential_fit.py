@@ -2,7 +2,8 @@
 
 For given rates the best amplitude is Σwyf / Σwf² (f the unit curve, w the inverse variance),
 never negative where activities are not. Only rates are searched: on a grid, which sees every
-valley, then from its best nodes on by scipy's bounded least squares.
+valley, then from its best nodes on by scipy: one rate by bounded minimisation between the
+neighbouring nodes, two by bounded least squares.
 
 Source: variable projection, Golub & Pereyra, SIAM J Numer Anal 10 (1973) 413.
 """
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, minimize_scalar
 
 from rpt_dosimetry.tia.exponential import (
     after_infusion,
@@ -28,6 +29,10 @@ LEAST_RATIO = 1.01
 
 SMALLEST_SHARE = 0.05
 """Where no SD is given: of the largest activity, below which a point's SD falls no more. Ours."""
+
+SCATTER = 0.05
+"""Relative scatter of an organ's activity from scan to scan, beside which an absolute noise floor
+is weighed. Ours; it sets weights only, no uncertainty."""
 
 FREE = {"mono": 2, "bi_population": 2, "bi": 3}
 """Model → free parameters: amplitude, washout rate and, in ``bi``, uptake rate."""
@@ -47,6 +52,7 @@ class Points:
         activity_mbq: Activities, MBq, not negative.
         sd_mbq: Their standard deviations, MBq, or only proportional to them. Shape (t,).
         sd_known: True where ``sd_mbq`` are standard deviations, not only proportional to them.
+        noise_floor_mbq: What noise alone may make of each, 1 SD, MBq; 0 where it is not known.
         half_life_h: Physical half-life, h.
         infusion_h: Duration of the infusion, h.
     """
@@ -55,6 +61,7 @@ class Points:
     activity_mbq: Float[np.ndarray, " t"]
     sd_mbq: Float[np.ndarray, " t"]
     sd_known: bool
+    noise_floor_mbq: Float[np.ndarray, " t"]
     half_life_h: float
     infusion_h: float
 
@@ -70,6 +77,10 @@ class ExponentialFit:
         residual_sum: Σ((activity − curve)/SD)².
         tia_mbq_h: Time integral from 0 to ∞, MBq·h.
         tia_sd_mbq_h: Its standard deviation, MBq·h; None where nothing tells the scatter.
+        freedom: Points less parameters that were free, by which the scatter was told; infinite
+            where the points' SDs are known.
+        misfit: How far the points lie from the curve: root mean square of (activity − curve) over
+            their :func:`relative_sd_mbq`, which for points well above 0 is relative.
         at_physical: The washout ended at the physical rate.
         at_fastest: It ended at the fastest that is fitted.
     """
@@ -80,19 +91,31 @@ class ExponentialFit:
     residual_sum: float
     tia_mbq_h: float
     tia_sd_mbq_h: float | None
+    freedom: float
+    misfit: float
     at_physical: bool
     at_fastest: bool
 
 
-def relative_sd_mbq(activity_mbq: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
+def relative_sd_mbq(
+    activity_mbq: Float[np.ndarray, " t"],
+    *,
+    noise_floor_mbq: Float[np.ndarray, " t"] | float = 0.0,
+) -> Float[np.ndarray, " t"]:
     """Return standard deviations in proportion to the activities.
 
     Ours: what makes organ activities scatter from scan to scan (delineation, registration,
     recovery, attenuation and scatter correction) scales with them, and the late points, which
     carry the half-life, would count for nothing if all had the same SD. A point below
-    :data:`SMALLEST_SHARE` of the largest keeps that share, so a late 0 does not govern the fit.
+    :data:`SMALLEST_SHARE` of the largest keeps that share, so a late 0 does not govern the fit;
+    nor does a point that lies within the image's noise, where its floor is known.
+
+    Args:
+        activity_mbq: Activities, MBq.
+        noise_floor_mbq: What noise alone may make of each, 1 SD, MBq.
     """
-    return np.asarray(np.maximum(activity_mbq, SMALLEST_SHARE * activity_mbq.max()))
+    relative = np.maximum(activity_mbq, SMALLEST_SHARE * activity_mbq.max())
+    return np.asarray(np.hypot(relative, np.asarray(noise_floor_mbq) / SCATTER))
 
 
 def fit_exponential(points: Points, *, model: str, uptake_half_life_h: float) -> ExponentialFit:
@@ -115,7 +138,7 @@ def fit_exponential(points: Points, *, model: str, uptake_half_life_h: float) ->
     problem = _Problem(unit, model, float(np.log(2.0)) / uptake_half_life_h)
     best = min((problem.solve(start) for start in problem.starts()), key=problem.residual_sum)
     rates, amplitude = problem.rates(best), problem.amplitude(best)
-    deviation = problem.tia_sd_h(best)
+    deviation, freedom = problem.tia_sd_h(best)
     return ExponentialFit(
         model=model,
         amplitude_mbq=largest * amplitude,
@@ -123,6 +146,8 @@ def fit_exponential(points: Points, *, model: str, uptake_half_life_h: float) ->
         residual_sum=problem.residual_sum(best),
         tia_mbq_h=largest * amplitude * unit_tia_h(rates),
         tia_sd_mbq_h=None if deviation is None else largest * deviation,
+        freedom=freedom,
+        misfit=problem.misfit(best),
         at_physical=bool(best[0] - problem.low[0] < 1e-6),
         at_fastest=bool(problem.high[0] - best[0] < 1e-6),
     )
@@ -167,6 +192,12 @@ class _Problem:
     def residual_sum(self, x: Float[np.ndarray, " p"]) -> float:
         return float(np.sum(self.residuals(x) ** 2))
 
+    def misfit(self, x: Float[np.ndarray, " p"]) -> float:
+        points = self.points
+        relative = relative_sd_mbq(points.activity_mbq) if points.sd_known else points.sd_mbq
+        away = self.residuals(x) * points.sd_mbq / relative
+        return float(np.sqrt(np.mean(away**2)))
+
     def starts(self) -> list[Float[np.ndarray, " p"]]:
         """The best nodes of a grid: one where there is one rate, which it brackets."""
         axes = [
@@ -191,14 +222,30 @@ class _Problem:
         return np.asarray(curves / self.points.sd_mbq[:, None])
 
     def solve(self, start: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-        found = least_squares(
-            self.residuals,
-            start,
-            bounds=(self.low, self.high),
-            xtol=_TOLERANCE,
-            ftol=_TOLERANCE,
-            gtol=_TOLERANCE,
-        ).x
+        if len(start) == 1:
+            # Between the neighbours of the best node, which bracket the optimum.
+            step = float(self.high[0] - self.low[0]) / (_NODES[1][0] - 1)
+            bracket = (
+                max(float(start[0]) - step, float(self.low[0])),
+                min(float(start[0]) + step, float(self.high[0])),
+            )
+            found = np.atleast_1d(
+                minimize_scalar(
+                    lambda x: self.residual_sum(np.array([x])),
+                    bounds=bracket,
+                    method="bounded",
+                    options={"xatol": _TOLERANCE},
+                ).x
+            )
+        else:
+            found = least_squares(
+                self.residuals,
+                start,
+                bounds=(self.low, self.high),
+                xtol=_TOLERANCE,
+                ftol=_TOLERANCE,
+                gtol=_TOLERANCE,
+            ).x
         # scipy keeps off the bounds; where one is at least as good, it is the optimum.
         snapped = np.where(found - self.low < 1e-4, self.low, found)
         snapped = np.where(self.high - found < 1e-4, self.high, snapped)
@@ -206,8 +253,8 @@ class _Problem:
         fastest = np.append(self.high[0], found[1:])
         return np.asarray(min((fastest, snapped, found, start), key=self.residual_sum))
 
-    def tia_sd_h(self, x: Float[np.ndarray, " p"]) -> float | None:
-        """By the delta method; a rate at its bound counts as known."""
+    def tia_sd_h(self, x: Float[np.ndarray, " p"]) -> tuple[float | None, float]:
+        """SD by the delta method, and degrees of freedom; a rate at its bound counts as known."""
         points, amplitude = self.points, self.amplitude(x)
         inner = np.flatnonzero((x - self.low > 1e-6) & (self.high - x > 1e-6))
         columns, gradient = [self.curve(x)], [unit_tia_h(self.rates(x))]
@@ -218,11 +265,11 @@ class _Problem:
             columns.append(amplitude * (self.curve(up) - self.curve(down)) / (2.0 * _STEP))
             difference = unit_tia_h(self.rates(up)) - unit_tia_h(self.rates(down))
             gradient.append(amplitude * difference / (2.0 * _STEP))
-        freedom = len(points.time_h) - len(columns)
-        if freedom < 1 and not points.sd_known:
-            return None
+        freedom = np.inf if points.sd_known else float(len(points.time_h) - len(columns))
+        if freedom < 1:
+            return None, freedom
         scale = 1.0 if points.sd_known else self.residual_sum(x) / freedom
         design, slope = np.stack(columns, axis=1), np.array(gradient)
         # With J = QR the variance gᵀ(JᵀJ)⁻¹g is |R⁻ᵀg|².
         solved = np.linalg.lstsq(np.linalg.qr(design)[1].T, slope, rcond=None)[0]
-        return float(np.sqrt(scale * (solved @ solved)))
+        return float(np.sqrt(scale * (solved @ solved))), freedom

@@ -25,12 +25,13 @@ def region_points(
     infusion_h: float,
     name: str,
     activity_sd_mbq: Sequence[float] | None,
+    noise_floor_mbq: Sequence[float] | None = None,
 ) -> Points:
     """Check a region's points; the arguments are those of :func:`region_fit.fit_region`.
 
     Raises:
         BadInput: Times or half-life are impossible, an activity is negative or not finite, a
-            standard deviation is not above 0, or the numbers of them differ.
+            standard deviation is not above 0, a noise floor below 0, or the numbers of them differ.
     """
     times = check_times(time_h, infusion_h=infusion_h)
     check_half_life(half_life_h)
@@ -41,8 +42,16 @@ def region_points(
                 f"The activities of {name} must be finite and at least 0 MBq, got {activity:g} "
                 "MBq. Check the reconstruction and the region's mask."
             )
+    floor = np.zeros(len(times))
+    if noise_floor_mbq is not None:
+        floor = _as_many(noise_floor_mbq, times, what=f"The noise floors of {name}")
+        if not (np.isfinite(floor) & (floor >= 0)).all():
+            raise BadInput(
+                f"The noise floors of {name} must be finite and at least 0 MBq, got "
+                f"{floor.tolist()} MBq. Leave them out if they are not known."
+            )
     if activity_sd_mbq is None:
-        deviations = relative_sd_mbq(activities)
+        deviations = relative_sd_mbq(activities, noise_floor_mbq=floor)
     else:
         deviations = _as_many(activity_sd_mbq, times, what=f"The activity SDs of {name}")
         if not (np.isfinite(deviations) & (deviations > 0)).all():
@@ -51,7 +60,7 @@ def region_points(
                 f"{deviations.tolist()} MBq. Leave them out if they are not known."
             )
     return Points(
-        times, activities, deviations, activity_sd_mbq is not None, half_life_h, infusion_h
+        times, activities, deviations, activity_sd_mbq is not None, floor, half_life_h, infusion_h
     )
 
 
@@ -59,10 +68,16 @@ def check_model(model: str, *, points: int, name: str) -> None:
     """Check that a model is known and has the points it needs.
 
     Raises:
-        BadInput: It is not.
+        BadInput: It is not, or one point is to be fitted by ``auto``.
     """
     if model != "auto" and model not in NEEDED:
         raise BadInput(f"model must be auto or one of {', '.join(NEEDED)}, got '{model}'.")
+    if model == "auto" and points == 1:
+        raise BadInput(
+            f"One time point of {name} tells no washout: name what is to stand for it, "
+            "haenscheid or madsen (a population's), or physical, an upper bound that may be "
+            "two to three times too high."
+        )
     if points < NEEDED.get(model, 1):
         raise BadInput(
             f"The {model} fit of {name} needs at least {NEEDED[model]} time points, got {points}. "
