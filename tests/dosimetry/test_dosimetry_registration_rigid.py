@@ -210,7 +210,8 @@ def test_the_check_picture_has_the_patient_s_right_on_the_left(signs, fixed, mon
     figures = drawn_figures(monkeypatch)
     steers = guide(fixed.ct, kind="CT", name="CT")
     still = shifted(np.zeros(3))
-    found = Registration(still, still, _told(), steers, steers)
+    told = _told(corner_mm=6.0, rotation_deg=1.0)
+    found = Registration(still, still, told, steers, steers)
     shape = (20, 24, 28)
     hot = np.zeros(shape, np.float32)
     hot[15:18, 18:21, 22:25] = 1.0  # right, front, head
