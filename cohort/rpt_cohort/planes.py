@@ -54,7 +54,7 @@ def cut_plane(
     cut = volume.data.max(axis=through) if at is None else volume.data.take(at, axis=through)
     rises = io_orientation(volume.affine)[:, 1] > 0
     picture = cut.T if across < up else cut
-    picture = np.flip(picture, [side for side, axis in enumerate((up, across)) if rises[axis]])
+    picture = np.flip(picture, tuple(side for side, axis in enumerate((up, across)) if rises[axis]))
     height, width = picture.shape
     return picture, (height * volume.spacing_mm[up], width * volume.spacing_mm[across])
 
