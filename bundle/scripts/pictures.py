@@ -40,6 +40,7 @@ class ImageStrip:
         )
         tag = (
             f"PET 0-{self.max_suv:g} g per mL, truth and prediction 0-{self.max_dose:g} Gy per GBq"
+            ", the patient's right on the left"
         )
         with SummaryWriter(log_dir=self.log_dir) as writer:
             writer.add_image(tag, strip, global_step=self.validations)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from nibabel.filebasedimages import ImageFileError
 from nibabel.imageglobals import logger as nibabel_logger
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
@@ -96,6 +97,14 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         nibabel_logger.disabled = before
+
+
+def turned_to_ras(volume: Volume) -> Volume:
+    """Turn a volume's axes to the right, front and head as nearly as flips and swaps can."""
+    orientation = io_orientation(volume.affine)
+    data = apply_orientation(volume.data, orientation)
+    affine = volume.affine @ inv_ornt_aff(orientation, volume.data.shape)
+    return Volume(np.ascontiguousarray(data), affine)
 
 
 def grid_fault(volume: Volume, like: Volume, *, name: str, like_name: str) -> str | None:

@@ -237,11 +237,3 @@ def _bad_count(headers: Sequence[Any], tag: Tag, count: int) -> int:
             return False
 
     return sum(not good(header) for header in headers)
-
-
-def turned_to_ras(volume: Volume) -> Volume:
-    """Turn a volume's axes to the right, front and head as nearly as flips and swaps can."""
-    orientation = io_orientation(volume.affine)
-    data = apply_orientation(volume.data, orientation)
-    affine = volume.affine @ inv_ornt_aff(orientation, volume.data.shape)
-    return Volume(np.ascontiguousarray(data), affine)

@@ -14,10 +14,11 @@ from rpt_cohort import (
     write_together,
 )
 from rpt_cohort.command import warn
+from rpt_cohort.volumes import turned_to_ras
 
 from rpt_eval.cycles import refuse_impossible
 from rpt_eval.dvh import Dvh
-from rpt_eval.dvh_sampling import choose_supersampling, in_ras_order, mask_dvh
+from rpt_eval.dvh_sampling import choose_supersampling, mask_dvh, on_dose_grid
 from rpt_eval.regions import SMALLEST_VOXELS
 
 SMALL_HOT_ML = 2.0
@@ -45,6 +46,8 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
     ``d2`` to ``d98`` are the minimum doses of the hottest 2 to 98 % of the volume,
     ``v…_pct`` the volume at or above a dose; ``volume_ml`` is the mask's own. Where part of
     it, ``volume_outside_dose_ml``, is outside the dose map, everything else is of the rest.
+    ``supersampling`` is the number of points along each axis of a mask's voxel at which the dose
+    is interpolated; null where the mask's voxels are the dose map's, whose own doses count.
 
     Args:
         dose: NIfTI file of the dose map, in ``unit``.
@@ -60,11 +63,13 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
     """
     _refuse_out(out)
     dose_map = _read_dose(dose, unit)
-    structure = in_ras_order(_read_mask(mask, label))
+    structure = turned_to_ras(_read_mask(mask, label))  # the points follow the axes
     voxels = int(np.count_nonzero(structure.data))
-    supersampling = choose_supersampling(
-        voxels, spacing_mm=structure.spacing_mm, dose_spacing_mm=dose_map.spacing_mm
-    )
+    supersampling = None
+    if not on_dose_grid(dose_map, structure):
+        supersampling = choose_supersampling(
+            voxels, spacing_mm=structure.spacing_mm, dose_spacing_mm=dose_map.spacing_mm
+        )
     histogram = mask_dvh(dose_map, structure, supersampling=supersampling)
     if histogram.outside_ml > 0:
         warn(
@@ -78,7 +83,7 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
         "volume_ml": histogram.volume_ml + histogram.outside_ml,
         "volume_outside_dose_ml": histogram.outside_ml,
         **metrics(histogram, unit),
-        "supersampling": list(supersampling),
+        "supersampling": None if supersampling is None else list(supersampling),
         "samples": histogram.doses.size,
         "provenance": provenance(
             package="rpt-eval",

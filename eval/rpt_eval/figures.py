@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32, Shaped
+from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
+from rpt_cohort import Volume
+from rpt_cohort.planes import cut_plane, draw_plane, fullest_plane
 
 from rpt_eval.cycles import CycleMaps
 
@@ -13,50 +15,34 @@ DOSE_LABEL = "Absorbed dose (Gy/GBq)"
 DIFFERENCE_LABEL = "Difference (Gy/GBq)"
 
 
-def coronal_slice(
-    volume: Shaped[np.ndarray, "x y z"], *, index: int
-) -> Shaped[np.ndarray, "height width"]:
-    """Cut a RAS+ volume at ``y = index``: head up, the patient's right on the left."""
-    return volume[::-1, index, ::-1].T
-
-
 def draw_map(
-    ax: Axes,
-    picture: Float[np.ndarray, "height width"],
-    *,
-    pixel_mm: tuple[float, float],
-    title: str,
-    label: str,
-    limits: tuple[float, float],
+    ax: Axes, volume: Volume, *, at: int, title: str, label: str, limits: tuple[float, float]
 ) -> Axes:
-    """Draw one map with its colour bar.
+    """Draw a coronal plane of one map with its colour bar.
 
     Args:
         ax: Where to draw.
-        picture: Head up, the patient's right on the left; NaN is left blank.
-        pixel_mm: Height and width of a pixel, mm.
+        volume: The map; NaN is left blank.
+        at: Voxel index of the plane.
         title: Above the map.
         label: Of the colour bar, with unit.
         limits: Values at the ends of the colour bar; from below 0, the colours are those
             of a difference and centred at 0.
     """
-    height, width = picture.shape
-    extent = (0.0, width * pixel_mm[1], height * pixel_mm[0], 0.0)
     low, high = limits
     diverging = low < 0
-    norm = TwoSlopeNorm(0.0, low, high) if diverging else None
-    image = ax.imshow(
-        picture,
-        extent=extent,
+    image = draw_plane(
+        ax,
+        volume,
+        "coronal",
+        at=at,
         cmap="PuOr_r" if diverging else "inferno",
-        norm=norm,
+        norm=TwoSlopeNorm(0.0, low, high) if diverging else None,
         vmin=None if diverging else low,
         vmax=None if diverging else high,
         interpolation="nearest",
     )
     ax.set_title(title)
-    ax.set_xlabel("right to left (mm)")
-    ax.set_ylabel("head to foot (mm)")
     bar = ax.inset_axes((1.02, 0.0, 0.03, 1.0))
     ends = "both" if diverging else "max"
     ax.figure.colorbar(image, cax=bar, label=label, extend=ends, extendrect=True)
@@ -78,27 +64,26 @@ def side_by_side(
 
     Args:
         axes: Two, and two for each prediction.
-        maps: The cycle, RAS+.
+        maps: The cycle.
         predictions: Title → predicted dose, Gy/GBq, on its grid.
         reference_name: Title of the reference, such as "Reference dose (virtual)".
     """
-    reference = np.where(maps.known, maps.dose, np.nan).astype(np.float64)
-    index = int(np.nansum(reference, axis=(0, 2)).argmax())
-    suv, dose = (
-        coronal_slice(data.astype(np.float64), index=index) for data in (maps.suv, reference)
-    )
-    top_suv = float(np.percentile(suv, 99.8)) or 1.0
-    top_dose = float(np.nanpercentile(dose, 99.8)) or 1.0
+    suv = Volume(maps.suv, maps.affine)
+    dose = Volume(np.where(maps.known, maps.dose, np.nan).astype(np.float64), maps.affine)
+    at = fullest_plane(dose, "coronal")
+    shown_suv, shown_dose = (cut_plane(one, "coronal", at)[0] for one in (suv, dose))
+    top_suv = float(np.percentile(shown_suv, 99.8)) or 1.0
+    top_dose = float(np.nanpercentile(shown_dose, 99.8)) or 1.0
     panels = [
         (suv, "PET", "SUV (g/mL)", (0.0, top_suv)),
         (dose, reference_name, DOSE_LABEL, (0.0, top_dose)),
     ]
+    half = top_dose / 2
     for title, prediction in predictions.items():
-        predicted = coronal_slice(prediction.astype(np.float64), index=index)
-        half = top_dose / 2
+        predicted = Volume(prediction.astype(np.float64), maps.affine)
+        difference = Volume(predicted.data - dose.data, maps.affine)
         panels.append((predicted, title, DOSE_LABEL, (0.0, top_dose)))
-        panels.append((predicted - dose, f"{title} − reference", DIFFERENCE_LABEL, (-half, half)))
-    pixel_mm = (maps.spacing_mm[2], maps.spacing_mm[0])
-    for ax, (picture, title, label, limits) in zip(axes, panels, strict=True):
-        draw_map(ax, picture, pixel_mm=pixel_mm, title=title, label=label, limits=limits)
+        panels.append((difference, f"{title} − reference", DIFFERENCE_LABEL, (-half, half)))
+    for ax, (volume, title, label, limits) in zip(axes, panels, strict=True):
+        draw_map(ax, volume, at=at, title=title, label=label, limits=limits)
     return axes

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 from matplotlib.figure import Figure
-from rpt_cohort import BadInput, Case, PredictionInfo, read_cohort
+from rpt_cohort import BadInput, Case, PredictionInfo, Volume, read_cohort
+from rpt_cohort.planes import cut_plane
 from rpt_cohort.reading import read_json
 from rpt_cohort.writing import write_together
 
@@ -67,7 +68,7 @@ def draw_case(
     against: Against = "measured",
 ) -> Figure:
     """Draw a cycle's PET, reference, predictions and differences side by side."""
-    width_mm, _, height_mm = np.multiply(maps.dose.shape, maps.spacing_mm)
+    _, (height_mm, width_mm) = cut_plane(Volume(maps.dose, maps.affine), "coronal", at=0)
     columns = 2 if len(predictions) == 1 else 4
     rows = -(-(2 + 2 * len(predictions)) // columns)
     panel_inches = 5.5 * height_mm / width_mm

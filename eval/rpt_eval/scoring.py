@@ -12,7 +12,6 @@ from rpt_eval.agreement import identity_lines
 from rpt_eval.catalogue import METRICS
 from rpt_eval.cycles import CycleMaps
 from rpt_eval.dvh import MM3_PER_ML, Dvh, dvh_r2
-from rpt_eval.dvh_sampling import sub_voxel_doses
 from rpt_eval.gamma import gamma_pass_rate
 from rpt_eval.regions import BODY, ORGANS_MEAN, RATED_ORGANS, WHOLE_MAP, regions, too_small
 from rpt_eval.similarity import ssim, ssim_map
@@ -138,12 +137,9 @@ def _voxel_metrics(maps: CycleMaps, here: Region, dose: Map) -> dict[str, float]
 
 
 def region_dvh(maps: CycleMaps, here: Region, dose: Map) -> Dvh:
-    """Return the sub-voxel histogram of a dose on a cycle's grid, Gy/GBq.
-
-    Only known voxels are interpolated between, of the prediction as of the reference.
-    """
+    """Return the histogram of a region's voxels, Gy/GBq."""
     volume_ml = int(here.sum()) * float(np.prod(maps.spacing_mm)) / MM3_PER_ML
-    return Dvh.of(sub_voxel_doses(dose, here, known=maps.known), volume_ml=volume_ml)
+    return Dvh.of(dose[here], volume_ml=volume_ml)
 
 
 def _dvh_metrics(prediction: Dvh, reference: Dvh) -> dict[str, float]:

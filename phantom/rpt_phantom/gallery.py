@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped
-from rpt_cohort import BadInput, read_cohort, write_together
+from jaxtyping import Bool
+from rpt_cohort import BadInput, Volume, read_cohort, write_together
 from rpt_cohort.command import progress
 from rpt_cohort.labels import ORGANS
+from rpt_cohort.planes import cut_plane, draw_plane, fullest_plane
 
 from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.patient import VirtualCycle, make_cycle
@@ -64,7 +65,10 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
             row[0].set_ylabel(case.name)
     for ax, title in zip(axes[0], COLUMNS, strict=True):
         ax.set_title(title, fontsize=9)
-    title = f"{found.info.name}; all but the CT are maxima along the line of sight"
+    title = (
+        f"{found.info.name}; origin: {found.info.origin}; all but the CT are maxima along the "
+        "line of sight; research only"
+    )
     figure.suptitle(title, fontsize=10)
     page = io.BytesIO()
     figure.savefig(page, format="png", dpi=120)
@@ -74,24 +78,30 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
 
 def _draw(figure: Any, row: Any, made: VirtualCycle) -> None:
     """Draw one cycle's pictures."""
-    times_h = made.record.spect_times_h
+    times_h, affine = made.record.spect_times_h, made.grid.affine
     nearest = int(np.argmin(np.abs(np.array(times_h) - SPECT_TIME_H)))
-    kbq_per_ml = (made.series.scanned[nearest] / 1000.0).max(axis=1)
-    brightest = float(np.quantile(kbq_per_ml[kbq_per_ml > 0], SPECT_SHARE))
-    middle = int(_organ(made, "kidney").sum(axis=(0, 2)).argmax())
+    kbq_per_ml = made.series.scanned[nearest] / 1000.0
+    lines_of_sight = cut_plane(Volume(kbq_per_ml, affine), "coronal", None)[0]
+    brightest = float(np.quantile(lines_of_sight[lines_of_sight > 0], SPECT_SHARE))
+    middle = fullest_plane(Volume(_organ(made, "kidney"), affine), "coronal")
     pictures = (
-        (made.pet_suv.max(axis=1), "gray_r", (0.0, SUV_MOST)),
-        (made.ct_hu[:, middle], "gray", HU_RANGE),
-        (kbq_per_ml, "gray_r", (0.0, brightest)),
-        (made.dose_gy_per_gbq.max(axis=1), "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
-        (made.true_dose_gy_per_gbq.max(axis=1), "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
+        (made.pet_suv, None, "gray_r", (0.0, SUV_MOST)),
+        (made.ct_hu, middle, "gray", HU_RANGE),
+        (kbq_per_ml, None, "gray_r", (0.0, brightest)),
+        (made.dose_gy_per_gbq, None, "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
+        (made.true_dose_gy_per_gbq, None, "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
     )
-    for ax, (picture, colours, limits) in zip(row, pictures, strict=True):
-        figure.colorbar(_show(ax, picture, colours, limits), ax=ax, shrink=0.8)
+    for ax, (data, at, colours, (low, high)) in zip(row, pictures, strict=True):
+        image = draw_plane(
+            ax, Volume(data, affine), "coronal", at=at, cmap=colours, vmin=low, vmax=high
+        )
+        ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+        figure.colorbar(image, ax=ax, shrink=0.8)
     for organ, colour in OUTLINED.items():
-        here = _organ(made, organ)[:, middle]
-        if here.any():
-            row[1].contour(here[::-1].T, levels=[0.5], colors=colour, linewidths=0.8)
+        here = Volume(_organ(made, organ), affine)
+        if cut_plane(here, "coronal", middle)[0].any():
+            line: dict[str, Any] = {"colors": colour, "linewidths": 0.8}
+            draw_plane(row[1], here, "coronal", at=middle, levels=(0.5,), **line)
     row[2].set_xlabel(f"{times_h[nearest]:.0f} h", fontsize=8)
 
 
@@ -109,13 +119,3 @@ def _figure(*, rows: int) -> Any:
         ) from error
     size = (_COLUMN_INCHES * len(COLUMNS), _ROW_INCHES * rows + 0.6)
     return figure(figsize=size, layout="constrained")
-
-
-def _show(
-    ax: Any, picture: Shaped[np.ndarray, "x z"], colours: str, limits: tuple[float, float]
-) -> Any:
-    """Show a front view as radiologists do: the patient's right on the left, head on top."""
-    ax.set_xticks([])
-    ax.set_yticks([])
-    seen = picture[::-1].T
-    return ax.imshow(seen, origin="lower", cmap=colours, vmin=limits[0], vmax=limits[1])

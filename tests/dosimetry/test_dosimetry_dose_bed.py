@@ -83,6 +83,7 @@ def test_parameters_by_region() -> None:
     assert tissues.of("kidney_right").alpha_beta_gy == 2.6
     assert tissues.of("kidney_right").repair_half_time_h == KIDNEY.repair_half_time_h
     assert tissues.of("kidney_left").repair_half_time_h == 2.5
+    assert tissues.of("kidney_cyst_left").alpha_beta_gy == OTHER.alpha_beta_gy
     assert tissues.of("lesion_1").alpha_beta_gy == 10.0
     assert tissues.of("lesion_2").alpha_beta_gy == 2.0
     assert tissues.of("liver") == OTHER

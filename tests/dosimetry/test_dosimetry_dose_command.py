@@ -77,7 +77,7 @@ def test_closed_form(cycle, command, tmp_path) -> None:
     assert {path.name for path in out.iterdir()} == {*MAPS, "organs.csv", "summary.json"}
     rows = table(out)
     assert list(rows) == [
-        *("whole_image", "kidney_right", "kidney_left", "remaining_body", "body", "kidney"),
+        *("whole_image", "body", "kidney", "kidney_right", "kidney_left", "remaining_body"),
         "rest",
     ]
     kidney = rows["kidney"]

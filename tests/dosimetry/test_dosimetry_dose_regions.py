@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rpt_dosimetry.dose.regions import find_regions, lesion_shares
 from rpt_dosimetry.dose.statistics import dose_statistics
+from rpt_dosimetry.masks import read_organ_table
 
 SHAPE = (3, 4, 5)
 
@@ -15,14 +16,15 @@ def test_names_and_unions() -> None:
     organs = np.zeros(SHAPE, dtype=np.uint8)
     organs[0, 0, :4] = (1, 2, 3, 5)
     organs[1] = 199
-    organs[2, 0, :2] = (150, 155)
+    organs[2, 0, :5] = (150, 155, 32, 117, 130)
     lesions = np.zeros(SHAPE, dtype=np.uint16)
     lesions[0, 0, 0] = 700
     found = {r.name: r for r in find_regions(shape=SHAPE, organs=organs, lesions=lesions)}
+    # The organs that are dosed first, then what else there is; 130 is in no table.
     assert list(found) == [
-        *("whole_image", "spleen", "kidney_right", "kidney_left", "liver"),
-        *("organ_150", "organ_155", "remaining_body"),
-        *("body", "kidney", "salivary_glands", "lesion_700", "rest"),
+        *("whole_image", "body", "kidney", "kidney_right", "kidney_left", "liver", "spleen"),
+        *("salivary_glands", "parotid_gland_right", "sublingual_gland_left", "lesion_700"),
+        *("vertebrae_T12", "costal_cartilages", "organ_130", "remaining_body", "rest"),
     ]
     np.testing.assert_array_equal(found["kidney"].voxels, [1, 2])
     assert len(found["body"].voxels) == np.count_nonzero(organs)
@@ -42,7 +44,14 @@ def test_no_rest_without_masks_or_without_voxels() -> None:
     assert len(find_regions(shape=SHAPE, organs=None, lesions=None)) == 1
     organs = np.ones(SHAPE, dtype=np.uint8)
     names = [r.name for r in find_regions(shape=SHAPE, organs=organs, lesions=None)]
-    assert names == ["whole_image", "spleen", "body"]
+    assert names == ["whole_image", "body", "spleen"]
+
+
+@pytest.mark.parametrize("label", [*range(1, 118), *range(150, 156), 199])
+def test_no_known_organ_is_called_by_its_number(label: int) -> None:
+    organs = np.full(SHAPE, label, dtype=np.uint8)
+    (name,) = (r.name for r in find_regions(shape=SHAPE, organs=organs, lesions=None) if r.label)
+    assert name == read_organ_table().names[label]
 
 
 def test_statistics_by_hand() -> None:

@@ -147,6 +147,7 @@ def test_report(made) -> None:
         assert found[0, 3] == pytest.approx(-shift_mm, abs=1.0)
     page = (report / "index.html").read_text()
     assert "kidney_left" in page
+    assert "<h1>P001/C1, clinical patient</h1>" in page
     assert page.count("data:image/png;base64,") == 5
     assert "http" not in page  # nothing is fetched from a network
 

@@ -11,12 +11,14 @@ from clinic import Clinic, write_study
 from hypothesis import given
 from hypothesis import strategies as st
 from nm_objects import NmObject
+from radiological import brightest_place, drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume, nifti_bytes
 from rpt_dosimetry.ingest import job
 from rpt_dosimetry.ingest.alignment import STAYS, align, field_of_view
 from rpt_dosimetry.ingest.calibrating import Camera
 from rpt_dosimetry.ingest.cohort_folder import locked
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid, cohort_grid, cycle_grid, spacing_mm
+from rpt_dosimetry.ingest.page_figures import dose_png
 from rpt_dosimetry.ingest.regions import nearest, organ_labels, with_body
 from rpt_dosimetry.ingest.scans import read_spect
 from rpt_dosimetry.ingest.sources import find_scan
@@ -261,3 +263,22 @@ def test_dask_gets_the_cycles(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "dask.distributed", None)
     with pytest.raises(BadInput, match="--dask needs Dask"):
         spread(abs, [1], dask="tcp://here:8786", **options)
+
+
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (-1, 1, -1)])
+def test_the_dose_of_the_page_has_the_patient_s_right_on_the_left(signs, monkeypatch) -> None:
+    figures = drawn_figures(monkeypatch)
+    shape, marked = (20, 24, 28), (16, 19, 24)  # right, front, head
+    dose_gy = np.zeros(shape)
+    dose_gy[marked] = 5.0
+    flipped = [axis for axis in range(3) if signs[axis] < 0]
+    affine = np.diag([4.0 * signs[0], 4.0 * signs[1], 5.0 * signs[2], 1.0])
+    stored = np.flip(dose_gy, flipped)
+    dose_png(np.zeros(shape), stored, body=np.ones(shape, bool), affine=affine)
+    (figure,) = figures
+    coronal, sagittal, axial = patient_axes(figure)
+    assert [letters(ax) for ax in (coronal, sagittal, axial)] == ["RL", "AP", "RL"]
+    for ax in (coronal, sagittal, axial):
+        from_left, from_top = brightest_place(ax)
+        assert from_left < 0.25
+        assert from_top < 0.25

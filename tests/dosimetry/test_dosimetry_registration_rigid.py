@@ -5,10 +5,13 @@ import pytest
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from radiological import brightest_place, drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume
+from rpt_dosimetry.registration.check_picture import check_picture
 from rpt_dosimetry.registration.guides import guide
 from rpt_dosimetry.registration.itk_images import itk_affine, itk_values, to_itk
-from rpt_dosimetry.registration.pair import Scan, register
+from rpt_dosimetry.registration.one_grid import GridMm
+from rpt_dosimetry.registration.pair import Registration, Scan, register
 from rpt_dosimetry.registration.residual import (
     Agreement,
     Residual,
@@ -200,6 +203,27 @@ def test_scans_that_cannot_be_registered(fixed) -> None:
         register(Scan(thin), Scan(thin))
     with pytest.raises(BadInput, match="failed"):
         register(Scan(pet), Scan(Volume(noise, pet.affine)))
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (-1, -1), (-1, 1)])
+def test_the_check_picture_has_the_patient_s_right_on_the_left(signs, fixed, monkeypatch) -> None:
+    figures = drawn_figures(monkeypatch)
+    steers = guide(fixed.ct, kind="CT", name="CT")
+    still = shifted(np.zeros(3))
+    told = _told(corner_mm=6.0, rotation_deg=1.0)
+    found = Registration(still, still, told, steers, steers)
+    shape = (20, 24, 28)
+    hot = np.zeros(shape, np.float32)
+    hot[15:18, 18:21, 22:25] = 1.0  # right, front, head
+    hot = np.flip(hot, [axis for axis in range(2) if signs[axis] < 0])
+    grid = GridMm(shape, np.diag([4.0 * signs[0], 4.0 * signs[1], 5.0, 1.0]))
+    check_picture(found, fixed_emission=hot, moving_emission=hot, grid=grid)
+    panels = patient_axes(figures[0])[:8]
+    assert [letters(ax) for ax in panels] == ["RL"] * 8
+    for ax in panels[4:]:
+        from_left, from_top = brightest_place(ax)
+        assert from_left < 0.3
+        assert from_top < 0.3
 
 
 def test_a_mask_steers(fixed) -> None:

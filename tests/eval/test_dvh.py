@@ -10,19 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
+from rpt_cohort.volumes import turned_to_ras
+from rpt_dosimetry.dose.statistics import dose_statistics
 from rpt_eval.contours import Contour, contour_dvh, structure_points
 from rpt_eval.dvh import Dvh, dvh_r2
 from rpt_eval.dvh_sampling import (
     choose_supersampling,
     dealt_shifts,
     doses_at,
-    in_ras_order,
     mask_dvh,
+    on_dose_grid,
     sub_points,
-    sub_voxel_doses,
 )
 
 BASE_DOSE, SLOPE_PER_MM = 2.0, 0.03
@@ -93,7 +94,7 @@ MASK_GRIDS = {
 def test_sphere_in_a_ramp(grid: str, direction: tuple[float, float, float]) -> None:
     radius_mm = 40.0
     dose, axes = ramp(direction, CENTRE_MM, 4.0), MASK_GRIDS[grid]
-    mask = in_ras_order(sphere(radius_mm, axes, CENTRE_MM))
+    mask = turned_to_ras(sphere(radius_mm, axes, CENTRE_MM))
     cells = choose_supersampling(
         int(mask.data.sum()), spacing_mm=mask.spacing_mm, dose_spacing_mm=dose.spacing_mm
     )
@@ -185,16 +186,12 @@ def test_order_of_the_stored_axes_changes_nothing(
 ) -> None:
     dose, mask, affine = random_case(1)
     first = mask_dvh(Volume(dose, affine), Volume(mask, affine), supersampling=(2, 3, 4))
-    turn, flipped = np.eye(4), tuple(axis for axis in range(3) if signs[axis] < 0)
-    for axis in flipped:
-        turn[axis, axis], turn[axis, 3] = -1, mask.shape[axis] - 1
-    turned_affine = (affine @ turn)[:, [*order, 3]]
-    turned_mask = Volume(np.flip(mask, flipped).transpose(order), turned_affine)
-    turned_dose = Volume(np.flip(dose, flipped).transpose(order), turned_affine)
-    assert in_ras_order(turned_mask).axis_codes == "RAS"
-    np.testing.assert_allclose(in_ras_order(turned_mask).affine, affine, atol=1e-9)
+    turned_mask = turned(mask, affine, order, signs)
+    turned_dose = turned(dose, affine, order, signs)
+    assert turned_to_ras(turned_mask).axis_codes == "RAS"
+    np.testing.assert_allclose(turned_to_ras(turned_mask).affine, affine, atol=1e-9)
     for stored in (turned_dose, Volume(dose, affine)):
-        again = mask_dvh(stored, in_ras_order(turned_mask), supersampling=(2, 3, 4))
+        again = mask_dvh(stored, turned_to_ras(turned_mask), supersampling=(2, 3, 4))
         np.testing.assert_allclose(again.doses, first.doses, atol=1e-9)
 
 
@@ -281,36 +278,78 @@ def test_r2_about_the_identity_line() -> None:
     assert math.isnan(dvh_r2(Dvh.of(np.full(9, 2.0), volume_ml=1.0), reference))
 
 
-@settings(max_examples=20)
-@given(st.integers(0, 1000), st.integers(1, 4))
-def test_quick_way_is_the_general_way(seed: int, cells: int) -> None:
-    dose, mask, affine = random_case(seed)
-    affine = np.diag([2.0, 3.0, 4.0, 1.0])
-    quick = Dvh.of(sub_voxel_doses(dose, mask, supersampling=cells), volume_ml=1.0)
-    general = mask_dvh(Volume(dose, affine), Volume(mask, affine), supersampling=(cells,) * 3)
-    np.testing.assert_allclose(quick.doses, general.doses, atol=1e-9)
+# A mask on the dose's own grid
 
 
-@settings(max_examples=20)
-@given(st.integers(0, 1000), st.sampled_from([0.0, 1e9, math.nan, math.inf]))
-def test_unknown_doses_have_no_part(seed: int, unknown: float) -> None:
-    dose, mask, _ = random_case(seed)
-    known = np.random.default_rng(seed).uniform(size=mask.shape) < 0.7
-    spoilt = np.where(known, dose, np.float32(unknown))
-    found = sub_voxel_doses(spoilt, mask & known, known=known)
-    np.testing.assert_array_equal(found, sub_voxel_doses(dose, mask & known, known=known))
-    assert dose[known].min() <= found.min() * (1 + 1e-6)
-    assert found.max() <= dose[known].max() * (1 + 1e-6)
-    assert len(found) == 27 * np.count_nonzero(mask & known)
-    uniform = sub_voxel_doses(np.where(known, 3.0, unknown), mask & known, known=known)
-    np.testing.assert_allclose(uniform, 3.0)
+@pytest.mark.parametrize("half_mm", [(28.0, 25.0, 52.0), (10.2, 10.2, 10.2)])
+def test_a_uniform_structure_has_its_own_dose_to_the_edge(half_mm: tuple[float, ...]) -> None:
+    affine = np.diag([4.8, 4.8, 4.8, 1.0])
+    inside = np.linalg.norm((grid_mm((40,) * 3, affine) - 96.0) / half_mm, axis=-1) <= 1
+    dose = Volume(np.where(inside, 2.55, 0.1), affine)
+    found = mask_dvh(dose, Volume(inside, affine), supersampling=None)
+    assert found.doses.size == np.count_nonzero(inside)
+    assert found.minimum == found.dose_at_pct(98) == found.maximum == 2.55
+    assert found.mean == pytest.approx(2.55)
+    assert found.volume_ml == pytest.approx(np.count_nonzero(inside) * 0.110592)
 
 
-def test_doses_must_be_known_where_they_are_asked() -> None:
-    dose, mask, _ = random_case(0)
-    with pytest.raises(ValueError, match="mask must lie where the dose is known"):
-        sub_voxel_doses(dose, mask, known=~mask)
-    assert sub_voxel_doses(dose, np.zeros_like(mask)).shape == (0,)
+def turned(
+    data: np.ndarray, affine: np.ndarray, order: tuple[int, ...], signs: tuple[int, ...]
+) -> Volume:
+    """Store a volume with its axes in another order and direction."""
+    turn, flipped = np.eye(4), tuple(axis for axis in range(3) if signs[axis] < 0)
+    for axis in flipped:
+        turn[axis, axis], turn[axis, 3] = -1, data.shape[axis] - 1
+    return Volume(np.flip(data, flipped).transpose(order), (affine @ turn)[:, [*order, 3]])
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("signs", list(product((1, -1), repeat=3)))
+def test_own_voxels_count_however_either_file_is_stored(
+    order: tuple[int, ...], signs: tuple[int, ...]
+) -> None:
+    dose, mask, affine = random_case(4)
+    stored = turned(mask, affine, order, signs)
+    stored.affine[:3, 3] += 0.01  # a header of few digits
+    assert on_dose_grid(Volume(dose, affine), stored)
+    found = mask_dvh(Volume(dose, affine), stored, supersampling=None)
+    np.testing.assert_array_equal(found.doses, np.sort(dose[mask]))
+
+
+def test_own_voxels_of_a_cut_out_mask_and_of_one_that_ends_later() -> None:
+    dose, mask, affine = random_case(5)
+    cut = affine.copy()
+    cut[:3, 3] = affine[:3, :3] @ [2, 1, 3] + affine[:3, 3]
+    inner = Volume(mask[2:, 1:, 3:], cut)
+    assert on_dose_grid(Volume(dose, affine), inner)
+    found = mask_dvh(Volume(dose, affine), inner, supersampling=None)
+    np.testing.assert_array_equal(found.doses, np.sort(dose[2:, 1:, 3:][mask[2:, 1:, 3:]]))
+    outer = mask_dvh(Volume(dose[2:, 1:, 3:], cut), Volume(mask, affine), supersampling=None)
+    np.testing.assert_array_equal(outer.doses, found.doses)
+    assert outer.volume_ml + outer.outside_ml == pytest.approx(mask.sum() * 0.024)
+
+
+def test_the_dose_table_has_the_same_statistics() -> None:
+    dose, mask, affine = random_case(7)
+    found = mask_dvh(Volume(dose, affine), Volume(mask, affine), supersampling=None)
+    table = dose_statistics(dose[mask].astype(np.float64))
+    assert found.mean == pytest.approx(table.mean_gy)
+    own = [found.dose_at_pct(pct) for pct in (2, 50, 98)]
+    assert own == [table.d2_gy, table.d50_gy, table.d98_gy]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.diag([0.5, 1.0, 1.0, 1.0]),
+        np.diag([1.0, 1.0, 2.0, 1.0]),
+        np.block([[rotation((2, 0, 0)), np.zeros((3, 1))], [np.zeros((1, 3)), 1]]),
+        np.eye(4) + np.eye(4, k=3) * 0.5,  # half a voxel along x
+    ],
+)
+def test_another_grid_is_told(change: np.ndarray) -> None:
+    dose, mask, affine = random_case(6)
+    assert not on_dose_grid(Volume(dose, affine), Volume(mask, affine @ change))
 
 
 def test_dose_ends_at_the_outer_faces() -> None:

@@ -90,6 +90,7 @@ def test_sphere_on_another_grid(grid: str, ramp: Path, tmp_path: Path) -> None:
     assert told["d50_gy_per_gbq"] == pytest.approx(1.0, rel=3e-3)
     assert told["d_max_gy_per_gbq"] == pytest.approx(1.6, rel=0.02)
     assert told["v1_gy_per_gbq_pct"] == pytest.approx(50, abs=0.5)
+    assert told["samples"] == inside.sum() * math.prod(told["supersampling"])
 
 
 def test_table_and_metrics_of_a_box(rpt_eval: Run, ramp: Path, boxes: Path, tmp_path: Path) -> None:
@@ -106,20 +107,23 @@ def test_table_and_metrics_of_a_box(rpt_eval: Run, ramp: Path, boxes: Path, tmp_
     np.testing.assert_allclose(np.diff(dose), dose[-1] / 2000)
     assert volume_pct[0] == 100
     assert (np.diff(volume_pct) <= 0).all()
-    # The box reaches from 18 to 58 mm: 0.56 to 1.36 Gy/GBq, evenly.
-    np.testing.assert_allclose(volume_pct, 100 * np.clip((1.36 - dose) / 0.8, 0, 1), atol=0.3)
+    # Planes of 10 % each, from 20 to 56 mm: 0.60 to 1.32 Gy/GBq, each voxel its own dose.
+    planes = np.arange(0.6, 1.33, 0.08)
+    expected_pct = [10.0 * np.count_nonzero(planes >= level - 1e-6) for level in dose]
+    np.testing.assert_allclose(volume_pct, expected_pct)
     assert told["unit"] == "gy_per_gbq"
     assert told["label"] == 2
     assert told["voxels"] == 250
     assert told["volume_ml"] == pytest.approx(16.0)
-    assert told["d_mean_gy_per_gbq"] == pytest.approx(0.96, abs=1e-3)
-    for pct in (2, 5, 10, 50, 90, 95, 98):
-        expected = 1.36 - 0.8 * pct / 100
-        assert told[f"d{pct}_gy_per_gbq"] == pytest.approx(expected, abs=2e-3)
-    assert told["v1_gy_per_gbq_pct"] == pytest.approx(45.0, abs=0.1)
+    assert told["d_mean_gy_per_gbq"] == pytest.approx(0.96)
+    expected = {2: 1.32, 5: 1.32, 10: 1.32, 50: 1.0, 90: 0.68, 95: 0.60, 98: 0.60}
+    for pct, dose_gy_per_gbq in expected.items():
+        assert told[f"d{pct}_gy_per_gbq"] == pytest.approx(dose_gy_per_gbq)
+    assert told["v1_gy_per_gbq_pct"] == pytest.approx(50.0)
     assert told["v0.5_gy_per_gbq_pct"] == 100
     assert told["v2_gy_per_gbq_pct"] == 0
-    assert told["samples"] == 250 * math.prod(told["supersampling"])
+    assert told["supersampling"] is None
+    assert told["samples"] == 250
     block = told["provenance"]
     assert block["package"] == "rpt-eval"
     assert block["command"] == "dvh"
@@ -164,8 +168,8 @@ def test_mask_partly_outside(rpt_eval: Run, boxes: Path, tmp_path: Path, ramp: P
     told = json.loads((tmp_path / "out.json").read_text())
     assert told["volume_ml"] == pytest.approx(16.0)
     assert told["volume_outside_dose_ml"] == pytest.approx(8.0)
-    # 66 to 86 mm, of which the last 2 beyond the last voxel's centre.
-    assert told["d_mean_gy_per_gbq"] == pytest.approx(1.0 + 0.02 * (76 - 40 - 0.1), abs=2e-3)
+    # Voxel centres at 68 to 84 mm.
+    assert told["d_mean_gy_per_gbq"] == pytest.approx(1.0 + 0.02 * (76 - 40))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, np.float64])

@@ -3,13 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from radiological import brightest_place, letters, patient_axes
 from rpt_eval.cycles import CycleMaps
-from rpt_eval.figures import coronal_slice, side_by_side
+from rpt_eval.figures import side_by_side
+from rpt_eval.picture import draw_case
 
 
 @pytest.fixture
@@ -23,10 +27,35 @@ def picture(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_head_is_up_and_the_patient_s_right_is_on_the_left() -> None:
-    volume = np.zeros((3, 1, 4))
-    volume[2, 0, 3] = 1.0  # RAS+: right, head
-    assert coronal_slice(volume, index=0)[0, 0] == 1.0
+@pytest.mark.parametrize(
+    "turn",
+    [np.diag([1, 1, 1]), np.diag([-1, -1, 1]), np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]])],
+)
+def test_the_patient_s_right_is_on_the_left_whatever_the_file_s_axes(
+    maps: CycleMaps, turn: np.ndarray
+) -> None:
+    dose = maps.dose.copy()
+    dose[13:15, 8, 15] = 9.0  # right, towards the head
+    ras = replace(maps, dose=dose, suv=dose, known=maps.known | True)
+    axes_of = nib.io_orientation(
+        np.linalg.inv(np.block([[turn, np.zeros((3, 1))], [np.eye(4)[3]]]))
+    )
+    affine = ras.affine @ nib.orientations.inv_ornt_aff(axes_of, dose.shape)
+    arrays = ("suv", "dose", "organs", "lesions", "known")
+    stored = replace(
+        ras,
+        affine=affine,
+        **{name: nib.apply_orientation(getattr(ras, name), axes_of) for name in arrays},
+    )
+    figure = draw_case(stored, {"Predicted": stored.dose}, origin="virtual")
+    assert "virtual" in figure.get_suptitle()
+    panels = patient_axes(figure)
+    assert [letters(ax) for ax in panels] == ["RL"] * 4
+    for ax in panels[:3]:
+        from_left, from_top = brightest_place(ax)
+        assert from_left < 0.2
+        assert from_top < 0.3
+        assert ax.images[0].get_extent() == [0.0, 16 * 4.0, 20 * 5.0, 0.0]
 
 
 def test_panels_have_units_and_one_dose_scale(maps: CycleMaps) -> None:

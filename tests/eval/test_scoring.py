@@ -94,6 +94,22 @@ def test_what_is_not_known_changes_no_number(maps: CycleMaps) -> None:
         assert row.value == pytest.approx(same.value, nan_ok=True), row
 
 
+def test_histogram_of_a_region_is_of_its_voxels_and_none_beside_it(maps: CycleMaps) -> None:
+    here = np.isin(maps.organs, [2, 3]) & maps.known
+    dose = np.where(here, np.float32(2.55), np.float32(0.1))
+    rows = score(replace(maps, dose=dose), {"a": maps.dose, "b": dose.copy()})
+    lowest = np.sort(maps.dose[here].astype(np.float64))
+    hottest_98 = int(np.ceil(0.98 * lowest.size))
+    expected = lowest[lowest.size - hottest_98] - np.float64(np.float32(2.55))
+    assert value_of(rows, "kidney", "d98_error") == pytest.approx(expected)
+    for metric in ("d2_error", "d50_error", "d98_error"):
+        assert value_of(rows, "kidney", metric, "b") == 0
+    # The bordering liver's dose changes nothing.
+    other = np.where(here, maps.dose, np.float32(9.0))
+    rows = score(replace(maps, dose=dose), {"a": other})
+    assert value_of(rows, "kidney", "d98_error") == pytest.approx(expected)
+
+
 def test_numbers_without_unit_do_not_know_the_unit(maps: CycleMaps) -> None:
     rng = np.random.default_rng(5)
     dose = (maps.dose * rng.uniform(0.5, 1.4, maps.dose.shape)).astype(np.float32)

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from radiological import drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume, read_volume
 from rpt_cohort.checking import find_faults
+from rpt_cohort.planes import cut_plane
 from rpt_dosimetry.ingest.job import ingest
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_phantom import write_cohort
@@ -33,6 +35,10 @@ def test_dicom_comes_back_as_the_same_cycle(patient: int, tmp_path: Path) -> Non
     assert [one.how for one in outcomes] == ["made"], outcomes[0].faults
     assert find_faults(tmp_path / "COHORT") == []
     folder = tmp_path / f"COHORT/P{patient:03d}/C1"
+    page = (folder / "report/index.html").read_text()
+    assert f"<h1>P{patient:03d}/C1, virtual patient</h1>" in page
+    assert json.loads((folder / "report/summary.json").read_text())["origin"] == "virtual"
+    assert "organ_" not in page + (folder / "report/organs.csv").read_text()
     pet, dose, fov = (
         read_volume(folder / f"{name}.nii.gz").data for name in ("pet", "dose", "fov")
     )
@@ -120,10 +126,19 @@ def test_cycles_of_another_version_are_refused(
         write_gallery(cohort, tmp_path / "page.png", most=1)
 
 
-def test_gallery_is_a_page_and_replaces_none(cohort: Path, tmp_path: Path) -> None:
-    out = tmp_path / "page.png"
+def test_gallery_is_a_page_and_replaces_none(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, figures = tmp_path / "page.png", drawn_figures(monkeypatch)
     assert write_gallery(cohort, out, most=1) == 1
     assert out.read_bytes().startswith(b"\x89PNG")
+    (page,) = figures
+    assert "origin: virtual" in page.get_suptitle()
+    panels = patient_axes(page)[:5]
+    assert [letters(ax) for ax in panels] == ["RL"] * 5
+    organs = read_volume(cohort / "P001/C1/organs.nii.gz")
+    liver = cut_plane(Volume(organs.data == 5, organs.affine), "coronal", None)[0]
+    assert np.argwhere(liver)[:, 1].mean() < liver.shape[1] / 2  # which is on the right
     words = ["gallery", "--cohort", str(cohort), "--out", str(out)]
     done = subprocess.run(
         [sys.executable, "-m", "rpt_phantom", *words], capture_output=True, text=True, check=False

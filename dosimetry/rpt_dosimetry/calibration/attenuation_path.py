@@ -6,9 +6,9 @@ import numpy as np
 import xraydb
 from jaxtyping import Float64, Shaped
 from rpt_cohort import BadInput, Volume
+from rpt_cohort.volumes import turned_to_ras
 
 from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
-from rpt_dosimetry.geometry import turned_to_ras
 from rpt_dosimetry.radiation.media import find_medium
 
 LEAST_KEV, LARGEST_KEV = 30.0, 800.0

@@ -48,9 +48,10 @@ class Tissues:
     repair_half_time_h: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, name: str) -> Tissue:
-        """Return a region's parameters; one side of the kidneys has what ``kidney`` has."""
+        """Return a region's parameters: of ``kidney`` for both sides, of ``lesion`` for each."""
         base = KIDNEY if name in _KIDNEYS else OTHER
-        group = "kidney" if name in _KIDNEYS else name.split("_", 1)[0]  # lesion_3 → lesion
+        group = "kidney" if name in _KIDNEYS else name
+        group = "lesion" if name.startswith("lesion_") else group  # a kidney's cyst is no kidney
         return Tissue(
             _first(self.alpha_beta_gy, (name, group), base.alpha_beta_gy),
             _first(self.repair_half_time_h, (name, group), base.repair_half_time_h),

@@ -6,24 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Shaped
 from rpt_cohort import BadInput, Volume
-from rpt_cohort.labels import (
-    KIDNEY_LEFT,
-    KIDNEY_RIGHT,
-    LARGEST,
-    LIVER,
-    ORGANS,
-    REMAINING_BODY,
-    SPLEEN,
-)
+from rpt_cohort.labels import ORGANS
 
-ORGAN_NAMES = {
-    SPLEEN: "spleen",
-    KIDNEY_RIGHT: "kidney_right",
-    KIDNEY_LEFT: "kidney_left",
-    LIVER: "liver",
-    REMAINING_BODY: "remaining_body",
-}
-"""Other numbers are called ``organ_NUMBER``."""
+from rpt_dosimetry.masks.names import read_organ_table
+
 WHOLE_IMAGE, BODY, REST = "whole_image", "body", "rest"
 LARGEST_LESION = np.iinfo(np.uint16).max
 
@@ -55,7 +41,10 @@ def find_regions(
     """List the regions: the image, organs, their unions, lesions, and what no mask marks.
 
     The unions are the body (every organ) and those of ``rpt_cohort.labels.ORGANS`` that unite
-    numbers, such as the kidneys; each is of what is there.
+    numbers, such as the kidneys; each is of what is there. Organs have the names of
+    ``masks/organs.csv``, a number that it lacks is called ``organ_NUMBER``. After image and body
+    come the organs of ``ORGANS``, each union before its parts, then the lesions, then the other
+    organs by number, and the rest of the image.
 
     Args:
         shape: Of the volume.
@@ -63,12 +52,15 @@ def find_regions(
         lesions: Lesion numbers, whole.
     """
     image = Region(WHOLE_IMAGE, "image", None, np.arange(int(np.prod(shape))))
-    found = [image]
-    if organs is not None:
-        found += _of_labels(organs, "organ")
-        found += _unions(found[1:])
+    organ_regions = [] if organs is None else list(_of_labels(organs, "organ"))
+    found = [image, *_union(BODY, organ_regions)]
+    for name, labels in ORGANS.items():
+        parts = [region for region in organ_regions if region.label in labels]
+        found += [*(_union(name, parts) if len(labels) > 1 else []), *parts]
     if lesions is not None:
         found += _of_labels(lesions, "lesion")
+    foremost = {label for labels in ORGANS.values() for label in labels}
+    found += [region for region in organ_regions if region.label not in foremost]
     return found + _rest(found)
 
 
@@ -110,9 +102,9 @@ def _of_labels(mask: Shaped[np.ndarray, "x y z"], kind: str) -> Iterator[Region]
     numbers = flat[marked].astype(np.int64)
     order = np.argsort(numbers, kind="stable")  # stable: the voxels stay ascending
     labels, starts = np.unique(numbers[order], return_index=True)
-    for label, voxels in zip(labels, np.split(marked[order], starts[1:]), strict=True):
-        name = f"lesion_{label}" if kind == "lesion" else _organ_name(int(label))
-        yield Region(name, kind, int(label), voxels)
+    names = read_organ_table().names if kind == "organ" else {}
+    for label, voxels in zip(labels.tolist(), np.split(marked[order], starts[1:]), strict=True):
+        yield Region(names.get(label, f"{kind}_{label}"), kind, label, voxels)
 
 
 def _rest(regions: list[Region]) -> list[Region]:
@@ -126,16 +118,8 @@ def _rest(regions: list[Region]) -> list[Region]:
     return [Region(REST, "rest", None, left)] if left.size else []
 
 
-def _organ_name(label: int) -> str:
-    return ORGAN_NAMES.get(label, f"organ_{label}")
-
-
-def _unions(organs: list[Region]) -> list[Region]:
-    wanted = {BODY: tuple(range(1, LARGEST + 1))}
-    wanted |= {name: labels for name, labels in ORGANS.items() if len(labels) > 1}
-    unions = []
-    for name, labels in wanted.items():
-        parts = [organ.voxels for organ in organs if organ.label in labels]
-        if parts:
-            unions.append(Region(name, "union", None, np.sort(np.concatenate(parts))))
-    return unions
+def _union(name: str, parts: Sequence[Region]) -> list[Region]:
+    if not parts:
+        return []
+    voxels = np.sort(np.concatenate([part.voxels for part in parts]))
+    return [Region(name, "union", None, voxels)]

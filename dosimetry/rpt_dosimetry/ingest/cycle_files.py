@@ -136,7 +136,7 @@ def write_report(
     report.mkdir()
     (report / TABLE).write_bytes(table_csv(result.rows))
     stories = {role: one.story for role, one in aligned.items() if one.story is not None}
-    told = summary | {"registrations": stories}
+    told = summary | {"origin": plan.study.origin, "registrations": stories}
     (report / SUMMARY).write_bytes(json_bytes(told))
     (report / "index.html").write_bytes(cycle_page(plan.cycle.name, aligned, images, result, told))
 

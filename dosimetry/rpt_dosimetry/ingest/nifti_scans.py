@@ -5,10 +5,10 @@ from typing import Any, get_args
 import numpy as np
 from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 from rpt_cohort.schema import Tracer
+from rpt_cohort.volumes import turned_to_ras
 
 from rpt_dosimetry.calibration.spect_input import Spect, Told
 from rpt_dosimetry.dose.density import check_hu
-from rpt_dosimetry.geometry import turned_to_ras
 from rpt_dosimetry.ingest.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
 from rpt_dosimetry.nm.values import BQ_PER_ML

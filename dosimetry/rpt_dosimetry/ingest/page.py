@@ -45,9 +45,9 @@ def cycle_page(
     Returns:
         HTML that needs no other file and no network.
     """
-    x, y, z = np.linalg.norm(images.affine[:3, :3], axis=0).tolist()
+    title = f"{escape(name)}, {escape(told['origin'])} patient"
     parts = [
-        f"<h1>{escape(name)}</h1>",
+        f"<h1>{title}</h1>",
         f"<p>Net administered activity {told['net_administered_mbq']:.5g} MBq of "
         f"{escape(told['nuclide'])}; engine {escape(told['engine'])}. For research only.</p>",
         "<h2>To know</h2>",
@@ -69,12 +69,12 @@ def cycle_page(
                 images.ct_hu,
                 np.where(images.known, result.dose_gy, 0.0),
                 body=images.organs > 0,
-                spacing_mm=(x, y, z),
+                affine=images.affine,
             ),
             "dose over CT",
         ),
     ]
-    head = f'<meta charset="utf-8"><title>{escape(name)}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     body = "\n".join(parts)
     return f'<!doctype html>\n<html lang="en">{head}\n{body}\n</html>\n'.encode()
 

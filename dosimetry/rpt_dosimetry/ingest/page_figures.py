@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from rpt_cohort import Volume
+from rpt_cohort.planes import Plane, draw_plane, fullest_plane
 
 from rpt_dosimetry.dose.rows import Row
 
@@ -50,7 +52,7 @@ def dose_png(
     dose_gy: Float[np.ndarray, "x y z"],
     *,
     body: Bool[np.ndarray, "x y z"],
-    spacing_mm: tuple[float, float, float],
+    affine: Float[np.ndarray, "4 4"],
 ) -> bytes:
     """Draw the dose over the CT in the planes of most dose, coronal, sagittal and axial."""
     from matplotlib.figure import Figure
@@ -58,20 +60,15 @@ def dose_png(
     figure = Figure(figsize=(12.0, 4.5), layout="constrained")
     axes = figure.subplots(1, 3)
     top = max(float(np.percentile(dose_gy[body], TOP_PERCENTILE)), 1e-30)
-    weight = np.maximum(dose_gy, 0.0)
-    middle = [int(np.argmax(weight.sum(axis=tuple({0, 1, 2} - {axis})))) for axis in range(3)]
+    under = Volume(ct_hu, affine)
+    over = Volume(np.where(dose_gy < LEAST_SHARE * top, np.nan, dose_gy), affine)
+    planes: tuple[Plane, ...] = ("coronal", "sagittal", "axial")
     image: Any = None
-    for ax, (axis, name) in zip(axes, ((1, "coronal"), (0, "sagittal"), (2, "axial")), strict=True):
-        under, over = (np.take(one, middle[axis], axis=axis).T for one in (ct_hu, dose_gy))
-        across, up = (one for one in range(3) if one != axis)
-        extent = (0, under.shape[1] * spacing_mm[across], 0, under.shape[0] * spacing_mm[up])
-        drawn: dict[str, Any] = {"origin": "lower", "extent": extent}
-        ax.imshow(under, cmap="gray", vmin=HU_LOW, vmax=HU_HIGH, **drawn)
-        shown = np.ma.masked_less(over, LEAST_SHARE * top)
-        image = ax.imshow(shown, cmap="inferno", vmin=0.0, vmax=top, alpha=0.7, **drawn)
-        ax.set_title(name)
-        ax.set_xlabel(f"{'xyz'[across]} (mm)")
-        ax.set_ylabel(f"{'xyz'[up]} (mm)")
+    for ax, plane in zip(axes, planes, strict=True):
+        at = fullest_plane(Volume(np.maximum(dose_gy, 0.0), affine), plane)
+        draw_plane(ax, under, plane, at=at, cmap="gray", vmin=HU_LOW, vmax=HU_HIGH)
+        image = draw_plane(ax, over, plane, at=at, cmap="inferno", vmin=0.0, vmax=top, alpha=0.7)
+        ax.set_title(plane)
     figure.colorbar(image, ax=list(axes), label="Absorbed dose (Gy)")
     return png(figure)
 
