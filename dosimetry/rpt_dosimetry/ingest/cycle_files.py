@@ -1,14 +1,14 @@
 """The files of one cohort cycle: volumes, ``cycle.json``, and the report beside them."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 from pydantic import ValidationError
-from rpt_cohort import BadInput, CycleInfo, file_sha256, json_bytes, nifti_bytes, provenance
+from rpt_cohort import BadInput, CycleInfo, json_bytes, nifti_bytes, provenance
+from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 
 from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.cycle_table import SUMMARY, TABLE
@@ -24,14 +24,10 @@ LIBRARIES = (
     *("rpt-cohort", "pydicom", "numpy", "scipy", "nibabel", "SimpleITK", "matplotlib"),
     *("icrp107-database", "xraydb", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg"),
 )
-SEAL = "sha256_of_the_rest"
-"""Of the provenance of cycle.json: of all else that it tells."""
 REPORT = "report"
 """Subfolder of a cycle: how its dose came about."""
 FINGERPRINT = "fingerprint"
 """Of the provenance's parameters: by which a finished cycle is known."""
-OUTPUTS = "outputs"
-"""Of the provenance: file → SHA-256, by which a damaged cycle is known."""
 
 
 def write_volumes(
@@ -96,31 +92,6 @@ def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -
             "the header that it comes from."
         ) from error
     (folder / "cycle.json").write_bytes(sealed)
-
-
-def sealed_bytes(info: CycleInfo) -> bytes:
-    """Encode ``cycle.json`` with a hash of all that it tells, by which damage is known."""
-    content = info.model_dump(mode="json")
-    content["provenance"][SEAL] = sha256(json_bytes(content)).hexdigest()
-    return json_bytes(content)
-
-
-def is_sealed(info: CycleInfo) -> bool:
-    """Tell whether a ``cycle.json`` is as ``sealed_bytes`` wrote it."""
-    content = info.model_dump(mode="json")
-    told = content["provenance"].pop(SEAL, None)
-    whole: bool = told == sha256(json_bytes(content)).hexdigest()
-    return whole
-
-
-def output_sha256(folder: Path) -> dict[str, str]:
-    """Return file → SHA-256 of all that a cycle's folder holds beside ``cycle.json``."""
-    files = [one for one in sorted(folder.rglob("*")) if one.is_file()]
-    return {
-        str(one.relative_to(folder)): file_sha256(one)
-        for one in files
-        if one != folder / "cycle.json"
-    }
 
 
 def write_report(
