@@ -8,7 +8,15 @@ import numpy as np
 from rpt_cohort import labels
 from rpt_cohort.errors import BadInput
 from rpt_cohort.reading import datalist_faults, json_faults, link_faults, read_cycle, read_json
-from rpt_cohort.schema import FILES_REQUIRED, TRUTH, Case, CohortInfo, CycleInfo, Datalist
+from rpt_cohort.schema import (
+    FILES_BESIDE,
+    FILES_REQUIRED,
+    TRUTH,
+    Case,
+    CohortInfo,
+    CycleInfo,
+    Datalist,
+)
 from rpt_cohort.seal import changes
 from rpt_cohort.volumes import Volume, grid_fault, read_volume
 
@@ -19,6 +27,8 @@ STORED_TYPES = {
     "lesions.nii.gz": "uint16",
     "fov.nii.gz": "uint8",
     "dose.nii.gz": "float32",
+    "dose_gy.nii.gz": "float32",
+    "tia.nii.gz": "float32",
     "truth/dose.nii.gz": "float32",
     "truth/tia.nii.gz": "float32",
 }
@@ -66,7 +76,7 @@ def case_faults(root: Path, case: Case, info: CohortInfo | None) -> list[str]:
         return faults
     faults = _cycle_faults(folder, case)
     names = [*FILES_REQUIRED]
-    names += ["lesions.nii.gz"] if (folder / "lesions.nii.gz").exists() else []
+    names += [name for name in FILES_BESIDE if (folder / name).exists()]
     names += _truth(folder)
     volumes: dict[str, Volume] = {}
     for name in names:

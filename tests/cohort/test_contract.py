@@ -247,7 +247,7 @@ def test_a_cycle_without_hashes_is_sound_and_told(copy: Path) -> None:
 def test_a_link_out_of_the_cohort_is_refused(copy: Path, tmp_path: Path, name: str) -> None:
     (copy / name).rename(tmp_path / "elsewhere")
     (copy / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(BadInput, match="P001/C1/.* must lie in the cohort folder"):
+    with pytest.raises(BadInput, match=r"P001/C1/.* must lie in the cohort folder"):
         read_cohort(copy)
     assert any("a link leads out of it" in fault for fault in find_faults(copy))
 

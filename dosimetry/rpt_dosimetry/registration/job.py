@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from rpt_cohort import (
+    BadInput,
     Volume,
     file_sha256,
     json_bytes,
@@ -15,6 +16,13 @@ from rpt_cohort import (
     read_volume,
 )
 
+from rpt_dosimetry.nifti import (
+    VOXELS_SHA256,
+    Nifti,
+    beside_of,
+    nifti_and_beside,
+    voxels_sha256,
+)
 from rpt_dosimetry.registration import deformable
 from rpt_dosimetry.registration.check_picture import check_picture
 from rpt_dosimetry.registration.mutual_information import SEED, SETTINGS
@@ -29,6 +37,12 @@ FIXED, MOVING, COVERED, CT = "fixed.nii.gz", "moving.nii.gz", "covered.nii.gz", 
 LIBRARIES = ("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib")
 DISPLACEMENT, JACOBIAN = "displacement_mm.nii.gz", "jacobian.nii.gz"
 TRANSFORM, PICTURE, SUMMARY = "fixed_to_moving.tfm", "check.png", "registration.json"
+HANDED_ON = (
+    *("quantity", "tracer", "nuclide", "half_life_s", "injected_activity_mbq", "weight_kg"),
+    *("height_cm", "sex", "pet_time_min", "injection_to_mid_scan_h", "duration_s", "units_branch"),
+    *("decay_branch", "cps_per_mbq", "relative_sd_pct", "total_relative_sd_pct", "warnings"),
+)
+"""Keys of the JSON beside an image that hold for it on another grid, too."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,10 @@ def write_registration(
     """
     with new_folder(out) as folder:
         fixed, moving, mask = files.read()
+        beside = {
+            FIXED: _beside(files.fixed, fixed.emission, name="the fixed image"),
+            MOVING: _beside(files.moving, moving.emission, name="the moving image"),
+        }
         found = register(fixed, moving, mask=mask, start=start)
         if deform:
             found = deformed(found)
@@ -105,6 +123,8 @@ def write_registration(
         _write_maps(
             folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
         )
+        for name, image in ((FIXED, still), (MOVING, carried)):
+            _write_beside(folder / name, beside[name], image, grid)
         if fixed.ct is not None:
             hu = resample_ct(fixed.ct, grid, stays)
             (folder / CT).write_bytes(nifti_bytes(np.rint(hu), grid.affine, dtype=np.int16))
@@ -145,6 +165,38 @@ def story(
         "shape": list(grid.shape),
         "affine_ras_mm": grid.affine.tolist(),
     }
+
+
+def _beside(path: Path, volume: Volume, *, name: str) -> Nifti:
+    """Read the JSON beside an image, where there is one, and see that it is the image's."""
+    image = nifti_and_beside(path, name=name)
+    try:
+        image.refuse_other_voxels(volume.data)
+    except BadInput as error:
+        raise BadInput(f"T{name[1:]}: {error}") from error
+    return image
+
+
+def _write_beside(path: Path, source: Nifti, image: Resampled, grid: GridMm) -> None:
+    """Hand on what the JSON beside an image told, where it told something that still holds."""
+    facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
+    if source.sidecar is None or not facts:
+        return
+    content = facts | {
+        "made_by": f"register: resampled to the grid of {SUMMARY}, the integral kept; "
+        f"{path.name} of its folder",
+        "shape": list(grid.shape),
+        "spacing_mm": list(Volume(image.data, grid.affine).spacing_mm),
+        VOXELS_SHA256: voxels_sha256(image.data),
+        "provenance": provenance(
+            package="rpt-dosimetry",
+            command="register",
+            parameters={},
+            inputs={"image": file_sha256(source.path), "json": file_sha256(source.sidecar)},
+            libraries=LIBRARIES,
+        ),
+    }
+    beside_of(path).write_bytes(json_bytes(content))
 
 
 def _activity(one: Resampled) -> dict[str, float]:

@@ -1,11 +1,14 @@
-"""Scans that come as NIfTI, each with a JSON of what its header cannot tell beside it."""
+"""Images that come as NIfTI, each with a JSON of what its header cannot tell beside it."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Shaped
 from rpt_cohort import BadInput
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -15,6 +18,8 @@ SUV, ACTIVITY, COUNTS = (
     "counts",
 )
 """What ``quantity`` may say; the first two are what the commands suv and activity write."""
+VOXELS_SHA256 = "voxels_sha256"
+"""Key of the JSON: by it another volume beside an old JSON is known."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Nifti:
 
     Attributes:
         path: The image.
-        sidecar: The JSON beside it; ``None`` for a CT, which needs none.
+        sidecar: The JSON beside it; ``None`` where there is none, or none is read.
         told: What it holds.
     """
 
@@ -74,6 +79,29 @@ class Nifti:
             )
         return str(found)
 
+    def refuse_other_voxels(self, data: Shaped[np.ndarray, "x y z"]) -> None:
+        """Refuse a volume that is not the one that the JSON beside it tells of.
+
+        Args:
+            data: Values as the image's file holds them.
+
+        Raises:
+            BadInput: The JSON holds the hash of other voxels.
+        """
+        told = self.told.get(VOXELS_SHA256)
+        if told is not None and told != voxels_sha256(data):
+            raise BadInput(
+                "The image must be the one that the JSON beside it tells of, and by "
+                f"{VOXELS_SHA256} its voxels are others. Make both anew; where you changed the "
+                "voxels and the rest of the JSON still holds, take that key out of it."
+            )
+
+
+def voxels_sha256(data: Shaped[np.ndarray, "x y z"]) -> str:
+    """Return the SHA-256 of a volume's values as little-endian float32 in C order."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sha256(np.ascontiguousarray(data, dtype="<f4").tobytes()).hexdigest()
+
 
 def is_nifti(name: str | Path) -> bool:
     """Tell by its name whether a source is a NIfTI file."""
@@ -95,15 +123,44 @@ def find_nifti(path: Path, *, need_sidecar: bool) -> Nifti:
         raise BadInput("The NIfTI file must be there, and there is none. Check its path.")
     if not need_sidecar:
         return Nifti(path, None, {})
-    suffix = next(one for one in SUFFIXES if path.name.endswith(one))
-    beside = path.with_name(path.name.removesuffix(suffix) + ".json")
-    try:
-        told: Any = json.loads(beside.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+    beside = beside_of(path)
+    if not beside.is_file():
         raise BadInput(
             "A NIfTI image must have a JSON of the same name beside it that tells its quantity "
-            "and times (see --example), and it is missing or no JSON."
+            "and times (see --example), and there is none."
+        )
+    return Nifti(path, beside, _read(beside, name="The JSON beside a NIfTI image"))
+
+
+def nifti_and_beside(path: Path, *, name: str) -> Nifti:
+    """Find an image and read the JSON beside it where there is one.
+
+    Args:
+        path: The image; its values are not read.
+        name: What an error calls it.
+
+    Raises:
+        BadInput: The JSON is there and is no JSON object.
+    """
+    beside = beside_of(path)
+    if not beside.is_file():
+        return Nifti(path, None, {})
+    return Nifti(path, beside, _read(beside, name=f"'{beside.name}', the JSON beside {name},"))
+
+
+def beside_of(path: Path) -> Path:
+    """Return where the JSON of an image is, ``A.json`` for ``A.nii.gz``."""
+    suffix = next((one for one in SUFFIXES if path.name.endswith(one)), path.suffix)
+    return path.with_name(path.name.removesuffix(suffix) + ".json")
+
+
+def _read(path: Path, *, name: str) -> dict[str, Any]:
+    try:
+        told: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(
+            f"{name} must be JSON, and cannot be read as that. Write it anew."
         ) from error
     if not isinstance(told, dict):
-        raise BadInput("The JSON beside a NIfTI image must be an object, and it is not.")
-    return Nifti(path, beside, told)
+        raise BadInput(f"{name} must be a JSON object, and it is another value. Write it anew.")
+    return told
