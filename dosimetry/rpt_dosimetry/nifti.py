@@ -17,7 +17,8 @@ SUV, ACTIVITY, COUNTS = (
     "activity concentration at mid-scan, Bq/mL",
     "counts",
 )
-"""What ``quantity`` may say; the first two are what the commands suv and activity write."""
+HU = "CT number, HU"
+"""What ``quantity`` may say: what the commands suv, activity and ct write, and counts."""
 VOXELS_SHA256 = "voxels_sha256"
 """Key of the JSON: by it another volume beside an old JSON is known."""
 
@@ -132,12 +133,11 @@ def find_nifti(path: Path, *, need_sidecar: bool) -> Nifti:
     return Nifti(path, beside, _read(beside, name="The JSON beside a NIfTI image"))
 
 
-def nifti_and_beside(path: Path, *, name: str) -> Nifti:
+def nifti_and_beside(path: Path) -> Nifti:
     """Find an image and read the JSON beside it where there is one.
 
     Args:
         path: The image; its values are not read.
-        name: What an error calls it.
 
     Raises:
         BadInput: The JSON is there and is no JSON object.
@@ -145,7 +145,31 @@ def nifti_and_beside(path: Path, *, name: str) -> Nifti:
     beside = beside_of(path)
     if not beside.is_file():
         return Nifti(path, None, {})
-    return Nifti(path, beside, _read(beside, name=f"'{beside.name}', the JSON beside {name},"))
+    return Nifti(path, beside, _read(beside, name=f"'{beside.name}' beside it"))
+
+
+def check_beside(
+    path: Path, data: Shaped[np.ndarray, "x y z"], *, name: str, quantity: str | None = None
+) -> Nifti:
+    """Read the JSON beside an image where there is one, and see that it tells of this image.
+
+    Args:
+        path: The image.
+        data: Its values as the file holds them.
+        name: What an error calls it.
+        quantity: What the JSON must say, if it says any; ``None`` for anything.
+
+    Raises:
+        BadInput: It is no JSON object, or tells of other voxels or of another quantity.
+    """
+    try:
+        image = nifti_and_beside(path)
+        image.refuse_other_voxels(data)
+        if quantity is not None and "quantity" in image.told:
+            image.quantity(quantity)
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from error
+    return image
 
 
 def beside_of(path: Path) -> Path:
@@ -162,5 +186,5 @@ def _read(path: Path, *, name: str) -> dict[str, Any]:
             f"{name} must be JSON, and cannot be read as that. Write it anew."
         ) from error
     if not isinstance(told, dict):
-        raise BadInput(f"{name} must be a JSON object, and it is another value. Write it anew.")
+        raise BadInput(f"{name} must be an object of JSON, and it is another value. Write it anew.")
     return told

@@ -518,7 +518,25 @@ def test_the_nuclide_that_is_typed_must_be_the_jsons(told_cycle, command, tmp_pa
 def test_a_json_that_is_none_is_named(told_cycle, command, tmp_path) -> None:
     for text in ("{", "[1]"):
         (tmp_path / "A2.json").write_text(text)
-        refused(command(*told_cycle), r"'A2\.json', the JSON beside activity 3", tmp_path)
+        refused(command(*told_cycle), r"Activity 3 .*: 'A2\.json' beside it must be", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"quantity": "SUV, body weight, g/mL"}, r"CT \(--ct\): quantity .* must be 'CT number"),
+        ({"voxels_sha256": "0" * 64}, r"CT \(--ct\): The image must be the one"),
+    ],
+)
+def test_a_ct_that_its_json_denies_is_refused(told, words, cycle, command, tmp_path) -> None:
+    hu = np.full(SHAPE, -1000, dtype=np.int16)
+    hu[1:11, 1:9, 1:7] = 23
+    ct = write(tmp_path / "ct.nii.gz", hu, np.int16)
+    content = {"quantity": "CT number, HU", "voxels_sha256": voxels_sha256(read(ct))}
+    (tmp_path / "ct.json").write_text(json.dumps(content | told))
+    refused(command(*cycle, "--ct", ct), words, tmp_path)
+    (tmp_path / "ct.json").write_text(json.dumps(content))
+    assert command(*cycle, "--ct", ct).status == 0
 
 
 def test_without_json_and_time_the_image_is_named(told_cycle, command, tmp_path) -> None:

@@ -113,7 +113,7 @@ def test_nifti_that_lies_otherwise(nifti_study) -> None:
     ("spoil", "told"),
     [
         (lambda side: side.unlink(), "must have a JSON of the same name"),
-        (lambda side: side.write_text("{"), "missing or no JSON"),
+        (lambda side: side.write_text("{"), "must be JSON"),
         (lambda side: side.write_text("[]"), "must be an object"),
         (lambda side: side.write_text("{}"), "quantity of the JSON beside the image must be"),
     ],

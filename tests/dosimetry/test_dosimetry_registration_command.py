@@ -83,7 +83,7 @@ def test_an_image_beside_the_json_of_another_is_refused(files, told, command, tm
     content = json.loads(beside_of(files["moving"]).read_text()) | {"voxels_sha256": "0" * 64}
     for text, words in (
         (json.dumps(content), "The moving image: The image must be the one"),
-        ("{", "'moving.json', the JSON beside the moving image, must be JSON"),
+        ("{", "The moving image: 'moving.json' beside it must be JSON"),
     ):
         beside_of(files["moving"]).write_text(text)
         ended = command("register", files["fixed"], files["moving"], "--out", tmp_path / "out")

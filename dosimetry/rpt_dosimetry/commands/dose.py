@@ -155,7 +155,9 @@ def dose(
     """
     _refuse_out(out)
     Files(activity, ct=ct, organs=organs, lesions=lesions).check_there()
-    scans = told_scans(activity, time_h=time_h, nuclide=nuclide, administered_mbq=administered_mbq)
+    scans = told_scans(
+        activity, time_h=time_h or None, nuclide=nuclide, administered_mbq=administered_mbq
+    )
     parameters: dict[str, Any] = {
         "time_h": scans.time_h,
         "administered_mbq": administered_mbq,

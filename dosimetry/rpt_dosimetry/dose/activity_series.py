@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 
 from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.nifti import nifti_and_beside
+from rpt_dosimetry.nifti import ACTIVITY, check_beside
 
 BQ_PER_MBQ = 1e6
 MM3_PER_ML = 1000.0
@@ -81,7 +81,7 @@ def read_activities(paths: Sequence[Path]) -> ActivitySeries:
     stack = np.empty((len(paths), *grid.data.shape), dtype=np.float32)
     for number, path in enumerate(paths):
         volume = grid if number == 0 else read_volume(path, name=_name(number))
-        _check_voxels(path, volume, name=_name(number))
+        check_beside(path, volume.data, name=_name(number), quantity=ACTIVITY)
         fault = grid_fault(volume, grid, name=_name(number), like_name=_name(0))
         if fault is not None:
             raise BadInput(fault)
@@ -159,13 +159,6 @@ def _refuse_total(total_mbq: float, therapy: Therapy, *, number: int, time_h: fl
 
 def _name(number: int) -> str:
     return f"Activity {number + 1} (--activity)"
-
-
-def _check_voxels(path: Path, volume: Volume, *, name: str) -> None:
-    try:
-        nifti_and_beside(path, name=name).refuse_other_voxels(volume.data)
-    except BadInput as error:
-        raise BadInput(f"{name}: {error}") from error
 
 
 def _check_geometry(grid: Volume) -> None:

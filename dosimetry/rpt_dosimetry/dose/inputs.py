@@ -12,7 +12,7 @@ from rpt_cohort.labels import LARGEST
 from rpt_dosimetry.dose.activity_series import ActivitySeries, read_activities
 from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
 from rpt_dosimetry.dose.regions import LARGEST_LESION, Region, check_labels, find_regions
-from rpt_dosimetry.nifti import beside_of
+from rpt_dosimetry.nifti import HU, beside_of, check_beside
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def read_images(files: Files) -> CycleImages:
     density = None
     if files.ct is not None:
         ct = _on_grid(files.ct, series.grid, name="CT (--ct)")
+        check_beside(files.ct, ct.data, name="CT (--ct)", quantity=HU)
         check_hu(ct, name="CT (--ct)")
         density = mass_density_g_per_ml(ct.data)
     regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)

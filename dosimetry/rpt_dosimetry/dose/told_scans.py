@@ -60,13 +60,13 @@ def told_scans(
             "Give each image its time."
         )
     names = [f"activity {number} (--activity)" for number in range(1, len(activities) + 1)]
-    images = [
-        nifti_and_beside(path, name=name) for path, name in zip(activities, names, strict=True)
-    ]
-    found_h, warnings = [], []
-    for index, (image, name) in enumerate(zip(images, names, strict=True)):
+    images: list[Nifti] = []
+    found_h: list[float] = []
+    warnings: list[str] = []
+    for index, (path, name) in enumerate(zip(activities, names, strict=True)):
         with _named(name):
-            if "quantity" in image.told:
+            images.append(image := nifti_and_beside(path))
+            if "quantity" in image.told:  # before the time of another kind of image is read
                 image.quantity(ACTIVITY)
             found_h.append(_time_h(image, None if time_h is None else time_h[index]))
             warnings += _compare_activity(image, administered_mbq, name)
@@ -95,14 +95,14 @@ def _named(name: str) -> Iterator[None]:
 
 def _time_h(image: Nifti, typed_h: float | None) -> float:
     told_h = image.number("injection_to_mid_scan_h")
-    if told_h is None and typed_h is None:
+    if told_h is None and typed_h is not None:
+        return typed_h
+    if told_h is None:
         raise BadInput(
             "Its time must be told, and no injection_to_mid_scan_h stands in a JSON beside it. "
             "Give --time-h, in h, for every image."
         )
-    if told_h is None or typed_h is None:
-        return told_h or typed_h or 0.0
-    if not abs(typed_h - told_h) <= SAME_TIME_H:
+    if typed_h is not None and not abs(typed_h - told_h) <= SAME_TIME_H:
         raise BadInput(
             f"--time-h must be the {told_h:.6g} h that the JSON beside it tells, to "
             f"{SAME_TIME_H:g} h, got {typed_h:.6g} h. Leave --time-h out, or correct "

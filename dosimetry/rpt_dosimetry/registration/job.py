@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from rpt_cohort import (
-    BadInput,
     Volume,
     file_sha256,
     json_bytes,
@@ -17,10 +16,11 @@ from rpt_cohort import (
 )
 
 from rpt_dosimetry.nifti import (
+    HU,
     VOXELS_SHA256,
     Nifti,
     beside_of,
-    nifti_and_beside,
+    check_beside,
     voxels_sha256,
 )
 from rpt_dosimetry.registration import deformable
@@ -72,11 +72,11 @@ class RegistrationFiles:
         return (
             Scan(
                 read_volume(self.fixed, name="The fixed image"),
-                _read(self.fixed_ct, name="The fixed CT (--fixed-ct)"),
+                _read(self.fixed_ct, name="The fixed CT (--fixed-ct)", quantity=HU),
             ),
             Scan(
                 read_volume(self.moving, name="The moving image"),
-                _read(self.moving_ct, name="The moving CT (--moving-ct)"),
+                _read(self.moving_ct, name="The moving CT (--moving-ct)", quantity=HU),
             ),
             _read(self.mask, name="The mask (--mask)"),
         )
@@ -105,8 +105,8 @@ def write_registration(
     with new_folder(out) as folder:
         fixed, moving, mask = files.read()
         beside = {
-            FIXED: _beside(files.fixed, fixed.emission, name="the fixed image"),
-            MOVING: _beside(files.moving, moving.emission, name="the moving image"),
+            FIXED: check_beside(files.fixed, fixed.emission.data, name="The fixed image"),
+            MOVING: check_beside(files.moving, moving.emission.data, name="The moving image"),
         }
         found = register(fixed, moving, mask=mask, start=start)
         if deform:
@@ -167,16 +167,6 @@ def story(
     }
 
 
-def _beside(path: Path, volume: Volume, *, name: str) -> Nifti:
-    """Read the JSON beside an image, where there is one, and see that it is the image's."""
-    image = nifti_and_beside(path, name=name)
-    try:
-        image.refuse_other_voxels(volume.data)
-    except BadInput as error:
-        raise BadInput(f"T{name[1:]}: {error}") from error
-    return image
-
-
 def _write_beside(path: Path, source: Nifti, image: Resampled, grid: GridMm) -> None:
     """Hand on what the JSON beside an image told, where it told something that still holds."""
     facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
@@ -222,5 +212,9 @@ def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None
         (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
 
 
-def _read(path: Path | None, *, name: str) -> Volume | None:
-    return None if path is None else read_volume(path, name=name)
+def _read(path: Path | None, *, name: str, quantity: str | None = None) -> Volume | None:
+    if path is None:
+        return None
+    volume = read_volume(path, name=name)
+    check_beside(path, volume.data, name=name, quantity=quantity)
+    return volume
