@@ -121,7 +121,8 @@ def _affine_mm(image: Any, name: str) -> Float[np.ndarray, "4 4"]:
     unit_mm = _unit_mm(image, name)
     if sform and qform:
         _compare_forms(image, name, unit_mm=unit_mm)
-    return affine * np.array([[unit_mm]] * 3 + [[1.0]])
+    affine_mm: Float[np.ndarray, "4 4"] = affine * np.array([[unit_mm]] * 3 + [[1.0]])
+    return affine_mm
 
 
 def _unit_mm(image: Any, name: str) -> float:
