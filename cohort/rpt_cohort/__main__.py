@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from rpt_cohort.checking import find_faults
-from rpt_cohort.command import fail, new_app, run_app, say, stderr
+from rpt_cohort.command import fail, new_app, run_app, say, stderr, warn
 from rpt_cohort.describing import cohort_table
-from rpt_cohort.reading import read_cohort
+from rpt_cohort.reading import read_cohort, read_cycle
+from rpt_cohort.seal import is_recorded
 
 app = new_app("The cohort folder of rpt-dosegan: check it, describe it.")
 Folder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort folder.")]
@@ -18,14 +19,24 @@ Folder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort folde
 
 @app.command(short_help="Name every fault of a cohort folder.")
 def check(cohort: Folder) -> None:
-    """Name every fault of COHORT; exit status 0 means there is none, 2 that there are."""
+    """Name every fault of COHORT; exit status 0 means there is none, 2 that there are.
+
+    A file that is not as it was made, by the hashes in cycle.json, is a fault.
+    """
     with stderr.status("checking"):
         faults = find_faults(cohort)
     for fault in faults:
         stderr.print(fault, markup=False)
     if faults:
         fail(f"the cohort has {len(faults)} fault{'s' if len(faults) > 1 else ''}, named above.")
-    cases = read_cohort(cohort).cases
+    content = read_cohort(cohort)
+    cases = content.cases
+    unrecorded = [one.name for one in cases if not is_recorded(read_cycle(content.folder(one)))]
+    if unrecorded:
+        warn(
+            f"{len(unrecorded)} of {len(cases)} cycles, {unrecorded[0]} first, record no hashes of "
+            "their files: whether these were changed since they were made is not known."
+        )
     say(f"sound: {len(cases)} cycles of {len({case.patient for case in cases})} patients")
 
 

@@ -7,11 +7,19 @@ import numpy as np
 
 from rpt_cohort import labels
 from rpt_cohort.errors import BadInput
-from rpt_cohort.reading import datalist_faults, json_faults, read_cycle, read_json
-from rpt_cohort.schema import FILES_REQUIRED, Case, CohortInfo, CycleInfo, Datalist
+from rpt_cohort.reading import datalist_faults, json_faults, link_faults, read_cycle, read_json
+from rpt_cohort.schema import (
+    FILES_BESIDE,
+    FILES_REQUIRED,
+    TRUTH,
+    Case,
+    CohortInfo,
+    CycleInfo,
+    Datalist,
+)
+from rpt_cohort.seal import changes
 from rpt_cohort.volumes import Volume, grid_fault, read_volume
 
-TRUTH = ("truth/dose.nii.gz", "truth/tia.nii.gz")
 STORED_TYPES = {
     "pet.nii.gz": "float32",
     "ct.nii.gz": "int16",
@@ -19,6 +27,8 @@ STORED_TYPES = {
     "lesions.nii.gz": "uint16",
     "fov.nii.gz": "uint8",
     "dose.nii.gz": "float32",
+    "dose_gy.nii.gz": "float32",
+    "tia.nii.gz": "float32",
     "truth/dose.nii.gz": "float32",
     "truth/tia.nii.gz": "float32",
 }
@@ -32,7 +42,8 @@ def find_faults(root: Path) -> list[str]:
     Checks the JSON files against the schema and each other, that every file is there
     and readable, one grid and one RAS+ affine per case, the stored types, and that the
     values can be what they claim: finite and not negative, organ ids of the contract,
-    a field of view of zeros and ones that is not empty.
+    a field of view of zeros and ones that is not empty; and that every file is as it was made,
+    where ``cycle.json`` holds its hash.
 
     Args:
         root: The cohort folder.
@@ -60,9 +71,12 @@ def case_faults(root: Path, case: Case, info: CohortInfo | None) -> list[str]:
     folder = root / case.patient / f"C{case.cycle}"
     if not folder.is_dir():
         return [f"{case.name} is in datalist.json and must be a folder, and there is none."]
+    faults = link_faults(root, case)
+    if faults:  # what lies elsewhere is not opened
+        return faults
     faults = _cycle_faults(folder, case)
     names = [*FILES_REQUIRED]
-    names += ["lesions.nii.gz"] if (folder / "lesions.nii.gz").exists() else []
+    names += [name for name in FILES_BESIDE if (folder / name).exists()]
     names += _truth(folder)
     volumes: dict[str, Volume] = {}
     for name in names:
@@ -95,7 +109,7 @@ def _cycle_faults(folder: Path, case: Case) -> list[str]:
         f"got {getattr(cycle, key)!r}."
         for key in ("patient", "cycle", "administered_activity_mbq")
         if getattr(case, key) != getattr(cycle, key)
-    ]
+    ] + [f"{case.name}/{change}" for change in changes(folder, cycle)]
 
 
 def _grid_faults(volumes: dict[str, Volume], info: CohortInfo | None) -> Iterator[str]:

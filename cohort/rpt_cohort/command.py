@@ -1,5 +1,6 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
+import logging
 import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
@@ -47,6 +48,16 @@ def fail(sentence: str) -> None:
 def warn(sentence: str) -> None:
     """Say on stderr what the user should know; the command goes on."""
     stderr.print(f"[bold yellow]warning:[/] {escape(sentence)}")
+
+
+class _Warned(logging.Handler):
+    """Says on stderr what the library logs as a warning."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+logging.getLogger("rpt_cohort").addHandler(_Warned())
 
 
 def say(sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +10,16 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from rpt_cohort.errors import BadInput
-from rpt_cohort.schema import Case, Cohort, CohortInfo, CycleInfo, Datalist, PredictionInfo
+from rpt_cohort.schema import (
+    FILES_OPTIONAL,
+    FILES_REQUIRED,
+    Case,
+    Cohort,
+    CohortInfo,
+    CycleInfo,
+    Datalist,
+    PredictionInfo,
+)
 from rpt_cohort.volumes import read_volume
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -25,14 +35,16 @@ def read_cohort(root: Path) -> Cohort:
         The cohort; its volumes and ``cycle.json`` files are not opened.
 
     Raises:
-        BadInput: A file is missing or breaks the schema, a case is listed twice, or a
-            patient's cycles are in two folds or in both training and testing.
+        BadInput: A file is missing or breaks the schema, a case is listed twice, a patient's
+            cycles are in two folds or in both training and testing, or a link leads out of the
+            cohort.
     """
     if not root.is_dir():
         raise BadInput(f"'{root}' must be a cohort folder, and there is none. Check the path.")
     info = read_json(root / "cohort.json", CohortInfo)
     cases = read_json(root / "datalist.json", Datalist)
-    for fault in datalist_faults(cases):
+    linked = (fault for c in cases.training + cases.testing for fault in link_faults(root, c))
+    for fault in chain(datalist_faults(cases), linked):
         raise BadInput(fault)
     return Cohort(root, info, tuple(cases.training), tuple(cases.testing))
 
@@ -110,6 +122,18 @@ def datalist_faults(datalist: Datalist) -> list[str]:
             )
     faults += [f for c in datalist.training + datalist.testing for f in _path_faults(c)]
     return faults
+
+
+def link_faults(root: Path, case: Case) -> list[str]:
+    """Return which of a case's files are links that lead out of the cohort folder."""
+    inside = root.resolve()
+    files = ("cycle.json", *FILES_REQUIRED, *FILES_OPTIONAL)
+    return [
+        f"{case.name}/{file} must lie in the cohort folder, and a link leads out of it. Copy the "
+        "file itself there."
+        for file in files
+        if not (root / case.name / file).resolve().is_relative_to(inside)
+    ]
 
 
 def _path_faults(case: Case) -> list[str]:

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 FILES_REQUIRED = ("pet.nii.gz", "ct.nii.gz", "organs.nii.gz", "fov.nii.gz", "dose.nii.gz")
+TRUTH = ("truth/dose.nii.gz", "truth/tia.nii.gz")
+FILES_BESIDE = ("lesions.nii.gz", "dose_gy.nii.gz", "tia.nii.gz")
+FILES_OPTIONAL = (*FILES_BESIDE, *TRUTH, "truth/kinetics.nii.gz")
 
 Tracer = Literal["68Ga-PSMA-11", "18F-PSMA-1007", "18F-PSMA-11", "18F-DCFPyL", "18F-FDG", "unknown"]
 Therapy = Literal["177Lu-PSMA-I&T", "177Lu-PSMA-617"]

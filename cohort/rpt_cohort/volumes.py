@@ -1,11 +1,13 @@
 """Read and write one NIfTI volume, checked."""
 
 import gzip
+import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -25,6 +27,18 @@ NIFTI_ERRORS = (
 )
 """What a damaged NIfTI file raises; they have no common base."""
 GRID_TOLERANCE_MM = 1e-3
+MOST_APART_VOXELS = 0.5
+"""Ours: between the places of a header's sform and qform at a corner, along an axis; beyond, the
+file says two places."""
+TOLD_APART_VOXELS = 0.05
+"""Ours: from which the difference is told."""
+LEAST_STATED_MM, MOST_STATED_MM = 0.01, 100.0
+"""Ours: bounds of a voxel's size where a header states another unit than mm."""
+_NIFTI2_HEADER_BYTES = (540).to_bytes(4, "little"), (540).to_bytes(4, "big")
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 1e-3}
+"""Code of ``xyzt_units`` (not told, m, mm, µm) → mm. Source: nifti1.h, NIFTI_UNITS."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,10 @@ class Volume:
 
 
 def read_volume(path: Path, *, name: str | None = None) -> Volume:
-    """Read a 3D NIfTI file.
+    """Read a 3D NIfTI file, NIfTI-1 or NIfTI-2.
+
+    Where sform and qform lie apart by little, the sform is taken and the difference is logged as
+    a warning.
 
     Args:
         path: A ``.nii`` or ``.nii.gz`` file.
@@ -62,8 +79,8 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         Its values (scaling applied where the header has one) and affine.
 
     Raises:
-        BadInput: Missing, not a NIfTI file, truncated, not 3D, or of complex or
-            structured values.
+        BadInput: Missing, not a NIfTI file, truncated, not 3D, of complex or structured values,
+            or its header does not tell one place in one unit of length.
     """
     name = name or path.name
     if not path.is_file():
@@ -73,7 +90,8 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         # Unpacked here and not by nibabel, which leaves the checksum unread.
         content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
         with _quiet():
-            image = nib.Nifti1Image.from_bytes(content)
+            second = content[:4] in _NIFTI2_HEADER_BYTES
+            image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
         data = np.asanyarray(image.dataobj)
     except NIFTI_ERRORS as error:
         raise BadInput(
@@ -83,10 +101,94 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         raise BadInput(f"{name} must be 3D, got shape {data.shape}. Give one volume a file.")
     if data.dtype.kind not in "biuf":
         raise BadInput(f"{name} must hold real numbers, got {data.dtype}.")
+    return Volume(np.ascontiguousarray(data), _affine_mm(image, name))
+
+
+def _affine_mm(image: Any, name: str) -> Float[np.ndarray, "4 4"]:
+    """Return where a NIfTI image lies, mm; nothing is guessed for a header that does not tell it.
+
+    Source: nifti1.h, methods 2 (qform) and 3 (sform); its method 1, for neither, has no
+    orientation, and libraries mirror it differently.
+    """
+    sform, qform = int(image.header["sform_code"]) > 0, int(image.header["qform_code"]) > 0
+    if not (sform or qform):
+        raise BadInput(
+            f"{name} must tell where it lies, and its header has neither sform nor qform (both "
+            "codes are 0): left and right may be exchanged. Write it anew with its affine."
+        )
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
-    return Volume(np.ascontiguousarray(data), affine)
+    unit_mm = _unit_mm(image, name)
+    if sform and qform:
+        _compare_forms(image, name, unit_mm=unit_mm)
+    affine_mm: Float[np.ndarray, "4 4"] = affine * np.array([[unit_mm]] * 3 + [[1.0]])
+    return affine_mm
+
+
+def _unit_mm(image: Any, name: str) -> float:
+    code = int(image.header["xyzt_units"]) & 7
+    unit_mm = _MM_PER_UNIT.get(code)
+    if unit_mm is None:
+        raise BadInput(
+            f"{name} must state its unit of length as m, mm or µm, and xyzt_units has the unknown "
+            f"code {code}. Write it anew in mm."
+        )
+    size_mm = np.linalg.norm(image.affine[:3, :3], axis=0) * unit_mm
+    sound = size_mm.min() >= LEAST_STATED_MM and size_mm.max() <= MOST_STATED_MM
+    if unit_mm != 1.0 and not sound:
+        raise BadInput(
+            f"{name} must have voxels of {LEAST_STATED_MM:g} to {MOST_STATED_MM:g} mm, and by the "
+            f"unit that its header states they are {' × '.join(f'{one:.4g}' for one in size_mm)} "
+            "mm. If its affine is in mm, write it anew with that unit."
+        )
+    return unit_mm
+
+
+def _compare_forms(image: Any, name: str, *, unit_mm: float) -> None:
+    """Refuse a qform that is another place than the sform; tell of one that is a little off.
+
+    Raises:
+        BadInput: They are two places.
+    """
+    rounded = image.header.copy()
+    try:
+        qform = image.get_qform()
+        rounded.set_qform(image.affine)
+    except (HeaderDataError, ValueError):
+        logger.warning("%s has a qform that cannot be read; its sform was taken.", name)
+        return
+    apart, apart_mm = _apart(image, qform, image.affine, unit_mm=unit_mm)
+    told = f"{apart_mm:.3g} mm ({apart:.2g} voxels)"
+    # Near half a turn a quaternion of 32 bits is good to some 1e-3 rad: then hold it against what
+    # it could store of the sform.
+    least, _ = _apart(image, qform, rounded.get_qform(), unit_mm=unit_mm)
+    if not min(apart, least) <= MOST_APART_VOXELS:
+        raise BadInput(
+            f"{name} must lie in one place, and its header tells two: by its qform a corner lies "
+            f"{told} from where its sform has it. Write it anew with the right one alone."
+        )
+    if apart > TOLD_APART_VOXELS:
+        logger.warning(
+            "%s: by its qform a corner lies %s from where its sform, which was taken, has it.",
+            name,
+            told,
+        )
+
+
+def _apart(
+    image: Any,
+    one: Float[np.ndarray, "4 4"],
+    other: Float[np.ndarray, "4 4"],
+    *,
+    unit_mm: float,
+) -> tuple[float, float]:
+    """Return how far two affines put a corner apart: voxels along an axis, and mm."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
+    shift = one - other
+    apart = corners @ shift[:3, :3].T + shift[:3, 3]
+    voxels = np.abs(apart @ np.linalg.inv(image.affine[:3, :3]).T).max()
+    return float(voxels), float(np.linalg.norm(apart, axis=1).max()) * unit_mm
 
 
 @contextmanager

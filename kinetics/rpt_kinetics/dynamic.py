@@ -22,6 +22,8 @@ from rpt_kinetics.parametric import FITTED, FLAGS, MAPS, parametric_values
 # Bytes of voxel curves held at a time; more voxels take further passes over the frames.
 BUDGET_BYTES = 2**28
 GRID_TOLERANCE_MM = 1e-3
+# Ours, as rpt_cohort has it: sform and qform further apart say two places.
+MOST_APART_VOXELS = 0.5
 # What a damaged NIfTI file raises; they have no common base.
 NIFTI_ERRORS = (
     *(ImageFileError, HeaderDataError, WrapStructError),
@@ -175,14 +177,42 @@ def misfit_name(standard_deviation: Floats | None) -> str:
 
 def _open(path: Path) -> Any:
     try:
-        image = nib.Nifti1Image.from_filename(str(path))
+        image = nib.load(path)
     except NIFTI_ERRORS as error:
         raise _unreadable(path.name) from error
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
-        raise BadInput(
-            f"{path.name} must have an invertible affine. Write it anew with its geometry."
-        )
+    if not isinstance(image, nib.Nifti1Image):  # NIfTI-2 is one, too
+        raise _unreadable(path.name)
+    _check_place(image, path.name)
     return image
+
+
+def _check_place(image: Any, name: str) -> None:
+    """Refuse a header that does not tell one place in mm; the maps are to lie in it."""
+    header, affine = image.header, image.affine
+    sform, qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
+    if not (sform or qform):
+        raise BadInput(
+            f"{name} must tell where it lies, and its header has neither sform nor qform (both "
+            "codes are 0): left and right may be exchanged. Write it anew with its affine."
+        )
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
+    if int(header["xyzt_units"]) & 7 not in (0, 2):
+        raise BadInput(f"{name} must be in mm, and its header states another unit. Write it in mm.")
+    if sform and qform:
+        try:
+            qform_mm = image.get_qform()
+        except (HeaderDataError, ValueError):  # the sform is whole, and goes before it
+            return
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
+        shift = qform_mm - affine
+        apart_mm = corners @ shift[:3, :3].T + shift[:3, 3]
+        if not np.abs(apart_mm @ np.linalg.inv(affine[:3, :3]).T).max() <= MOST_APART_VOXELS:
+            raise BadInput(
+                f"{name} must lie in one place, and its header tells two: by its qform a corner "
+                f"lies {np.linalg.norm(apart_mm, axis=1).max():.3g} mm from where its sform has "
+                "it. Write it anew with the right one alone."
+            )
 
 
 def _values(image: Any, where: Any) -> Floats:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance
-from rpt_dosimetry.ingest.cycle_files import FINGERPRINT, OUTPUTS, output_sha256, sealed_bytes
+from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
+from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
 from rpt_phantom.agents.rate_table import RateRow, rate_table
 from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes

@@ -197,6 +197,69 @@ def test_broken_json_is_one_fault_that_names_the_file(copy: Path, file: str, con
     assert any(fault.startswith(file) for fault in find_faults(copy))
 
 
+def doubled(folder: Path) -> None:
+    rewrite(folder / "dose.nii.gz", lambda d: 2 * d)
+
+
+def without_kinetics(folder: Path) -> None:
+    shutil.copy(folder / "truth/dose.nii.gz", folder / "truth/new.nii.gz")  # read by nobody
+    (folder / "truth/kinetics.nii.gz").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (doubled, ["P001/C1/dose.nii.gz was changed after it was made"]),
+        (without_kinetics, ["P001/C1/truth/kinetics.nii.gz is missing"]),
+        (
+            lambda folder: edit_json(folder / "cycle.json", set_item("weight_kg", value=81.5)),
+            ["P001/C1/cycle.json was changed after it was made"],
+        ),
+        (
+            lambda folder: edit_json(
+                folder / "cycle.json", lambda c: c["provenance"]["outputs"].pop("lesions.nii.gz")
+            ),
+            ["P001/C1/cycle.json was changed", "P001/C1/lesions.nii.gz was added"],
+        ),
+    ],
+)
+def test_what_changed_since_it_was_made_is_named(
+    copy: Path, change: Callable[[Path], None], words: list[str]
+) -> None:
+    change(copy / "P001/C1")
+    faults = find_faults(copy)
+    assert len(faults) == len(words)
+    assert all(fault.startswith(word) for fault, word in zip(faults, words, strict=True)), faults
+
+
+def test_a_cycle_without_hashes_is_sound_and_told(copy: Path) -> None:
+    def forget(content: dict[str, Any]) -> None:
+        del content["provenance"]["outputs"], content["provenance"]["sha256_of_the_rest"]
+
+    edit_json(copy / CYCLE, forget)
+    doubled(copy / "P001/C1")
+    done = run("check", copy)
+    assert done.returncode == 0, done.stderr
+    assert "P001/C1 first, record no hashes" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["P001", "P001/C1", PET, "P001/C1/truth/dose.nii.gz"])
+def test_a_link_out_of_the_cohort_is_refused(copy: Path, tmp_path: Path, name: str) -> None:
+    (copy / name).rename(tmp_path / "elsewhere")
+    (copy / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match=r"P001/C1/.* must lie in the cohort folder"):
+        read_cohort(copy)
+    assert any("a link leads out of it" in fault for fault in find_faults(copy))
+
+
+def test_a_link_within_the_cohort_is_read(copy: Path, tmp_path: Path) -> None:
+    (copy / PET).rename(copy / "pet.nii.gz")
+    (copy / PET).symlink_to(copy / "pet.nii.gz")
+    (tmp_path / "link").symlink_to(copy)
+    assert read_cohort(tmp_path / "link").cases
+    assert find_faults(tmp_path / "link") == []
+
+
 def test_patient_in_two_folds_is_refused(copy: Path) -> None:
     def leak(content: dict[str, Any]) -> None:
         twin = {**content["training"][0], "cycle": 2, "fold": content["training"][0]["fold"] + 1}

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from rpt_cohort import nifti_bytes
+from rpt_dosimetry.nifti import voxels_sha256
 from rpt_dosimetry.tia.uncertainty import volume_exponent
 
 SHAPE = (12, 10, 8)
@@ -432,6 +433,122 @@ def test_a_sealed_phantom_is_no_impossible_patient(cycle, command, tmp_path) -> 
     assert "of the net activity that never leaves" in " ".join(done.err.split())
     done = command(*cycle, "--calibration-sd-pct", 0, "--out", tmp_path / "more")
     assert "nothing can decay more often" in done.err
+
+
+def tell(folder: Path, number: int, **told) -> None:
+    """Write a JSON beside an image, as ``activity`` does."""
+    content = {
+        "quantity": "activity concentration at mid-scan, Bq/mL",
+        "nuclide": "Lu-177",
+        "half_life_s": 574300.8,
+        "injection_to_mid_scan_h": TIMES_H[number],
+        "injected_activity_mbq": 7400.0,
+        "voxels_sha256": voxels_sha256(read(folder / f"A{number}.nii.gz")),
+    }
+    (folder / f"A{number}.json").write_text(json.dumps(content | told))
+
+
+@pytest.fixture
+def told_cycle(cycle, tmp_path):
+    """The cycle with a JSON beside each image, and no time typed."""
+    for number in range(4):
+        tell(tmp_path, number)
+    words = list(cycle)
+    while "--time-h" in words:
+        at = words.index("--time-h")
+        del words[at : at + 2]
+    return words
+
+
+def test_times_and_nuclide_come_from_the_jsons(told_cycle, cycle, command, tmp_path) -> None:
+    swapped = [*told_cycle]
+    swapped[2], swapped[6] = swapped[6], swapped[2]
+    done = command(*swapped)
+    assert done.status == 0, done.err
+    assert "in the order of their times: as typed, 3, 2, 1, 4" in done.err
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert told["provenance"]["parameters"]["time_h"] == list(TIMES_H)
+    assert told["nuclide"] == "Lu-177"
+    assert {"activity_1", "json_1", "json_4"} < set(told["provenance"]["inputs"])
+    typed = command(*cycle, "--out", tmp_path / "typed")
+    assert typed.status == 0, typed.err
+    for name in (*MAPS, "organs.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "typed" / name).read_bytes()
+
+
+def test_a_rounded_time_is_that_of_the_json(told_cycle, cycle, command, tmp_path) -> None:
+    tell(tmp_path, 0, injection_to_mid_scan_h=3.954321)
+    done = command(*cycle)  # types 4 h
+    assert done.status == 0, done.err
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert told["images"][0]["time_h"] == 3.954321
+
+
+OTHER = {
+    "ten times the time": ({"injection_to_mid_scan_h": 0.4}, r"must be the 0\.4 h .* got 4 h"),
+    "days for hours": ({"injection_to_mid_scan_h": 4 / 24}, r"must be the 0\.1666\d+ h"),
+    "F-18": ({"nuclide": "F-18", "half_life_s": 6586.2}, "tells Lu-177 where another is F-18"),
+    "F-18 by its half-life": ({"nuclide": None, "half_life_s": 6586.2}, "must be that of Lu-177"),
+    "SUV": ({"quantity": "SUV, body weight, g/mL"}, "quantity .* must be 'activity"),
+    "counts": ({"quantity": "counts"}, "quantity .* must be 'activity"),
+    "GBq": ({"injected_activity_mbq": 7.4}, r"must be the 7\.4 MBq .* got 7400 MBq"),
+    "other voxels": ({"voxels_sha256": "0" * 64}, "by voxels_sha256 its voxels are others"),
+    "time of another kind": ({"injection_to_mid_scan_h": "4"}, "must be a number above 0"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_what_a_json_contradicts_is_refused(name, told_cycle, cycle, command, tmp_path) -> None:
+    told, words = OTHER[name]
+    tell(tmp_path, 0, **told)
+    if "nuclide" in told and told["nuclide"] is None:
+        for number in (1, 2, 3):
+            tell(tmp_path, number, nuclide=None)
+    refused(command(*cycle), words, tmp_path)
+
+
+def test_the_nuclide_that_is_typed_must_be_the_jsons(told_cycle, command, tmp_path) -> None:
+    refused(
+        command(*told_cycle, "--nuclide", "F-18"),
+        "the JSON beside activity 1 .* tells Lu-177 where --nuclide is F-18",
+        tmp_path,
+    )
+
+
+def test_a_json_that_is_none_is_named(told_cycle, command, tmp_path) -> None:
+    for text in ("{", "[1]"):
+        (tmp_path / "A2.json").write_text(text)
+        refused(command(*told_cycle), r"Activity 3 .*: 'A2\.json' beside it must be", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"quantity": "SUV, body weight, g/mL"}, r"CT \(--ct\): quantity .* must be 'CT number"),
+        ({"voxels_sha256": "0" * 64}, r"CT \(--ct\): The image must be the one"),
+    ],
+)
+def test_a_ct_that_its_json_denies_is_refused(told, words, cycle, command, tmp_path) -> None:
+    hu = np.full(SHAPE, -1000, dtype=np.int16)
+    hu[1:11, 1:9, 1:7] = 23
+    ct = write(tmp_path / "ct.nii.gz", hu, np.int16)
+    content = {"quantity": "CT number, HU", "voxels_sha256": voxels_sha256(read(ct))}
+    (tmp_path / "ct.json").write_text(json.dumps(content | told))
+    refused(command(*cycle, "--ct", ct), words, tmp_path)
+    (tmp_path / "ct.json").write_text(json.dumps(content))
+    assert command(*cycle, "--ct", ct).status == 0
+
+
+def test_without_json_and_time_the_image_is_named(told_cycle, command, tmp_path) -> None:
+    (tmp_path / "A1.json").unlink()
+    refused(command(*told_cycle), "Activity 2 .*: Its time must be told", tmp_path)
+
+
+def test_an_activity_a_little_off_is_told(told_cycle, command, tmp_path) -> None:
+    tell(tmp_path, 1, injected_activity_mbq=6700.0)
+    done = command(*told_cycle)
+    assert done.status == 0
+    assert "tells 6700 MBq administered" in " ".join(done.err.split())
 
 
 def test_uptake_half_life_is_used_and_told(cycle, command, tmp_path) -> None:

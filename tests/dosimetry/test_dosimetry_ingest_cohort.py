@@ -138,6 +138,42 @@ def test_masks_and_field_of_view(made) -> None:
     assert np.unique(read(folder / "lesions.nii.gz")[0]).tolist() == [0, 1]
 
 
+def test_dose_in_gy_and_decays_stand_beside(made) -> None:
+    """The dose in a voxel of 1.1199 g/mL is its decays x the electrons' energy."""
+    folder = made / "P001" / "C1"
+    dose_gy, affine = read(folder / "dose_gy.nii.gz")
+    tia, _ = read(folder / "tia.nii.gz")
+    dose, _ = read(folder / "dose.nii.gz")
+    fov, _ = read(folder / "fov.nii.gz")
+    np.testing.assert_allclose(dose_gy, 7.4 * dose, rtol=1e-6)
+    assert not tia[fov == 0].any()
+    for kidney in KIDNEYS:
+        here = at(affine, kidney.centre_mm)
+        assert tia[here] == pytest.approx(0.93 * EFFECTIVE_H / np.log(2), rel=0.03)
+        assert dose_gy[here] == pytest.approx(tia[here] * DELTA_GY_G_PER_MBQ_H / 1.1199, rel=0.05)
+    assert {"dose_gy.nii.gz", "tia.nii.gz"} < set(read_cycle(folder).how)
+
+
+def test_cycles_are_cumulated(made, command, tmp_path) -> None:
+    out = tmp_path / "sum.json"
+    one = made / "P001" / "C1"
+    ended = command("cumulate", one, "--limit", "kidney=23", "--out", out)
+    assert ended.status == 0, ended.err
+    told = json.loads(out.read_text())
+    dose_gy, organs = read(one / "dose_gy.nii.gz")[0], read(one / "organs.nii.gz")[0]
+    fov = read(one / "fov.nii.gz")[0] > 0
+    expected_gy = dose_gy[np.isin(organs, (2, 3)) & fov].mean()
+    assert told["regions"]["kidney"]["dose_gy"] == pytest.approx(expected_gy, rel=1e-5)
+    assert told["net_administered_mbq"] == [7400]
+    assert told["limits"]["kidney"]["activity_to_limit_mbq"] > 0
+    # The report by itself is the same cycle.
+    ended = command("cumulate", one, one / "report", "--out", tmp_path / "twice.json")
+    assert ended.status == 2
+    assert "two have the same activity images" in ended.err
+    both = command("cumulate", one, made / "P002" / "C1", "--out", tmp_path / "both.json")
+    assert both.status == 0, both.err
+
+
 def test_report(made) -> None:
     report = made / "P001" / "C1" / "report"
     told = json.loads((report / "summary.json").read_text())

@@ -37,6 +37,7 @@ from rpt_dosimetry.ingest.sources import find_scan
 from rpt_dosimetry.ingest.spread import spread
 from rpt_dosimetry.ingest.study import EXAMPLE, read_study
 from rpt_dosimetry.masks.totalsegmentator import segment_organs
+from rpt_dosimetry.nifti import voxels_sha256
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")
 
@@ -113,7 +114,7 @@ def test_nifti_that_lies_otherwise(nifti_study) -> None:
     ("spoil", "told"),
     [
         (lambda side: side.unlink(), "must have a JSON of the same name"),
-        (lambda side: side.write_text("{"), "missing or no JSON"),
+        (lambda side: side.write_text("{"), "must be JSON"),
         (lambda side: side.write_text("[]"), "must be an object"),
         (lambda side: side.write_text("{}"), "quantity of the JSON beside the image must be"),
     ],
@@ -140,6 +141,9 @@ def test_sidecar_values(nifti_study) -> None:
         read(injection_to_mid_scan_h=None)
     with pytest.raises(BadInput, match=r"injection_to_mid_scan_h .* a number above 0"):
         read(injection_to_mid_scan_h="4")
+    with pytest.raises(BadInput, match=r"by voxels_sha256 its voxels are others"):
+        read(voxels_sha256="0" * 64)
+    read(voxels_sha256=voxels_sha256(read_volume(there / "spect_1.nii.gz").data))
     with pytest.raises(BadInput, match=r"must be of Lu-177, and its header names I-131"):
         read(nuclide="I-131")
     with pytest.raises(BadInput, match=r"A SPECT in counts must have a calibration"):

@@ -11,6 +11,7 @@ import pytest
 from rpt_cohort import Volume, nifti_bytes
 from rpt_dosimetry import choose_pet, find_series, read_concentration
 from rpt_dosimetry.contour_masks import contour_mask
+from rpt_dosimetry.nifti import beside_of, voxels_sha256
 from rpt_dosimetry.registration.one_grid import one_grid
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
@@ -42,6 +43,53 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, (data, where, dtype) in images.items():
         (folder / f"{name}.nii.gz").write_bytes(nifti_bytes(data, where, dtype=dtype))
     return {name: folder / f"{name}.nii.gz" for name in images}
+
+
+@pytest.fixture
+def told(files):
+    """JSONs beside the images, as ``activity`` writes them; one holds what is not handed on."""
+    facts = {"nuclide": "Lu-177", "quantity": "activity concentration at mid-scan, Bq/mL"}
+    for name, time_h in (("fixed", 24.0), ("moving", 96.5)):
+        image = nib.load(files[name]).get_fdata()
+        content = facts | {
+            "injection_to_mid_scan_h": time_h,
+            "bq_per_ml_max": 9.0,
+            "PatientName": "Doe",
+            "voxels_sha256": voxels_sha256(image),
+        }
+        beside_of(files[name]).write_text(json.dumps(content))
+    yield facts
+    for name in ("fixed", "moving"):
+        beside_of(files[name]).unlink()
+
+
+def test_what_the_jsons_tell_is_handed_on(files, told, command, tmp_path) -> None:
+    out = tmp_path / "out"
+    ended = command("register", files["fixed"], files["moving"], "--out", out)
+    assert ended.status == 0, ended.err
+    for name, time_h in (("fixed", 24.0), ("moving", 96.5)):
+        content = json.loads((out / f"{name}.json").read_text())
+        assert told.items() <= content.items()
+        assert content["injection_to_mid_scan_h"] == time_h
+        assert content["made_by"].startswith("register: resampled")
+        assert "Doe" not in str(content)
+        assert "bq_per_ml_max" not in content
+        image = nib.load(out / f"{name}.nii.gz")
+        assert content["shape"] == list(image.shape)
+        assert content["voxels_sha256"] == voxels_sha256(np.asanyarray(image.dataobj))
+
+
+def test_an_image_beside_the_json_of_another_is_refused(files, told, command, tmp_path) -> None:
+    content = json.loads(beside_of(files["moving"]).read_text()) | {"voxels_sha256": "0" * 64}
+    for text, words in (
+        (json.dumps(content), "The moving image: The image must be the one"),
+        ("{", "The moving image: 'moving.json' beside it must be JSON"),
+    ):
+        beside_of(files["moving"]).write_text(text)
+        ended = command("register", files["fixed"], files["moving"], "--out", tmp_path / "out")
+        assert ended.status == 2
+        assert words in ended.err
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder(files, command, tmp_path) -> None:

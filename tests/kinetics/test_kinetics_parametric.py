@@ -247,3 +247,33 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         mapped(read_dynamic(path, mask_path, frames=28))
     with pytest.raises(BadInput, match=r"none\.nii must be a whole NIfTI"):
         read_dynamic(tmp_path / "none.nii", mask_path, frames=28)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sform_code": 0, "qform_code": 0}, "must tell where it lies"),
+        ({"qform_code": 1, "qoffset_x": 90.0}, "tells two"),
+        ({"xyzt_units": 1}, "must be in mm"),
+    ],
+)
+def test_an_image_that_does_not_tell_one_place_is_refused(change, words, tmp_path: Path) -> None:
+    path, mask_path, _ = dynamic_files(tmp_path)
+    for spoilt in (path, mask_path):
+        image = nib.load(spoilt)
+        values = np.asanyarray(image.dataobj)
+        for key, value in change.items():
+            image.header[key] = value
+        whole = nib.Nifti1Image(values, None, image.header)
+        kept = spoilt.read_bytes()
+        whole.to_filename(spoilt)
+        with pytest.raises(BadInput, match=rf"{spoilt.name} {words}|{spoilt.name} .*{words}"):
+            read_dynamic(path, mask_path, frames=len(WIDTHS))
+        spoilt.write_bytes(kept)
+
+
+def test_nifti_2_is_read(tmp_path: Path) -> None:
+    path, mask_path, _ = dynamic_files(tmp_path)
+    first = nib.load(path)
+    nib.Nifti2Image(np.asanyarray(first.dataobj), first.affine).to_filename(path)
+    assert read_dynamic(path, mask_path, frames=len(WIDTHS)).image.shape == first.shape

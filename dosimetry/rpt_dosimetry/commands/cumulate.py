@@ -18,7 +18,8 @@ def cumulate(
         list[Path],
         typer.Argument(
             metavar="DOSE_DIR…",
-            help="Folders that `dose` wrote, one a cycle of the same patient, the last one last.",
+            help="Folders that `dose` wrote, or a cohort's cycles (COHORT/P001/C1) that `ingest` "
+            "wrote, one a cycle of the same patient, the last one last.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="OUT.json", help="File to write.")],

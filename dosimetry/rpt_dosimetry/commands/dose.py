@@ -19,6 +19,7 @@ from rpt_dosimetry.dose.job import write_dose
 from rpt_dosimetry.dose.one_scan import ONE_SCAN, check_one_scan
 from rpt_dosimetry.dose.rows import Told
 from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.dose.told_scans import told_scans
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.tia.region_fit import POPULATION_UPTAKE_HALF_LIFE_H
 from rpt_dosimetry.tia.region_points import LONGEST_UPTAKE, NEEDED, check_model, check_uptake
@@ -34,12 +35,9 @@ def dose(
         list[Path],
         typer.Option(
             metavar="A.nii.gz",
-            help="Activity image, Bq/mL at its own time; one for each --time-h, in their order.",
+            help="Activity image, Bq/mL at its own time; one for each --time-h, in their order. "
+            "The JSON beside it, as `activity` writes it, tells time and nuclide.",
         ),
-    ],
-    time_h: Annotated[
-        list[float],
-        typer.Option(help="Start of infusion to mid-scan, h; one for each --activity, ascending."),
     ],
     administered_mbq: Annotated[
         float, typer.Option(help="Administered activity at the start of infusion, MBq.")
@@ -53,6 +51,13 @@ def dose(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write, new or empty.")],
+    time_h: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Start of infusion to mid-scan, h; one for each --activity, ascending.",
+            show_default="injection_to_mid_scan_h of the JSONs",
+        ),
+    ] = None,
     ct: Annotated[
         Path | None,
         typer.Option(
@@ -72,7 +77,10 @@ def dose(
         float, typer.Option(help="What was not given, decayed to the same moment, MBq.")
     ] = 0.0,
     infusion_h: Annotated[float, typer.Option(help="Duration of the infusion, h.")] = 0.0,
-    nuclide: Annotated[str, typer.Option(help="Name as in ICRP-107.")] = "Lu-177",
+    nuclide: Annotated[
+        str | None,
+        typer.Option(help="Name as in ICRP-107.", show_default="nuclide of the JSONs, else Lu-177"),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
@@ -151,15 +159,20 @@ def dose(
     DIR receives dose.nii.gz (Gy/GBq of net administered activity), dose_gy.nii.gz (Gy),
     tia.nii.gz (time-integrated activity, MBq h/mL), organs.csv (image, organs and lesions: mean,
     SD, D2, D50, D98, half-life, BED, uncertainty) and summary.json, which defines every column.
-    Images must be registered to each other and not be corrected for decay.
+    Images must be registered to each other and not be corrected for decay. Where a JSON stands
+    beside one, it is held against what is typed, and without --time-h sets the images' order.
     """
     _refuse_out(out)
+    Files(activity, ct=ct, organs=organs, lesions=lesions).check_there()
+    scans = told_scans(
+        activity, time_h=time_h or None, nuclide=nuclide, administered_mbq=administered_mbq
+    )
     parameters: dict[str, Any] = {
-        "time_h": time_h,
+        "time_h": scans.time_h,
         "administered_mbq": administered_mbq,
         "residual_mbq": residual_mbq,
         "infusion_h": infusion_h,
-        "nuclide": nuclide,
+        "nuclide": scans.nuclide,
         "engine": engine,
         "model": model,
         "population_half_life_h": population_half_life_h,
@@ -174,23 +187,20 @@ def dose(
         "fwhm_mm": fwhm_mm,
         "recovery_sd_pct": recovery_sd_pct,
     }
-    if len(activity) != len(time_h):
-        raise BadInput(
-            f"--activity and --time-h must be as many, got {len(activity)} and {len(time_h)}. "
-            "Give each image its time."
-        )
     with options_named(("time_h", "infusion_h", "uptake_half_life_h")):
         therapy = _therapy(parameters)
         choices = _choices(parameters, therapy)
     if engine == "vsv":
         say("Computing curves and dose; the kernel takes some seconds …")
-    files = Files(activity, ct=ct, organs=organs, lesions=lesions)
-    result, warnings = write_dose(files, therapy, choices, parameters=parameters, out=out)
+    files = Files(scans.activities, ct=ct, organs=organs, lesions=lesions)
+    result, warnings = write_dose(
+        files, therapy, choices, parameters=parameters, warnings=scans.warnings, out=out
+    )
     for sentence in warnings:
         warn(sentence)
     image = result.rows[0]
     say(
-        f"{out.name}: {engine}, {len(result.rows)} regions, dose up to "
+        f"{out.name}: {scans.nuclide}, {engine}, {len(result.rows)} regions, dose up to "
         f"{float(result.dose_gy.max()):.4g} Gy, {image.map_tia_mbq_h:.5g} MBq h in the image."
     )
 

@@ -72,7 +72,8 @@ def register(
     CT to CT where both scans have one, else emission to emission. The moving image is resampled
     once, and its activity is kept. DIR gets fixed, moving, ct (HU), covered (share of a voxel
     that the moving image covers), the transform (.tfm), check.png to look at, and
-    registration.json with the residual (mm, degrees) and the activity outside the grid (%).
+    registration.json with the residual (mm, degrees) and the activity outside the grid (%). What
+    a JSON beside an image tells (time, nuclide) is handed on to fixed.json and moving.json.
     Refused where it moves the body by more than 60 mm or 20°, or the scans do not agree.
     --deformable adds displacement_mm and jacobian (volume ratio, by which the deformed moving
     image is multiplied, so that tissue that is squeezed keeps its activity), and is refused where

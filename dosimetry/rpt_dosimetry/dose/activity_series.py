@@ -10,6 +10,7 @@ from jaxtyping import Float32, Float64
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 
 from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.nifti import ACTIVITY, check_beside
 
 BQ_PER_MBQ = 1e6
 MM3_PER_ML = 1000.0
@@ -23,6 +24,9 @@ SUSPECT_SHARE = 2e-3
 """Ours: a trunk holds some percent after a week; kBq/mL would be a thousandth."""
 IMPOSSIBLE_EXCESS = 1.5
 """Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
+ROUNDING = 1e-5
+"""Ours: relative, of sums over voxels of 32 bits and of what is fitted to them; all that was given
+may be in the image."""
 RISEN = 1.05
 """Ours: of the share before. Excretion lowers the share of the decayed net activity; early
 uptake into the field of view, or noise, may raise it some percent."""
@@ -69,14 +73,15 @@ def read_activities(paths: Sequence[Path]) -> ActivitySeries:
         paths: One NIfTI file a time point, in the order of the times.
 
     Raises:
-        BadInput: A file is broken or on another grid, its voxels are no boxes of a possible
-            size, or a value is negative or not finite.
+        BadInput: A file is broken, on another grid or not the one that the JSON beside it tells
+            of, its voxels are no boxes of a possible size, or a value is negative or not finite.
     """
     grid = read_volume(paths[0], name=_name(0))
     _check_geometry(grid)
     stack = np.empty((len(paths), *grid.data.shape), dtype=np.float32)
     for number, path in enumerate(paths):
         volume = grid if number == 0 else read_volume(path, name=_name(number))
+        check_beside(path, volume.data, name=_name(number), quantity=ACTIVITY)
         fault = grid_fault(volume, grid, name=_name(number), like_name=_name(0))
         if fault is not None:
             raise BadInput(fault)
@@ -105,7 +110,7 @@ def check_totals(total_mbq: Float64[np.ndarray, " t"], therapy: Therapy) -> list
         most = therapy.decayed_mbq(time_h)
         shares.append(total / most)
         _refuse_total(total, therapy, number=number, time_h=time_h)
-        if shares[-1] > 1:
+        if shares[-1] > 1 + ROUNDING:
             warnings.append(
                 f"{_name(number)} holds {total:.6g} MBq, more than the {most:.6g} MBq that decay "
                 f"leaves of the net activity at {time_h:g} h: check the calibration, the "
@@ -132,7 +137,7 @@ def _refuse_total(total_mbq: float, therapy: Therapy, *, number: int, time_h: fl
         raise BadInput(
             f"{_name(number)} must hold activity, and is 0 everywhere. Check how it was written."
         )
-    if total_mbq > therapy.net_mbq:
+    if total_mbq > therapy.net_mbq * (1 + ROUNDING):
         raise BadInput(
             f"{_name(number)} must hold no more than the net administered "
             f"{therapy.net_mbq:.6g} MBq, got {total_mbq:.6g} MBq. Activities must be in Bq/mL, "

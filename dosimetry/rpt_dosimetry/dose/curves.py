@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64
 from rpt_cohort import BadInput
 from scipy.ndimage import uniform_filter
 
-from rpt_dosimetry.dose.activity_series import BQ_PER_MBQ, ActivitySeries
+from rpt_dosimetry.dose.activity_series import BQ_PER_MBQ, ROUNDING, ActivitySeries
 from rpt_dosimetry.dose.regions import BODY, REST, WHOLE_IMAGE, Region
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.tia.region_fit import (
@@ -151,7 +151,7 @@ def refuse_too_many_decays(
         BadInput: The image's time-integrated activity is above it.
     """
     total = float(tia.mbq_h_per_ml.sum() * voxel_ml)
-    if not total <= therapy.most_tia_mbq_h * (1.0 + 2.0 * calibration_relative_sd):
+    if not total <= therapy.most_tia_mbq_h * (1.0 + 2.0 * calibration_relative_sd + ROUNDING):
         raise BadInput(
             "The time-integrated activity of the image must be at most the net activity x its "
             f"mean life, {therapy.most_tia_mbq_h:.6g} MBq h, got {total:.6g} MBq h: nothing can "

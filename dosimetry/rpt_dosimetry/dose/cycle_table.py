@@ -1,8 +1,9 @@
-"""Read what ``dose`` wrote of one cycle: its nuclide, activity and table."""
+"""Read what ``dose`` or ``ingest`` wrote of one cycle: its nuclide, activity and table."""
 
 import csv
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 from rpt_cohort import BadInput, file_sha256
 
 SUMMARY, TABLE = "summary.json", "organs.csv"
+REPORT = "report"
+"""Subfolder of a cohort's cycle that holds them."""
+ACTIVITY_INPUT = re.compile(r"activity_\d+|spect \d+")
+"""Names of the activity images among the inputs of ``dose`` and of ``ingest``."""
 PARTS = ("calibration", "fit", "volume")
 """Of the uncertainty, as the table's columns name them."""
 
@@ -53,17 +58,19 @@ class CycleTable:
 
 
 def read_cycle_table(folder: Path) -> CycleTable:
-    """Read a folder that ``dose`` wrote.
+    """Read a folder that ``dose`` wrote, or a cohort's cycle that ``ingest`` wrote.
 
     Raises:
         BadInput: It is none, or its files are broken.
     """
     name = folder.resolve().name
+    if not (folder / SUMMARY).is_file() and (folder / REPORT).is_dir():
+        folder = folder / REPORT
     for file in (SUMMARY, TABLE):
         if not (folder / file).is_file():
             raise BadInput(
-                f"'{name}' must be a folder that `dose` wrote, and has no {file}. "
-                "Name one of those."
+                f"'{name}' must be a folder that `dose` wrote, or a cohort's cycle that `ingest` "
+                f"wrote, and has no {file}. Name one of those."
             )
     inputs = {file: file_sha256(folder / file) for file in (SUMMARY, TABLE)}
     try:
@@ -77,7 +84,7 @@ def read_cycle_table(folder: Path) -> CycleTable:
             net_mbq=_finite(summary["net_administered_mbq"]),
             regions=rows,
             inputs=inputs,
-            activity_sha256=tuple(hashes[key] for key in hashes if key.startswith("activity")),
+            activity_sha256=tuple(hashes[key] for key in hashes if ACTIVITY_INPUT.fullmatch(key)),
         )
     except (KeyError, TypeError, ValueError, OSError, csv.Error, RecursionError) as error:
         raise BadInput(

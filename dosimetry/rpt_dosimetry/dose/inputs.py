@@ -12,6 +12,7 @@ from rpt_cohort.labels import LARGEST
 from rpt_dosimetry.dose.activity_series import ActivitySeries, read_activities
 from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
 from rpt_dosimetry.dose.regions import LARGEST_LESION, Region, check_labels, find_regions
+from rpt_dosimetry.nifti import HU, beside_of, check_beside
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,13 @@ class Files:
     lesions: Path | None = None
 
     def named(self) -> dict[str, Path]:
-        """Return role → path; a file's own name may hold a patient's, and is not told."""
+        """Return role → path, the JSONs beside the activities included.
+
+        A file's own name may hold a patient's, and is not told.
+        """
         paths = {f"activity_{i}": path for i, path in enumerate(self.activities, start=1)}
+        beside = {f"json_{i}": beside_of(path) for i, path in enumerate(self.activities, start=1)}
+        paths |= {role: path for role, path in beside.items() if path.is_file()}
         others = {"ct": self.ct, "organs": self.organs, "lesions": self.lesions}
         return paths | {role: path for role, path in others.items() if path is not None}
 
@@ -82,6 +88,7 @@ def read_images(files: Files) -> CycleImages:
     density = None
     if files.ct is not None:
         ct = _on_grid(files.ct, series.grid, name="CT (--ct)")
+        check_beside(files.ct, ct.data, name="CT (--ct)", quantity=HU)
         check_hu(ct, name="CT (--ct)")
         density = mass_density_g_per_ml(ct.data)
     regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)

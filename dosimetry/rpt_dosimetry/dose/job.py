@@ -1,6 +1,6 @@
 """The work of the ``dose`` command: from files to a folder, whole or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def write_dose(
     choices: Choices,
     *,
     parameters: Mapping[str, Any],
+    warnings: Sequence[str],
     out: Path,
 ) -> tuple[CycleDose, list[str]]:
     """Compute the dose of one cycle and write its folder.
@@ -35,6 +36,7 @@ def write_dose(
         therapy: What was given, and when the scans were.
         choices: Engine and options.
         parameters: What the provenance is to tell of them.
+        warnings: What is to be told first.
         out: Folder to write; must be new or empty.
 
     Returns:
@@ -43,12 +45,11 @@ def write_dose(
     Raises:
         BadInput: Something given cannot be used; nothing is left behind.
     """
-    files.check_there()
     with new_folder(out) as folder:
         images = read_images(files)
         _check_names(choices, images.regions)
         total = images.series.total_mbq()
-        warnings = check_totals(total, therapy)
+        said = [*warnings, *check_totals(total, therapy)]
         refuse_rising_image(total)
         result = calculate(
             images.series,
@@ -57,9 +58,9 @@ def write_dose(
             choices,
             density_g_per_ml=images.density_g_per_ml,
         )
-        warnings += doubts(therapy, choices, result)
+        said += doubts(therapy, choices, result)
         told = summarise(images.series, therapy, choices, result)
-        told["warnings"] = warnings
+        told["warnings"] = said
         told["provenance"] = provenance(
             package="rpt-dosimetry",
             command="dose",
@@ -70,7 +71,7 @@ def write_dose(
         _write_maps(folder, images, result, therapy)
         (folder / TABLE).write_bytes(table_csv(result.rows))
         (folder / SUMMARY).write_bytes(json_bytes(told))
-    return result, warnings
+    return result, said
 
 
 def _write_maps(folder: Path, images: CycleImages, result: CycleDose, therapy: Therapy) -> None:

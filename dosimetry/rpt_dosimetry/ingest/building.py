@@ -58,7 +58,7 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     if scans.planar is not None:
         summary["calibration"] = factor_story(scans.planar.factor) | images_story(scans.planar)
     summary["warnings"] = [*scans.warnings(), *warnings, *summary["warnings"]]
-    write_volumes(folder, images, aligned["pet"].data, result.dose_gy / therapy.net_gbq)
+    write_volumes(folder, images, aligned["pet"].data, result, therapy)
     write_report(folder, plan, aligned, images, result, summary)
     write_cycle_json(folder, plan, scans, therapy)
     return list(summary["warnings"])

@@ -1,17 +1,17 @@
 """The files of one cohort cycle: volumes, ``cycle.json``, and the report beside them."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 from pydantic import ValidationError
-from rpt_cohort import BadInput, CycleInfo, file_sha256, json_bytes, nifti_bytes, provenance
+from rpt_cohort import BadInput, CycleInfo, json_bytes, nifti_bytes, provenance
+from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 
 from rpt_dosimetry.dose.calculation import CycleDose
-from rpt_dosimetry.dose.cycle_table import SUMMARY, TABLE
+from rpt_dosimetry.dose.cycle_table import REPORT, SUMMARY, TABLE
 from rpt_dosimetry.dose.table import table_csv
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.ingest.alignment import Aligned
@@ -24,30 +24,27 @@ LIBRARIES = (
     *("rpt-cohort", "pydicom", "numpy", "scipy", "nibabel", "SimpleITK", "matplotlib"),
     *("icrp107-database", "xraydb", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg"),
 )
-SEAL = "sha256_of_the_rest"
-"""Of the provenance of cycle.json: of all else that it tells."""
-REPORT = "report"
-"""Subfolder of a cycle: how its dose came about."""
 FINGERPRINT = "fingerprint"
 """Of the provenance's parameters: by which a finished cycle is known."""
-OUTPUTS = "outputs"
-"""Of the provenance: file → SHA-256, by which a damaged cycle is known."""
 
 
 def write_volumes(
     folder: Path,
     images: CycleImages,
     pet_suv: Float32[np.ndarray, "x y z"],
-    dose_gy_per_gbq: Float[np.ndarray, "x y z"],
+    result: CycleDose,
+    therapy: Therapy,
 ) -> None:
-    """Write the contract's volumes; outside the field of view the dose is set to 0."""
-    dose = np.where(images.known, dose_gy_per_gbq, 0.0)
+    """Write the contract's volumes; outside the field of view dose and activity are set to 0."""
+    dose_gy = np.where(images.known, result.dose_gy, 0.0)
     volumes: dict[str, tuple[np.ndarray, type[np.generic]]] = {
         "pet.nii.gz": (pet_suv, np.float32),
         "ct.nii.gz": (images.ct_hu, np.int16),
         "organs.nii.gz": (images.organs, np.uint8),
         "fov.nii.gz": (images.known.astype(np.uint8), np.uint8),
-        "dose.nii.gz": (dose, np.float32),
+        "dose.nii.gz": (dose_gy / therapy.net_gbq, np.float32),
+        "dose_gy.nii.gz": (dose_gy, np.float32),
+        "tia.nii.gz": (np.where(images.known, result.tia.mbq_h_per_ml, 0.0), np.float32),
     }
     if images.lesions is not None:
         volumes["lesions.nii.gz"] = images.lesions, np.uint16
@@ -76,15 +73,7 @@ def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -
         "pet_time_min": pet.time_min,
         "spect_times_h": list(therapy.time_h),
         "how": _how(plan, scans),
-        "provenance": provenance(
-            package="rpt-dosimetry",
-            command="ingest",
-            parameters=plan.parameters | {FINGERPRINT: plan.fingerprint},
-            inputs=plan.inputs,
-            seed=SEED,
-            libraries=LIBRARIES,
-        )
-        | {OUTPUTS: output_sha256(folder)},
+        "provenance": _provenance(plan) | {OUTPUTS: output_sha256(folder)},
     }
     try:
         sealed = sealed_bytes(CycleInfo.model_validate(content))
@@ -96,31 +85,6 @@ def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -
             "the header that it comes from."
         ) from error
     (folder / "cycle.json").write_bytes(sealed)
-
-
-def sealed_bytes(info: CycleInfo) -> bytes:
-    """Encode ``cycle.json`` with a hash of all that it tells, by which damage is known."""
-    content = info.model_dump(mode="json")
-    content["provenance"][SEAL] = sha256(json_bytes(content)).hexdigest()
-    return json_bytes(content)
-
-
-def is_sealed(info: CycleInfo) -> bool:
-    """Tell whether a ``cycle.json`` is as ``sealed_bytes`` wrote it."""
-    content = info.model_dump(mode="json")
-    told = content["provenance"].pop(SEAL, None)
-    whole: bool = told == sha256(json_bytes(content)).hexdigest()
-    return whole
-
-
-def output_sha256(folder: Path) -> dict[str, str]:
-    """Return file → SHA-256 of all that a cycle's folder holds beside ``cycle.json``."""
-    files = [one for one in sorted(folder.rglob("*")) if one.is_file()]
-    return {
-        str(one.relative_to(folder)): file_sha256(one)
-        for one in files
-        if one != folder / "cycle.json"
-    }
 
 
 def write_report(
@@ -136,14 +100,28 @@ def write_report(
     report.mkdir()
     (report / TABLE).write_bytes(table_csv(result.rows))
     stories = {role: one.story for role, one in aligned.items() if one.story is not None}
-    told = summary | {"origin": plan.study.origin, "registrations": stories}
+    told = summary | {
+        "origin": plan.study.origin,
+        "registrations": stories,
+        "provenance": _provenance(plan),
+    }
     (report / SUMMARY).write_bytes(json_bytes(told))
     (report / "index.html").write_bytes(cycle_page(plan.cycle.name, aligned, images, result, told))
 
 
+def _provenance(plan: Plan) -> dict[str, Any]:
+    return provenance(
+        package="rpt-dosimetry",
+        command="ingest",
+        parameters=plan.parameters | {FINGERPRINT: plan.fingerprint},
+        inputs=plan.inputs,
+        seed=SEED,
+        libraries=LIBRARIES,
+    )
+
+
 def _how(plan: Plan, scans: Scans) -> dict[str, str]:
     """Tell per file what made it."""
-
     spects = "; ".join(spect.branch for spect in scans.spects)
     carried = "registered rigidly to the first SPECT/CT and resampled once"
     how = {
@@ -152,6 +130,8 @@ def _how(plan: Plan, scans: Scans) -> dict[str, str]:
         "organs.nii.gz": _organs(plan) + "; remaining body from the CT, above -300 HU",
         "fov.nii.gz": "circle of every SPECT and the first one's CT",
         "dose.nii.gz": f"{plan.study.engine}, {plan.study.voxel_curve} curves; SPECT: {spects}",
+        "dose_gy.nii.gz": "as dose.nii.gz, times the administered activity",
+        "tia.nii.gz": "what dose.nii.gz was computed from",
     }
     if plan.cycle.lesions is not None:
         how["lesions.nii.gz"] = f"drawn on {plan.cycle.lesions.drawn_on}, nearest neighbour"

@@ -14,7 +14,6 @@ from rpt_cohort import BadInput, file_sha256, read_volume
 
 from rpt_dosimetry.geometry import find_grid, to_ras
 from rpt_dosimetry.ingest.identity import patient_keys, refuse_several, refuse_telling
-from rpt_dosimetry.ingest.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.ingest.regions import dicom_below, mask_path
 from rpt_dosimetry.ingest.scans import calibration_sha256, read_nm_spect
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
@@ -28,6 +27,7 @@ from rpt_dosimetry.ingest.study import (
 )
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
+from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.nm.planar import read_planar
 from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
 from rpt_dosimetry.registration.one_grid import GridMm, one_grid

@@ -9,8 +9,8 @@ from rpt_cohort.volumes import turned_to_ras
 
 from rpt_dosimetry.calibration.spect_input import Spect, Told
 from rpt_dosimetry.dose.density import check_hu
-from rpt_dosimetry.ingest.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
+from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.nm.values import BQ_PER_ML
 from rpt_dosimetry.nm.values import COUNTS as NM_COUNTS
 
@@ -83,7 +83,9 @@ def ct_of_nifti(image: Nifti) -> Volume:
 
 
 def _values(image: Nifti, *, name: str) -> Volume:
-    volume = turned_to_ras(read_volume(image.path, name=name))
+    stored = read_volume(image.path, name=name)
+    image.refuse_other_voxels(stored.data)
+    volume = turned_to_ras(stored)
     if not np.isfinite(volume.data).all():
         raise BadInput(f"{name} must be finite everywhere, and it is not. Write it anew.")
     return Volume(volume.data.astype(np.float32), volume.affine)

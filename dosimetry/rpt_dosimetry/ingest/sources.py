@@ -7,8 +7,8 @@ from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import FRAME_OF_REFERENCE
 from rpt_dosimetry.elements import components
-from rpt_dosimetry.ingest.nifti import Nifti, find_nifti, is_nifti
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
+from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
 from rpt_dosimetry.nm.reading import NM_STORAGE
 from rpt_dosimetry.series import Series, choose_ct, choose_pet, find_series
 

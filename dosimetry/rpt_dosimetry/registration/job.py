@@ -15,6 +15,14 @@ from rpt_cohort import (
     read_volume,
 )
 
+from rpt_dosimetry.nifti import (
+    HU,
+    VOXELS_SHA256,
+    Nifti,
+    beside_of,
+    check_beside,
+    voxels_sha256,
+)
 from rpt_dosimetry.registration import deformable
 from rpt_dosimetry.registration.check_picture import check_picture
 from rpt_dosimetry.registration.mutual_information import SEED, SETTINGS
@@ -29,6 +37,12 @@ FIXED, MOVING, COVERED, CT = "fixed.nii.gz", "moving.nii.gz", "covered.nii.gz", 
 LIBRARIES = ("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib")
 DISPLACEMENT, JACOBIAN = "displacement_mm.nii.gz", "jacobian.nii.gz"
 TRANSFORM, PICTURE, SUMMARY = "fixed_to_moving.tfm", "check.png", "registration.json"
+HANDED_ON = (
+    *("quantity", "tracer", "nuclide", "half_life_s", "injected_activity_mbq", "weight_kg"),
+    *("height_cm", "sex", "pet_time_min", "injection_to_mid_scan_h", "duration_s", "units_branch"),
+    *("decay_branch", "cps_per_mbq", "relative_sd_pct", "total_relative_sd_pct", "warnings"),
+)
+"""Keys of the JSON beside an image that hold for it on another grid, too."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +72,11 @@ class RegistrationFiles:
         return (
             Scan(
                 read_volume(self.fixed, name="The fixed image"),
-                _read(self.fixed_ct, name="The fixed CT (--fixed-ct)"),
+                _read(self.fixed_ct, name="The fixed CT (--fixed-ct)", quantity=HU),
             ),
             Scan(
                 read_volume(self.moving, name="The moving image"),
-                _read(self.moving_ct, name="The moving CT (--moving-ct)"),
+                _read(self.moving_ct, name="The moving CT (--moving-ct)", quantity=HU),
             ),
             _read(self.mask, name="The mask (--mask)"),
         )
@@ -90,6 +104,10 @@ def write_registration(
     """
     with new_folder(out) as folder:
         fixed, moving, mask = files.read()
+        beside = {
+            FIXED: check_beside(files.fixed, fixed.emission.data, name="The fixed image"),
+            MOVING: check_beside(files.moving, moving.emission.data, name="The moving image"),
+        }
         found = register(fixed, moving, mask=mask, start=start)
         if deform:
             found = deformed(found)
@@ -105,6 +123,8 @@ def write_registration(
         _write_maps(
             folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
         )
+        for name, image in ((FIXED, still), (MOVING, carried)):
+            _write_beside(folder / name, beside[name], image, grid)
         if fixed.ct is not None:
             hu = resample_ct(fixed.ct, grid, stays)
             (folder / CT).write_bytes(nifti_bytes(np.rint(hu), grid.affine, dtype=np.int16))
@@ -147,6 +167,28 @@ def story(
     }
 
 
+def _write_beside(path: Path, source: Nifti, image: Resampled, grid: GridMm) -> None:
+    """Hand on what the JSON beside an image told, where it told something that still holds."""
+    facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
+    if source.sidecar is None or not facts:
+        return
+    content = facts | {
+        "made_by": f"register: resampled to the grid of {SUMMARY}, the integral kept; "
+        f"{path.name} of its folder",
+        "shape": list(grid.shape),
+        "spacing_mm": list(Volume(image.data, grid.affine).spacing_mm),
+        VOXELS_SHA256: voxels_sha256(image.data),
+        "provenance": provenance(
+            package="rpt-dosimetry",
+            command="register",
+            parameters={},
+            inputs={"image": file_sha256(source.path), "json": file_sha256(source.sidecar)},
+            libraries=LIBRARIES,
+        ),
+    }
+    beside_of(path).write_bytes(json_bytes(content))
+
+
 def _activity(one: Resampled) -> dict[str, float]:
     return {
         "integral_before": one.integral_before,
@@ -170,5 +212,9 @@ def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None
         (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
 
 
-def _read(path: Path | None, *, name: str) -> Volume | None:
-    return None if path is None else read_volume(path, name=name)
+def _read(path: Path | None, *, name: str, quantity: str | None = None) -> Volume | None:
+    if path is None:
+        return None
+    volume = read_volume(path, name=name)
+    check_beside(path, volume.data, name=name, quantity=quantity)
+    return volume
