@@ -132,6 +132,12 @@ def segment_mask(segment: Segment, image: Volume, warnings: list[str]) -> Bool[n
     return mask
 
 
+def segment_volume_ml(segment: Segment) -> float:
+    """Return the volume of a segment's voxels on its own grid, mL."""
+    voxel_ml = abs(float(np.linalg.det(segment.affine[:3, :3]))) / 1000.0
+    return float(np.count_nonzero(segment.mask)) * voxel_ml
+
+
 def _outside(segment: Segment, image: Volume) -> float:
     to_image = np.linalg.inv(image.affine) @ segment.affine
     at = np.argwhere(segment.mask) @ to_image[:3, :3].T + to_image[:3, 3]
