@@ -3,7 +3,6 @@
 Source: DICOM PS3.3, C.8.8.5 (Structure Set) and C.8.8.6 (ROI Contour).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, Tag
-from rpt_dosimetry.elements import components
+from rpt_dosimetry.elements import components, object_kind
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 
 STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -107,10 +106,9 @@ def _read(path: Path) -> Any:
             "The structure set must be a whole DICOM file that can be read, and it is not."
         ) from error
     if components(dataset, SOP_CLASS) != [STRUCTURE_SET_STORAGE]:
-        modality = re.sub(r"[^A-Z0-9_]", "?", "".join(components(dataset, MODALITY)))[:16]
         raise BadInput(
-            f"The structure set must be an RT Structure Set, got {modality or 'another object'}. "
-            "Name the RTSTRUCT file."
+            f"The structure set must be an RT Structure Set, got {object_kind(dataset)}. Name the "
+            "RTSTRUCT file."
         )
     return dataset
 

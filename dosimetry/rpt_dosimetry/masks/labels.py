@@ -29,6 +29,7 @@ LARGEST_DIFFERENCE = 0.1
 """Ours: of a mask's volume from the volume that was drawn; more deserves a word."""
 
 _NIFTI = (".nii", ".nii.gz")
+_NOT_WHOLE = "The file of regions must be a whole RTSTRUCT, SEG or NIfTI file, and it is not."
 
 
 @dataclass(frozen=True)
@@ -189,12 +190,15 @@ def frames_of_reference(path: Path) -> set[str]:
     Raises:
         BadInput: It cannot be read.
     """
-    with quiet():
-        dataset = _read(path, "FrameOfReferenceUID", "StructureSetROISequence")
-        if _sop_class(dataset) == SEGMENTATION_STORAGE:
-            return {str(dataset.get("FrameOfReferenceUID", ""))}
-        rois = dataset.get("StructureSetROISequence") or []
-        return {str(roi.get("ReferencedFrameOfReferenceUID", "")) for roi in rois}
+    dataset = _read(path, "FrameOfReferenceUID", "StructureSetROISequence")
+    try:
+        with quiet():
+            if _sop_class(dataset) == SEGMENTATION_STORAGE:
+                return {str(dataset.get("FrameOfReferenceUID", ""))}
+            rois = dataset.get("StructureSetROISequence") or []
+            return {str(roi.get("ReferencedFrameOfReferenceUID", "")) for roi in rois}
+    except DICOM_ERRORS as error:
+        raise BadInput(_NOT_WHOLE) from error
 
 
 def _drawn(path: Path, image: Volume, frame_uid: str) -> Iterator[_Drawn]:
@@ -230,12 +234,12 @@ def _chosen(
             warnings.append(f"{empty} of {len(drawn)} regions enclose nothing; they were left out.")
         return chosen
     chosen = []
-    for number, wanted in enumerate(regions):
+    for number, wanted in enumerate(regions, start=1):
         fitting = [one for one in drawn if words_of(one.name) == words_of(wanted)]
         if len(fitting) != 1:
             raise BadInput(
-                f"regions.{number} must name one region of the file, and {len(fitting)} of "
-                f"{len(drawn)} fit. Write it as the file does."
+                f"Each region that is named must be one of the file, and of its {len(drawn)} "
+                f"{len(fitting)} fit name {number}. Write it as the file does."
             )
         chosen += fitting
     return chosen
@@ -262,9 +266,7 @@ def _read(path: Path, *names: str) -> pydicom.Dataset:
         with quiet():
             return pydicom.dcmread(path, specific_tags=["SOPClassUID", *names])
     except DICOM_ERRORS as error:
-        raise BadInput(
-            "The file of regions must be a whole RTSTRUCT, SEG or NIfTI file, and it is not."
-        ) from error
+        raise BadInput(_NOT_WHOLE) from error
 
 
 def _sop_class(dataset: pydicom.Dataset) -> str:
