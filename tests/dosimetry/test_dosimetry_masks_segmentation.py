@@ -119,10 +119,7 @@ def test_compressed_frames_cut_short(encoding, tmp_path) -> None:
 def test_a_decoder_that_is_not_there_is_told(tmp_path) -> None:
     dataset = encoded("deflated", masks_of())
     dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.106"  # MPEG-4
-    with pytest.raises(
-        BadInput,
-        match="segmentation must be in a compression .* here, got MPEG",
-    ):
+    with pytest.raises(BadInput, match=r"segmentation must be in a compression .* here, got MPEG"):
         read(dataset, tmp_path)
 
 
