@@ -9,6 +9,7 @@ from rpt_dosimetry.commands.cumulate import cumulate
 from rpt_dosimetry.commands.dose import dose
 from rpt_dosimetry.commands.ingest import ingest
 from rpt_dosimetry.commands.kernel import kernel
+from rpt_dosimetry.commands.masks import masks
 from rpt_dosimetry.commands.register import register
 from rpt_dosimetry.commands.rtdose import rtdose
 from rpt_dosimetry.commands.segment import segment
@@ -17,7 +18,7 @@ from rpt_dosimetry.commands.suv import suv
 _WHAT = "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy."
 
 app = new_app(_WHAT)
-_DICOM = (suv, activity, calibrate, ct, segment, register, rtdose, ingest)
+_DICOM = (suv, activity, calibrate, ct, segment, masks, register, rtdose, ingest)
 for command in (*_DICOM, kernel, dose, cumulate):
     app.command()(command)
 

@@ -3,17 +3,18 @@
 from typing import Any
 
 from rpt_dosimetry.concentration import Concentration
-from rpt_dosimetry.report import one_or_list, series_provenance
+from rpt_dosimetry.report import FRAME_SHA256, one_or_list, series_provenance, uid_sha256
+from rpt_dosimetry.series import Series
 
 
-def activity_report(concentration: Concentration, *, series_uid: str) -> dict[str, Any]:
+def activity_report(concentration: Concentration, *, series: Series) -> dict[str, Any]:
     """Tell how a volume of activity concentration was made, for ``OUT.json``.
 
     Times are differences only, in h to 6 digits; slices go by their number and hash.
 
     Args:
         concentration: The conversion.
-        series_uid: Series Instance UID of the source; only its hash is told.
+        series: The source; of its UIDs only hashes are told.
 
     Returns:
         A JSON-ready mapping. A quantity that differs between slices is a list in the order
@@ -40,10 +41,11 @@ def activity_report(concentration: Concentration, *, series_uid: str) -> dict[st
         "shape": list(data.shape),
         "spacing_mm": list(concentration.volume.spacing_mm),
         "slice_axis": concentration.slice_axis,
+        FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
         "warnings": concentration.warnings,
         "tags_used": concentration.tags_used,
         "provenance": series_provenance(
-            concentration.slice_sha256, series_uid=series_uid, command="activity"
+            concentration.slice_sha256, series=series, command="activity"
         ),
     }
 

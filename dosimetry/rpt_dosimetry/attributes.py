@@ -92,6 +92,7 @@ COLUMNS = Tag("Columns", 0x0028, 0x0011)
 NUMBER_OF_FRAMES = Tag("Number of Frames", 0x0028, 0x0008)
 SAMPLES_PER_PIXEL = Tag("Samples per Pixel", 0x0028, 0x0002)
 BITS_STORED = Tag("Bits Stored", 0x0028, 0x0101)
+HIGH_BIT = Tag("High Bit", 0x0028, 0x0102)
 PADDING = Tag("Pixel Padding Value", 0x0028, 0x0120)
 PADDING_LIMIT = Tag("Pixel Padding Range Limit", 0x0028, 0x0121)
 
@@ -126,12 +127,16 @@ NUMBERS = frozenset(
 PRIVATE_BLOCKS = range(0x10, 0x20)
 """Where a private creator may stand; vendors use the first few only."""
 
+OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
+OVERLAY_BIT = 0x0102
+"""Element of Overlay Bit Position in each of the groups."""
+
 _DECODING = (
     (0x0028, 0x0004),  # Photometric Interpretation
     (0x0028, 0x0006),  # Planar Configuration
     (0x0028, 0x0100),  # Bits Allocated
-    (0x0028, 0x0102),  # High Bit
     (0x0028, 0x0103),  # Pixel Representation
+    *((group, OVERLAY_BIT) for group in OVERLAY_GROUPS),
 )
 
 

@@ -1,10 +1,19 @@
 """The text of one attribute in one header, wherever it stands."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
+from pydicom.uid import UID
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import PRIVATE_BLOCKS, RADIOPHARMACEUTICAL_INFORMATION, Tag
+from rpt_dosimetry.attributes import (
+    MODALITY,
+    PRIVATE_BLOCKS,
+    RADIOPHARMACEUTICAL_INFORMATION,
+    SOP_CLASS,
+    Tag,
+)
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 
 
@@ -32,6 +41,22 @@ def components(header: Any, tag: Tag) -> list[str]:
             raise
         raise BadInput(f"{tag} must be readable, and it is malformed.") from error
     return stripped if any(stripped) else []
+
+
+def object_kind(dataset: Any) -> str:
+    """Tell what an object is, for an error: modality and SOP class."""
+    return kind_told("".join(components(dataset, MODALITY)), components(dataset, SOP_CLASS))
+
+
+def kind_told(modality: str, sop_classes: Sequence[str]) -> str:
+    """Tell modality and SOP classes, ``CT (Enhanced CT Image Storage)``.
+
+    Both in the letters that codes have, and a class by its name or the standard's number: an
+    element that was filled wrongly may hold a name.
+    """
+    known = [one for one in sop_classes if re.fullmatch(r"1\.2\.840\.10008(\.\d{1,6}){1,12}", one)]
+    classes = " and ".join(UID(one).name for one in known) or "no SOP class of the standard"
+    return f"{re.sub('[^A-Z0-9_ ]', '?', modality)[:16] or 'no modality'} ({classes})"
 
 
 def _radiopharmaceutical(header: Any) -> Any:

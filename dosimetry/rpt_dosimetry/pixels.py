@@ -1,4 +1,4 @@
-"""Decode the pixels of one slice."""
+"""Decode pixels."""
 
 from typing import Any
 
@@ -8,20 +8,42 @@ from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import BITS_STORED, PADDING, PADDING_LIMIT, SAMPLES_PER_PIXEL, Tag
+from rpt_dosimetry.attributes import (
+    BITS_STORED,
+    HIGH_BIT,
+    OVERLAY_BIT,
+    OVERLAY_GROUPS,
+    PADDING,
+    PADDING_LIMIT,
+    SAMPLES_PER_PIXEL,
+    Tag,
+)
 from rpt_dosimetry.elements import components
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 
 
 def stored_values(dataset: Any, *, name: str) -> Shaped[np.ndarray, "row column"]:
-    """Decode the stored values of a slice.
+    """Decode the stored values of a slice; arguments and errors as :func:`decoded`.
+
+    Raises:
+        BadInput: There are several frames too.
+    """
+    values = decoded(dataset, name=name)
+    if values.ndim != 2:
+        raise BadInput(f"A slice must be 2D, got {values.ndim}D in {name}. Export one a file.")
+    return values
+
+
+def decoded(dataset: Any, *, name: str) -> Shaped[np.ndarray, "..."]:
+    """Decode the stored values of an object.
 
     Args:
         dataset: A pydicom dataset with its pixels.
-        name: What an error calls the slice, such as ``slice 3 of 47``.
+        name: What an error calls the object, such as ``slice 3 of 47``.
 
     Returns:
-        Integers as stored, before the rescale slope.
+        Integers as stored, before the rescale slope: rows and columns, after the frames where
+        there are several.
 
     Raises:
         BadInput: No pixels, no decoder for their compression, truncated or damaged
@@ -31,19 +53,17 @@ def stored_values(dataset: Any, *, name: str) -> Shaped[np.ndarray, "row column"
         raise BadInput(f"Pixel Data (7FE0,0010) must be there, and {name} has none.")
     if components(dataset, SAMPLES_PER_PIXEL) != ["1"]:
         raise BadInput(f"{SAMPLES_PER_PIXEL} must be 1, a grey image; {name} is not one.")
-    _need_decoder(dataset, name)
+    need_decoder(dataset, name=name)
     try:
         with quiet():
-            values = np.asarray(pixel_array(dataset))
+            # Bits beyond those stored are kept, to be looked at: they may be a part of the value.
+            values = np.asarray(pixel_array(dataset, correct_unused_bits=False))
     except DICOM_ERRORS as error:
         raise BadInput(
             f"Pixel Data (7FE0,0010) must be whole, and that of {name} is truncated or damaged. "
-            "Copy or export the series anew."
+            "Copy or export it anew."
         ) from error
-    if values.ndim != 2:
-        raise BadInput(f"A slice must be 2D, got {values.ndim}D in {name}. Export one a file.")
-    _check_range(values, dataset, name)
-    return values
+    return _within_bits(values, dataset, name)
 
 
 def rescaled(
@@ -73,7 +93,12 @@ def rescaled(
     return values
 
 
-def _need_decoder(dataset: Any, name: str) -> None:
+def need_decoder(dataset: Any, *, name: str) -> None:
+    """Refuse an object whose pixels are compressed in a way that cannot be decoded here.
+
+    Raises:
+        BadInput: It is so, or it does not tell its transfer syntax.
+    """
     with quiet():
         syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
         if not syntax:
@@ -85,8 +110,8 @@ def _need_decoder(dataset: Any, name: str) -> None:
         title = syntax.name if syntax.name != str(syntax) else "one that is not known"
     if not available:
         raise BadInput(
-            f"The pixels must be in a compression that can be decoded here, got {title}. Export "
-            "the series uncompressed."
+            f"The pixels of {name} must be in a compression that can be decoded here, got {title}. "
+            "Export it uncompressed."
         )
 
 
@@ -103,12 +128,37 @@ def _padding(dataset: Any, tag: Tag) -> list[int]:
     return [value - 65536 if signed and value > 32767 else value]
 
 
-def _check_range(values: Shaped[np.ndarray, "row column"], dataset: Any, name: str) -> None:
+def _within_bits(
+    values: Shaped[np.ndarray, "..."], dataset: Any, name: str
+) -> Shaped[np.ndarray, "..."]:
+    """Return values of Bits Stored; what stands above them must be nothing, a sign, or overlays.
+
+    Source: DICOM PS3.5, 8.1.1. Overlays in unused bits are retired, and older objects have them.
+    """
     bits = int("".join(components(dataset, BITS_STORED)) or 0)
-    signed = values.dtype.kind == "i"
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if values.dtype.kind not in "iu" or values.min() < low or values.max() > high:
+    whole = values.dtype.itemsize * 8
+    if values.dtype.kind not in "iu" or not 0 < bits <= whole:
         raise BadInput(
             f"Pixel values must be integers within {BITS_STORED}, {bits} bits, and those of "
             f"{name} are not."
         )
+    if bits == whole:
+        return values
+    if components(dataset, HIGH_BIT) not in ([], [str(bits - 1)]):
+        raise BadInput(
+            f"{HIGH_BIT} must be one less than {BITS_STORED}, {bits - 1}, and that of {name} is "
+            "not. Export it anew."
+        )
+    values = values.astype(values.dtype.newbyteorder("="))
+    stored: Shaped[np.ndarray, ...] = (values << (whole - bits)) >> (whole - bits)
+    told = [dataset.get((group, OVERLAY_BIT)) for group in OVERLAY_GROUPS]
+    overlays = sum({1 << int(one.value) for one in told if one is not None and one.value})
+    free = (1 << (whole - bits)) - 1 & ~(overlays >> bits)
+    above = values.view(f"u{values.dtype.itemsize}").astype(np.int64) >> bits & free
+    if ((above != 0) & ((above != free) | (stored >= 0))).any():
+        raise BadInput(
+            f"Pixel values must be within {BITS_STORED}, {bits} bits, and those of {name} have "
+            "others set above them: Bits Stored is wrong, or the pixels are damaged. "
+            "Export it anew."
+        )
+    return stored

@@ -6,7 +6,11 @@ from typing import Any
 
 from rpt_cohort import provenance
 
+from rpt_dosimetry.series import Series
 from rpt_dosimetry.suv import Suv
+
+FRAME_SHA256 = "frame_of_reference_uid_sha256"
+"""Key of the JSON beside a volume: in whose world it stands, by which regions find it."""
 
 _LIBRARIES = (
     "rpt-cohort",
@@ -19,7 +23,7 @@ _LIBRARIES = (
 )
 
 
-def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]:
+def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
     """Tell how a SUV volume was made, for ``OUT.json``.
 
     Times are differences only, slices go by their number and hash, and the series by the
@@ -27,7 +31,7 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
 
     Args:
         suv: The conversion.
-        series_uid: Series Instance UID of the source.
+        series: The source; of its UIDs only hashes are told.
         command: The command that made it.
 
     Returns:
@@ -63,20 +67,21 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
         "shape": list(data.shape),
         "spacing_mm": list(suv.volume.spacing_mm),
         "slice_axis": suv.slice_axis,
+        FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
         "warnings": suv.warnings,
         "tags_used": suv.tags_used,
-        "provenance": series_provenance(suv.slice_sha256, series_uid=series_uid, command=command),
+        "provenance": series_provenance(suv.slice_sha256, series=series, command=command),
     }
 
 
 def series_provenance(
-    slice_sha256: Sequence[str], *, series_uid: str, command: str
+    slice_sha256: Sequence[str], *, series: Series, command: str
 ) -> dict[str, Any]:
     """Build the provenance of a volume made of one series.
 
     Args:
         slice_sha256: The files, in the order of the slices.
-        series_uid: Series Instance UID of the source; only its hash is told.
+        series: The source; of its UID only the hash is told.
         command: The command that made the volume.
 
     Returns:
@@ -85,11 +90,16 @@ def series_provenance(
     return provenance(
         package="rpt-dosimetry",
         command=command,
-        parameters={"series_uid_sha256": sha256(series_uid.encode()).hexdigest()},
+        parameters={"series_uid_sha256": uid_sha256(series.uid)},
         # File names of an export often hold the patient's name; a slice's number does not.
         inputs={f"slice {index + 1}": digest for index, digest in enumerate(slice_sha256)},
         libraries=_LIBRARIES,
     )
+
+
+def uid_sha256(uid: str) -> str | None:
+    """Return the hash by which a UID is told; ``None`` where there is none."""
+    return sha256(uid.encode()).hexdigest() if uid else None
 
 
 def one_or_list(values: list[float]) -> float | list[float]:

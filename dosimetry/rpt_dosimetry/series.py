@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import MODALITY, SOP_CLASS, UNITS
-from rpt_dosimetry.elements import components
+from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, UNITS
+from rpt_dosimetry.elements import components, kind_told
 from rpt_dosimetry.folder import DicomFile, Progress, no_progress, read_folder
 
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -44,6 +44,16 @@ class Series:
     def is_ct(self) -> bool:
         """Whether it is CT by its modality and not a screenshot or raw data."""
         return self.modality == "CT" and CT_STORAGE in self.sop_classes
+
+    @property
+    def frame_of_reference_uid(self) -> str:
+        """Frame of Reference UID of the first file; empty where it is missing."""
+        return "".join(components(self.files[0].header, FRAME_OF_REFERENCE))
+
+    @property
+    def kind(self) -> str:
+        """Modality and SOP classes, for an error."""
+        return kind_told(self.modality, self.sop_classes)
 
     def __str__(self) -> str:
         """UID, modality, number of files and units, for a listing."""
@@ -122,8 +132,8 @@ def choose_ct(series: Sequence[Series], wanted: str | None) -> Series:
         raise BadInput(f"{MODALITY} must be CT, got {chosen.modality or 'none'}.")
     if chosen.sop_classes != (CT_STORAGE,):
         raise BadInput(
-            f"{SOP_CLASS} must be that of CT images in every file, and it is not. Export the CT "
-            "as single slices, one a file."
+            f"{SOP_CLASS} must be that of CT images in every file, got {chosen.kind}. Export the "
+            "CT as single slices, one a file."
         )
     return chosen
 
@@ -147,7 +157,7 @@ def _choose(
             f"{len(of_kind)}: {told}."
         )
     if not of_kind:
-        told = ", ".join(sorted({one.modality or "no modality" for one in series}))
+        told = ", ".join(sorted({one.kind for one in series}))
         modality = {"PET": "PT", "CT": "CT"}[kind]
         raise BadInput(
             f"The folder must hold a {kind} series, {MODALITY} {modality} with {kind} images, got "
@@ -166,8 +176,8 @@ def _single_frame_pet(series: Series) -> Series:
         )
     if series.sop_classes != (PET_STORAGE,):
         raise BadInput(
-            f"{SOP_CLASS} must be that of PET images in every file, and it is not. Screenshots "
-            "and raw data have no SUV."
+            f"{SOP_CLASS} must be that of PET images in every file, got {series.kind}. "
+            "Screenshots and raw data have no SUV."
         )
     return series
 

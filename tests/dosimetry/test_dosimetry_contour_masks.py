@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.contour_masks import contour_mask, inside
+from rpt_dosimetry.contour_masks import contour_mask, contour_volume_ml, inside
 from rpt_dosimetry.structures import Structure, read_structures
 from structure_sets import FRAME, save, structure_set
 
@@ -25,8 +25,8 @@ def at(points: np.ndarray, height: float) -> np.ndarray:
     return np.column_stack([points, np.full(len(points), height)])
 
 
-def region(*contours_mm: np.ndarray, open_contours: int = 0) -> Structure:
-    return Structure(7, "Kidney of Jane", contours_mm, open_contours)
+def region(*contours_mm: np.ndarray, xor: bool = False, open_contours: int = 0) -> Structure:
+    return Structure(7, "Kidney of Jane", contours_mm, (xor,) * len(contours_mm), open_contours)
 
 
 def grid(shape=(64, 64, 40), spacing_mm=(2.0, 2.0, 3.0), turn=None) -> Volume:
@@ -92,6 +92,140 @@ def test_a_keyhole_is_the_hole() -> None:
     keyhole = np.concatenate([outer, outer[:1], inner, inner[:1]])
     mask = mask_of(region(at(keyhole, 1.5)), image)
     np.testing.assert_array_equal(mask, mask_of(region(at(outer, 1.5), at(inner, 1.5)), image))
+
+
+def square(half: float, center=(0.0, 0.0)) -> np.ndarray:
+    return np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]) * half + center
+
+
+COPIES = {
+    "the same": lambda one: one,
+    "the other way": lambda one: one[::-1],
+    "begun elsewhere": lambda one: np.roll(one, 5, axis=0),
+    "closed": lambda one: np.concatenate([one, one[:1]]),
+    "rounded": lambda one: np.round(one, 1),
+    "fewer corners": lambda one: one[::2],
+    "moved within decimals": lambda one: one + 0.01,
+}
+
+
+@pytest.mark.parametrize("xor", [False, True])
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_contour_that_is_stored_twice_counts_once(copy, xor) -> None:
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    ring = [circle(25.0), circle(10.0)]
+    alone = mask_of(region(*(at(one, 1.5) for one in ring), xor=xor), image)
+    assert alone.sum() == pytest.approx(np.pi * (625 - 100), abs=20)
+    told: list[str] = []
+    again = [at(COPIES[copy](one), 1.5) for one in ring]
+    twice = contour_mask(region(*(at(one, 1.5) for one in ring), *again, xor=xor), image, told)
+    assert told == ["ROI 7 has 2 contours twice; each was counted once."]
+    assert (twice != alone).sum() <= 12  # centres within the decimals of the line
+
+
+@pytest.mark.parametrize("decimal_mm", [0.0, 0.02])
+def test_contours_that_cross(decimal_mm) -> None:
+    """United, unless all are of the type that excludes what two share."""
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    left, right = circle(20.0, (-8.0, 0.0)), circle(20.0, (8.0, 0.0))
+    pair = [at(left, 1.5), at(right, 1.5 + decimal_mm)]
+    one, other = (mask_of(region(contour), image) for contour in pair)
+    told: list[str] = []
+    found = contour_mask(region(*pair), image, told)
+    np.testing.assert_array_equal(found, one | other)
+    assert told == ["ROI 7 has contours that cross in 1 planes; they were united."]
+    np.testing.assert_array_equal(mask_of(region(*pair, xor=True), image), one ^ other)
+    mixed = Structure(7, "", tuple(pair), (False, True), 0)
+    np.testing.assert_array_equal(contour_mask(mixed, image, told), one | other)
+
+
+def test_a_hole_that_touches_its_contour_and_neighbours_that_touch() -> None:
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    outer, hole = square(20.0), square(8.0, (12.02, 0.0))  # reaches out within decimals
+    found = mask_of(region(at(outer, 1.5), at(hole, 1.5)), image)
+    assert found.sum() == 40 * 40 - 16 * 16
+    neighbours = [at(square(8.0, (x, 0.0)), 1.5) for x in (-8.0, 8.0)]
+    assert mask_of(region(*neighbours), image).sum() == 32 * 16
+
+
+def test_a_hole_in_two_contours_that_cross() -> None:
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    pair = [at(square(14.0, (x, 0.0)), 1.5) for x in (-6.0, 6.0)]
+    found = contour_mask(region(*pair, at(square(4.0), 1.5)), image, [])
+    assert found.sum() == 40 * 28 - 8 * 8
+
+
+def test_an_island_in_the_hole_of_a_keyhole() -> None:
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    outer, inner = circle(30.0), np.roll(circle(20.0)[::-1], 1, axis=0)
+    keyhole = np.concatenate([outer, outer[:1], inner, inner[:1]])
+    found = mask_of(region(at(keyhole, 1.5), at(circle(10.0), 1.5)), image)
+    assert found.sum() == pytest.approx(np.pi * (900 - 400 + 100), abs=30)
+
+
+@pytest.mark.parametrize("xor", [False, True])
+@pytest.mark.parametrize("step_mm", [0.06, 0.15, 0.25, 0.6])
+def test_planes_closer_than_a_tenth_of_a_slice_stay_planes(step_mm, xor) -> None:
+    """A ball drawn on fine planes, on slices of 5 mm: each slice has the plane nearest to it."""
+    image = grid(shape=(64, 64, 14), spacing_mm=(1.0, 1.0, 5.0))
+    found = region(*sphere(24.0, step_mm), xor=xor)
+    mask = mask_of(found, image)
+    heights = image.affine[2, 3] + 5.0 * np.arange(14)
+    areas = np.pi * np.clip(24.0**2 - heights**2, 0, None)
+    np.testing.assert_allclose(mask.sum((0, 1)), areas, atol=0.02 * np.pi * 24.0**2)
+    assert contour_volume_ml(found, image) == pytest.approx(4 / 3e3 * np.pi * 24.0**3, rel=0.01)
+
+
+def test_contours_of_one_plane_with_decimals() -> None:
+    """A ring whose two lines stand 0.02 mm apart stays a ring, in every plane."""
+    image = grid()
+    heights = 1.5 + 3.0 * np.arange(4)
+    rings = [
+        at(circle(radius), height + decimal_mm)
+        for height in heights
+        for radius, decimal_mm in ((20.0, 0.0), (10.0, 0.02))
+    ]
+    found = mask_of(region(*rings), image)
+    assert np.flatnonzero(found.any((0, 1))).tolist() == [20, 21, 22, 23]
+    assert found.sum() == pytest.approx(4 * np.pi * (400 - 100) / 4.0, rel=0.02)
+
+
+@given(
+    boxes=st.lists(
+        st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(10, 18), st.integers(10, 18)),
+        min_size=1,
+        max_size=5,
+    ),
+    xor=st.booleans(),
+    repeats=st.integers(1, 2),
+)
+def test_boxes_agree_with_a_count_of_who_lies_in_whom(boxes, xor, repeats) -> None:
+    """An independent reading of the rule, by comparing sets of voxels."""
+    sets = []
+    for left, low, right, high in boxes:
+        box = np.zeros((20, 20), dtype=np.bool_)
+        box[left:right, low:high] = True
+        if not any(np.array_equal(box, one) for one in sets):
+            sets.append(box)
+    if xor:
+        expected = np.logical_xor.reduce(sets)
+    else:
+        chain = {}
+        for number in sorted(range(len(sets)), key=lambda one: -sets[one].sum()):
+            around = [one for one in chain if not (sets[number] & ~sets[one]).any()]
+            chain[number] = 1 + max((chain[one] for one in around), default=-1)
+        expected = np.zeros((20, 20), dtype=np.bool_)
+        for number, depth in chain.items():
+            inner = [one for one in chain if not (sets[one] & ~sets[number]).any()]
+            holes = [sets[one] for one in inner if chain[one] == depth + 1]
+            if depth % 2 == 0:
+                expected |= sets[number] & ~np.logical_or.reduce([*holes, expected & False])
+    contours = [
+        at(np.array([[a, b], [c, b], [c, d], [a, d]]) - 0.5, 0.0) for a, b, c, d in boxes * repeats
+    ]
+    image = Volume(np.zeros((20, 20, 1)), np.eye(4))
+    found = contour_mask(region(*contours, xor=xor), image, [])
+    np.testing.assert_array_equal(found[:, :, 0], expected)
 
 
 def turned(degrees=(20.0, -35.0, 50.0)) -> np.ndarray:
@@ -240,6 +374,7 @@ def test_lesions_of_a_quantitative_spect(scan, testdata, tmp_path, command) -> N
     voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
     found = read_structures(next((folder / "mask").iterdir()), frame_of_reference_uid=frame)
     for structure, planimetry_ml in zip(found, LESIONS[scan], strict=True):
+        assert contour_volume_ml(structure, volume) == pytest.approx(planimetry_ml, rel=0.01)
         mask = mask_of(structure, volume)
         assert mask.sum() * voxel_ml == pytest.approx(planimetry_ml, rel=0.03)
         # a lesion of the liver, drawn where the SPECT is hot

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 
 import numpy as np
 import pydicom
@@ -16,6 +17,9 @@ from pydicom.uid import (
 )
 from rpt_cohort import BadInput
 from rpt_dosimetry import choose_pet, convert, find_series, report
+from rpt_dosimetry.series import choose_ct
+
+SCREENSHOT, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.2.1"
 
 
 def test_list_tells_series_and_no_patient(pet_series, tmp_path, command, patient_words) -> None:
@@ -51,10 +55,26 @@ def test_two_pets_and_the_choice(pet_series, tmp_path, command) -> None:
 
 def test_choosing_what_is_no_pet(pet_series, tmp_path) -> None:
     pet_series(set={"Modality": "NM"}).write(tmp_path)
-    with pytest.raises(BadInput, match=r"PET series, Modality \(0008,0060\) PT .* got NM"):
+    with pytest.raises(BadInput, match=r"Modality \(0008,0060\) PT with PET images, got NM \(Posi"):
         choose_pet(find_series(tmp_path), None)
     with pytest.raises(BadInput, match=r"Modality \(0008,0060\) must be PT, got NM"):
         choose_pet(find_series(tmp_path), "1.2.826")
+
+
+@pytest.mark.parametrize(
+    ("choose", "set_", "told"),
+    [
+        (choose_pet, {"SOPClassUID": SCREENSHOT}, "got PT (Secondary Capture Image Storage)"),
+        (choose_ct, {"SOPClassUID": ENHANCED_CT, "Modality": "CT"}, "got CT (Enhanced CT Image"),
+        (choose_ct, {"SOPClassUID": "1.2.9", "Modality": "CT"}, "got CT (no SOP class of"),
+    ],
+)
+def test_the_right_modality_of_another_kind(choose, set_, told, pet_series, tmp_path) -> None:
+    """What came is told by what is wrong with it, chosen by its UID or not."""
+    series = find_series(pet_series(set=set_).write(tmp_path))
+    for wanted in (None, "1.2.826"):
+        with pytest.raises(BadInput, match=re.escape(told)):
+            choose(series, wanted)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +207,8 @@ def test_damage_of_any_kind_is_refused_quietly(
         content[at : at + lost] = draw.randbytes(draw.choice([0, 1, 1, 3]))
         path.write_bytes(content)
         try:
-            report(convert(choose_pet(find_series(folder), None)), series_uid="1")
+            series = choose_pet(find_series(folder), None)
+            report(convert(series), series=series)
         except BadInput as error:
             told.append(str(error))
         path.write_bytes(whole[path])
@@ -254,6 +275,34 @@ def test_compression_without_decoder(syntax, pet_series, tmp_path, command) -> N
     ended = command("suv", tmp_path, tmp_path / "out.nii.gz")
     assert ended.status == 2
     assert "compression that can be decoded here, got" in ended.err
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_values_beyond_bits_stored(signed, pet_series, convert_series) -> None:
+    """Refused, unless what stands above them is nothing, a sign or an overlay."""
+    stored = np.arange(60, dtype=np.int16).reshape(3, 4, 5) - 20 * signed
+    bits = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": int(signed)}
+    expected = convert_series(pet_series(stored=stored)).volume.data
+    kind = np.int16 if signed else np.uint16
+    unsigned = stored.view(np.uint16)
+    for cells in (unsigned, unsigned & 0x0FFF):  # the sign carried on, and cut off
+        found = convert_series(pet_series(stored=cells.view(kind), set=bits))
+        np.testing.assert_array_equal(found.volume.data, expected)
+    spoilt = unsigned.copy()
+    spoilt[1, 2, 3] ^= 0x4000
+    with pytest.raises(
+        BadInput, match=r"within Bits Stored \(0028,0101\), 12 bits, and those of s"
+    ):
+        convert_series(pet_series(stored=spoilt.view(kind), set=bits))
+
+    def with_overlay(dataset, index):
+        dataset.add_new((0x6000, 0x0102), "US", 14)
+
+    series = pet_series(stored=spoilt.view(kind), set=bits, change=with_overlay)
+    np.testing.assert_array_equal(convert_series(series).volume.data, expected)
+    left = {"BitsStored": 12, "HighBit": 15, "PixelRepresentation": int(signed)}
+    with pytest.raises(BadInput, match=r"High Bit \(0028,0102\) must be one less"):
+        convert_series(pet_series(stored=(unsigned << 4).view(kind), set=left))
 
 
 def test_padding_is_no_measurement(pet_series, convert_series) -> None:

@@ -19,11 +19,12 @@ from rpt_dosimetry.ingest.calibrating import Camera
 from rpt_dosimetry.ingest.cohort_folder import locked
 from rpt_dosimetry.ingest.cohort_grid import CohortGrid, cohort_grid, cycle_grid, spacing_mm
 from rpt_dosimetry.ingest.page_figures import dose_png
-from rpt_dosimetry.ingest.regions import nearest, organ_labels, with_body
+from rpt_dosimetry.ingest.regions import nearest, with_body
 from rpt_dosimetry.ingest.scans import read_spect
 from rpt_dosimetry.ingest.sources import find_scan
 from rpt_dosimetry.ingest.spread import spread
-from rpt_dosimetry.ingest.study import FixedGrid, MaskSource, SpectSource
+from rpt_dosimetry.ingest.study import FixedGrid, SpectSource
+from rpt_dosimetry.masks.labels import organ_labels
 from rpt_dosimetry.masks.names import read_organ_table
 from rpt_dosimetry.registration.one_grid import GridMm, grid_of, one_grid
 from rpt_dosimetry.registration.pair import Scan
@@ -152,23 +153,22 @@ def test_nifti_masks_and_chosen_regions(tmp_path) -> None:
     labels[2:4] = 52
     path = tmp_path / "organs.nii.gz"
     path.write_bytes(nifti_bytes(labels, np.eye(4), dtype=np.uint8))
-    source, table = MaskSource(file="organs.nii.gz"), read_organ_table()
-    found = organ_labels(source, path, volume((3, 3, 3)), frame_uid="", table=table, warnings=[])
-    np.testing.assert_array_equal(found.data, labels)
+    scan, table = volume((3, 3, 3)), read_organ_table()
+    found = organ_labels(path, scan, frame_uid="", table=table, regions=None, warnings=[])
+    np.testing.assert_array_equal(found.volume.data, labels)
 
 
 def test_region_that_is_not_there(tmp_path, pet_series) -> None:
     Clinic(pet_series, tmp_path).contours()
     path = tmp_path / "Doe_Jane_organs" / "Doe_Jane.dcm"
-    source = MaskSource(file="x", regions=["Liver", "Spleen"])
     frame = "1.2.826.0.1.3680043.10.999.9.1"
-    with pytest.raises(BadInput, match=r"regions\.1 must name one region of the file, and 0 of 3"):
+    with pytest.raises(BadInput, match="must be one of the file, and of its 3 0 fit name 2"):
         organ_labels(
-            source,
             path,
             volume((3, 3, 3)),
             frame_uid=frame,
             table=read_organ_table(),
+            regions=["Liver", "Spleen"],
             warnings=[],
         )
 

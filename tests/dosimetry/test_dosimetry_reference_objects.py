@@ -88,5 +88,5 @@ def test_only_a_tomography_of_other_modality(testdata: Path, command, tmp_path: 
 
 def test_report_is_the_same_twice(testdata: Path) -> None:
     series = choose_pet(find_series(testdata / "suv_dro" / "DRO_0_0"), None)
-    first, second = (report(convert(series), series_uid=series.uid) for _ in range(2))
+    first, second = (report(convert(series), series=series) for _ in range(2))
     assert first == second

@@ -91,7 +91,10 @@ def test_what_is_told_and_what_is_not(tmp_path, patient_words) -> None:
 
 
 REFUSED = {
-    "another object": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.3"}, r"\(0008,0016\) must be"),
+    "another object": (
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.3"},
+        r"\(0008,0016\) must be .* got RTDOSE \(RT Structure Set Storage\)",
+    ),
     "relative": ({"DoseUnits": "RELATIVE"}, r"\(3004,0002\) must be GY, got RELATIVE"),
     "no units": ({"DoseUnits": None}, r"\(3004,0002\) must be GY, got none"),
     "effective": ({"DoseType": "EFFECTIVE"}, r"\(3004,0004\) must be PHYSICAL, got EFFECTIVE"),
@@ -106,7 +109,11 @@ REFUSED = {
     "offsets from nowhere": ({"GridFrameOffsetVector": [7, 11, 15]}, "must begin with 0 mm"),
     "frames at one place": ({"GridFrameOffsetVector": [0, 0, 0]}, "mm apart, got 0 mm"),
     "no position": ({"ImagePositionPatient": None}, r"\(0020,0032\) must be 3 numbers, got 0"),
-    "no pixels": ({"PixelData": None}, r"\(7FE0,0010\) must be whole"),
+    "no pixels": ({"PixelData": None}, r"\(7FE0,0010\) must be there, and the RT Dose has none"),
+    "bits above": (
+        {"BitsStored": 3, "HighBit": 2},
+        r"within Bits Stored \(0028,0101\), 3 bits, and those of the RT Dose",
+    ),
     "pixels cut": ({"PixelData": STORED.tobytes()[:60]}, r"\(7FE0,0010\) must be whole"),
 }
 

@@ -77,7 +77,9 @@ def test_what_is_no_series_of_images(tmp_path, pet_series, patient_words) -> Non
     folder = pet_series(set={"Modality": "NM", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.20"}).write(
         tmp_path / "nm"
     )
-    assert "CT, PT or MR with one slice a file, got NM" in refusal(folder, patient_words)
+    assert "CT, PT or MR with one slice a file, got NM (Nuclear Medicine Image Storage)" in refusal(
+        folder, patient_words
+    )
 
 
 @pytest.mark.parametrize(

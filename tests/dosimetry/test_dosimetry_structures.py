@@ -3,9 +3,10 @@
 import numpy as np
 import pydicom
 import pytest
-from rpt_cohort import BadInput
+from rpt_cohort import BadInput, Volume
+from rpt_dosimetry.contour_masks import contour_mask
 from rpt_dosimetry.structures import read_structures
-from structure_sets import FRAME, contour, roi, save, structure_set
+from structure_sets import FRAME, contour, roi, roi_contour, save, structure_set
 
 SQUARE = np.array([[0.0, 0, 5], [10, 0, 5], [10, 20, 5], [0, 20, 5]])
 
@@ -33,7 +34,7 @@ def test_points_are_left_out_and_open_contours_counted(tmp_path) -> None:
         contour(SQUARE, "CLOSEDPLANAR_XOR"),
     ]
     (found,) = read(dataset, tmp_path)
-    assert (len(found.contours_mm), found.open_contours) == (2, 1)
+    assert (len(found.contours_mm), found.xor, found.open_contours) == (2, (False, True), 1)
 
 
 def test_nothing_but_the_contours_is_loaded(tmp_path) -> None:
@@ -57,12 +58,15 @@ def _set_first(name, value):
 REFUSED = {
     "another object": (
         lambda one: setattr(one, "SOPClassUID", "1.2.840.10008.5.1.4.1.1.128"),
-        "must be an RT Structure Set, got RTSTRUCT",
+        r"must be an RT Structure Set, got RTSTRUCT \(Positron Emission Tomography Image Storage\)",
     ),
     "no regions": (
         lambda one: setattr(one, "StructureSetROISequence", []),
         r"\(3006,0020\) is empty",
     ),
+}
+
+FAULTY = {
     "another frame": (
         lambda one: setattr(
             one.StructureSetROISequence[0], "ReferencedFrameOfReferenceUID", "1.2.3"
@@ -75,11 +79,15 @@ REFUSED = {
     ),
     "a number twice": (
         lambda one: one.StructureSetROISequence.append(roi(1, "again")),
-        "Each ROI Number must stand once",
+        r"Each ROI Number \(3006,0022\) must stand once, and 1 is repeated",
     ),
     "no number": (
         lambda one: delattr(one.StructureSetROISequence[0], "ROINumber"),
-        "one is malformed",
+        r"ROI Number \(3006,0022\) must be a whole number of 0 or more, and that of region 1",
+    ),
+    "a number of contours lost": (
+        lambda one: delattr(one.ROIContourSequence[0], "ReferencedROINumber"),
+        "of ROI 1 must have its type and points, and one is malformed",
     ),
     "a point cut": (
         _set_first("ContourData", ["0", "0", "5", "1"]),
@@ -101,6 +109,22 @@ def test_refused_without_a_name(case, tmp_path, patient_words) -> None:
     assert not any(word in str(refused.value) for word in patient_words)
 
 
+@pytest.mark.parametrize("case", FAULTY)
+def test_a_faulty_region_is_refused_to_who_asks_for_it(case, tmp_path, patient_words) -> None:
+    """And the others of the file are read."""
+    change, message = FAULTY[case]
+    dataset = malformed(change)
+    dataset.StructureSetROISequence.append(roi(9, "Kidney_L"))
+    dataset.ROIContourSequence.append(roi_contour(9, [SQUARE]))
+    faulty, *_, whole = read(dataset, tmp_path)
+    image = Volume(np.zeros((30, 30, 10)), np.diag([1.0, 1.0, 1.0, 1.0]))
+    image.affine[:2, 3] = -25.0
+    with pytest.raises(BadInput, match=message) as refused:
+        contour_mask(faulty, image, [])
+    assert not any(word in str(refused.value) for word in patient_words)
+    assert contour_mask(whole, image, []).sum() == 200
+
+
 @pytest.mark.parametrize("content", [b"", b"x" * 500, None])
 def test_files_that_cannot_be_read(content, tmp_path) -> None:
     path = tmp_path / "Doe_Jane.dcm"
@@ -114,8 +138,8 @@ def test_files_that_cannot_be_read(content, tmp_path) -> None:
 def test_a_truncated_file(tmp_path) -> None:
     path = save(structure_set({"lesion": [SQUARE] * 50}), tmp_path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(BadInput):
-        read_structures(path, frame_of_reference_uid=FRAME)
+    (region,) = read_structures(path, frame_of_reference_uid=FRAME)
+    assert "one is malformed" in region.fault
 
 
 def test_the_lesions_of_a_real_set_are_of_their_own_scan(testdata) -> None:
@@ -129,5 +153,5 @@ def test_the_lesions_of_a_real_set_are_of_their_own_scan(testdata) -> None:
     found = read_structures(path, frame_of_reference_uid=frames[0])
     assert [one.name for one in found] == ["lesion1 liver R lobe", "lesion2 liver L lateral"]
     assert [len(one.contours_mm) for one in found] == [35, 10]
-    with pytest.raises(BadInput, match="ROI 1 must be that of the image"):
-        read_structures(path, frame_of_reference_uid=frames[1])
+    others = read_structures(path, frame_of_reference_uid=frames[1])
+    assert all("must be that of the image" in one.fault for one in others)

@@ -48,7 +48,7 @@ def activity(
     found: list[str] = []
     chosen = chosen_series(series_dir, series, found)
     result = read_concentration(chosen, warnings=found, progress=show_progress)
-    told = activity_report(result, series_uid=chosen.uid)
+    told = activity_report(result, series=chosen)
     volume = result.volume
     write_together(
         {

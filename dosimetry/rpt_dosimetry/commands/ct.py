@@ -17,7 +17,7 @@ from rpt_dosimetry.commands.one_series import (
 )
 from rpt_dosimetry.commands.targets import out_and_json
 from rpt_dosimetry.ct import read_ct
-from rpt_dosimetry.report import series_provenance
+from rpt_dosimetry.report import FRAME_SHA256, series_provenance, uid_sha256
 from rpt_dosimetry.series import choose_ct, find_series
 
 
@@ -52,9 +52,10 @@ def ct(
         "shape": list(volume.data.shape),
         "spacing_mm": list(volume.spacing_mm),
         "slice_axis": result.slice_axis,
+        FRAME_SHA256: uid_sha256(chosen.frame_of_reference_uid),
         "warnings": result.warnings,
         "tags_used": result.tags_used,
-        "provenance": series_provenance(result.slice_sha256, series_uid=chosen.uid, command="ct"),
+        "provenance": series_provenance(result.slice_sha256, series=chosen, command="ct"),
     }
     write_together(
         {

@@ -47,7 +47,7 @@ def suv(
     found: list[str] = []
     chosen = chosen_series(series_dir, series, found)
     result = convert(chosen, warnings=found, progress=show_progress)
-    told = report(result, series_uid=chosen.uid)
+    told = report(result, series=chosen)
     volume = result.volume
     write_together(
         {

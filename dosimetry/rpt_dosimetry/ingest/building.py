@@ -16,9 +16,10 @@ from rpt_dosimetry.ingest.cycle_files import write_cycle_json, write_report, wri
 from rpt_dosimetry.ingest.dosing import CycleImages, check_therapy, cycle_dose
 from rpt_dosimetry.ingest.inspection import organ_table_path
 from rpt_dosimetry.ingest.plan import Plan, Scans, largest_calibration_sd
-from rpt_dosimetry.ingest.regions import lesion_labels, mask_path, nearest, organ_labels, with_body
+from rpt_dosimetry.ingest.regions import nearest, with_body
 from rpt_dosimetry.ingest.scans import read_pet, read_scan_ct, read_spect, read_stored
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
+from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file
 from rpt_dosimetry.masks.names import read_organ_table
 from rpt_dosimetry.masks.totalsegmentator import segment_organs
 from rpt_dosimetry.registration.one_grid import GridMm
@@ -171,14 +172,17 @@ def _labels(role: str, plan: Plan, scans: Scans, warnings: list[str]) -> tuple[V
     scan, uid = scans.drawn_on(source.drawn_on)
     told: list[str] = []
     with _named(role):
-        path = mask_path(source, plan.root)
+        path = region_file(plan.root / source.file)
+        regions = source.regions
         if role == "organs":
             table = read_organ_table(organ_table_path(plan.study, plan.root))
-            found = organ_labels(source, path, scan, frame_uid=uid, table=table, warnings=told)
+            found = organ_labels(
+                path, scan, frame_uid=uid, table=table, regions=regions, warnings=told
+            )
         else:
-            found = lesion_labels(source, path, scan, frame_uid=uid, warnings=told)
+            found = lesion_labels(path, scan, frame_uid=uid, regions=regions, warnings=told)
     warnings += [f"{role}: {sentence}" for sentence in told]
-    return found, source.drawn_on
+    return found.volume, source.drawn_on
 
 
 @contextmanager

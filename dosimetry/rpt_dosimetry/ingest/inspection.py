@@ -14,7 +14,6 @@ from rpt_cohort import BadInput, file_sha256, read_volume
 
 from rpt_dosimetry.geometry import find_grid, to_ras
 from rpt_dosimetry.ingest.identity import patient_keys, refuse_several, refuse_telling
-from rpt_dosimetry.ingest.regions import dicom_below, mask_path
 from rpt_dosimetry.ingest.scans import calibration_sha256, read_nm_spect
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.ingest.study import (
@@ -25,6 +24,7 @@ from rpt_dosimetry.ingest.study import (
     SpectSource,
     Study,
 )
+from rpt_dosimetry.masks.labels import dicom_below, region_file
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
@@ -204,7 +204,7 @@ def _segmented(source: OrganSource) -> str:
 def _mask(looking: _Looking, role: str, source: MaskSource | None, root: Path) -> str:
     if source is None:
         return "the body alone, from the CT" if role == "organs" else "none"
-    path = mask_path(source, root)
+    path = region_file(root / source.file)
     looking.inputs[role] = _sha256(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         looking.patients |= patient_keys([path])

@@ -6,7 +6,6 @@ from pathlib import Path
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import FRAME_OF_REFERENCE
-from rpt_dosimetry.elements import components
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
 from rpt_dosimetry.nm.reading import NM_STORAGE
@@ -50,7 +49,7 @@ class ScanFiles:
     def frame_uid(self) -> str:
         """Frame of Reference UID of the CT, or of the emission image; NIfTI has none."""
         one = self.ct or self.emission
-        return frame_of_reference(one) if isinstance(one, Series) else ""
+        return one.frame_of_reference_uid if isinstance(one, Series) else ""
 
 
 def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> ScanFiles:
@@ -105,13 +104,9 @@ def _paths(one: Series | Nifti) -> tuple[Path, ...]:
     return one.paths if isinstance(one, Nifti) else tuple(file.path for file in one.files)
 
 
-def frame_of_reference(series: Series) -> str:
-    """Return the Frame of Reference UID of a series; empty where it is missing."""
-    return "".join(components(series.files[0].header, FRAME_OF_REFERENCE))
-
-
 def _check_frame(emission: Series, ct: Series, source: ScanSource) -> None:
-    if not source.same_frame and frame_of_reference(emission) != frame_of_reference(ct):
+    same = emission.frame_of_reference_uid == ct.frame_of_reference_uid
+    if not source.same_frame and not same:
         raise BadInput(
             f"{FRAME_OF_REFERENCE} of the CT must be that of its PET or SPECT, and it is not: the "
             "CT may be of another scan. Name the right one by ct or ct_series, or set same_frame "

@@ -1,10 +1,14 @@
 """Read a DICOM segmentation, and bring its segments to a volume's grid.
 
-Source: DICOM PS3.3, C.8.20 (Segmentation). Binary segmentations are read; frames that hold no
-voxel of a segment may be left out, as most writers do.
+Binary segmentations are read; frames that hold no voxel of a segment may be left out, as most
+writers do. Frames may be native, run-length encoded or deflated.
+
+Source: DICOM PS3.3, C.8.20 (Segmentation); PS3.5, 8.2.16 (deflated frames) and Annex G (run
+lengths).
 """
 
-import re
+import struct
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +16,21 @@ from typing import Any
 import numpy as np
 import pydicom
 from jaxtyping import Bool, Float
+from pydicom.encaps import generate_frames
 from pydicom.pixels import pixel_array
+from pydicom.uid import RLELossless
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, Tag
-from rpt_dosimetry.elements import components
+from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, SOP_CLASS, Tag
+from rpt_dosimetry.elements import components, object_kind
 from rpt_dosimetry.masks.names import SIDE_CODES
 from rpt_dosimetry.masks.segment_grid import FrameGeometry, segment_grid
+from rpt_dosimetry.pixels import need_decoder
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+"""Transfer syntax Deflated Image Frame Compression."""
 
 _TYPE = Tag("Segmentation Type", 0x0062, 0x0001)
 _FRAMES = Tag("Per-Frame Functional Groups Sequence", 0x5200, 0x9230)
@@ -75,9 +84,11 @@ def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
             f"{FRAME_OF_REFERENCE} of the segmentation must be that of the image, and it is not. "
             "Give the image that it was made on."
         )
+    if str(dataset.file_meta.get("TransferSyntaxUID", "")) != DEFLATED_FRAMES:
+        need_decoder(dataset, name="the segmentation")
     try:
         with quiet():
-            values = np.asarray(pixel_array(dataset)).astype(np.bool_)
+            values = _values(dataset)
             frames, numbers = _frames(dataset)
             described = [_described(item) for item in dataset.SegmentSequence]
     except DICOM_ERRORS as error:
@@ -132,6 +143,12 @@ def segment_mask(segment: Segment, image: Volume, warnings: list[str]) -> Bool[n
     return mask
 
 
+def segment_volume_ml(segment: Segment) -> float:
+    """Return the volume of a segment's voxels on its own grid, mL."""
+    voxel_ml = abs(float(np.linalg.det(segment.affine[:3, :3]))) / 1000.0
+    return float(np.count_nonzero(segment.mask)) * voxel_ml
+
+
 def _outside(segment: Segment, image: Volume) -> float:
     to_image = np.linalg.inv(image.affine) @ segment.affine
     at = np.argwhere(segment.mask) @ to_image[:3, :3].T + to_image[:3, 3]
@@ -148,14 +165,66 @@ def _read(path: Path) -> Any:
             "The segmentation must be a whole DICOM file that can be read, and it is not."
         ) from error
     if components(dataset, SOP_CLASS) != [SEGMENTATION_STORAGE]:
-        modality = re.sub(r"[^A-Z0-9_]", "?", "".join(components(dataset, MODALITY)))[:16]
         raise BadInput(
-            f"{SOP_CLASS} must be that of a segmentation, got {modality or 'another object'}. Name "
-            "the SEG file; label maps are not read."
+            f"{SOP_CLASS} must be that of a segmentation, got {object_kind(dataset)}. Name the SEG "
+            "file; label maps are not read."
         )
     if components(dataset, _TYPE) != ["BINARY"]:
         raise BadInput(f"{_TYPE} must be BINARY, and it is not. Export it with a threshold.")
     return dataset
+
+
+def _values(dataset: Any) -> Bool[np.ndarray, "..."]:
+    """Decode the frames; those of single bits, which pydicom 3 has no decoder for, by hand."""
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    if syntax != DEFLATED_FRAMES and not (syntax == RLELossless and dataset.BitsAllocated == 1):
+        return np.asarray(pixel_array(dataset)).astype(np.bool_)
+    rows, columns, count = dataset.Rows, dataset.Columns, int(dataset.NumberOfFrames)
+    whole = rows * columns
+    decode = _inflated if syntax == DEFLATED_FRAMES else _runs
+    frames = [
+        _single_bits(decode(frame, whole + 2), whole)
+        for frame in generate_frames(dataset.PixelData, number_of_frames=count)
+    ]
+    return np.stack(frames).reshape(count, rows, columns)
+
+
+def _single_bits(content: bytes, whole: int) -> Bool[np.ndarray, " voxels"]:
+    """Return a frame's voxels, packed as eight a byte or, as some encoders write, one a byte.
+
+    Either way the content may be padded to an even number of bytes.
+    """
+    packed = (whole + 7) // 8
+    values = np.frombuffer(content, dtype=np.uint8)
+    if len(values) in (packed, packed + packed % 2):
+        values = np.unpackbits(values, bitorder="little")
+    elif len(values) not in (whole, whole + whole % 2):
+        raise ValueError("a frame of another size")
+    return values[:whole].astype(np.bool_)
+
+
+def _inflated(frame: bytes, most: int) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    content = inflater.decompress(frame, most)
+    if not inflater.eof:
+        raise ValueError("a frame that does not end")
+    return content
+
+
+def _runs(frame: bytes, most: int) -> bytes:
+    """Decode a frame of one segment of run lengths."""
+    if struct.unpack("<2L", frame[:8]) != (1, 64):
+        raise ValueError("a frame of several segments")
+    found, at = bytearray(), 64
+    while at < len(frame) - 1 and len(found) <= most:
+        length = frame[at]
+        if length < 128:
+            found += frame[at + 1 : at + 2 + length]
+            at += 2 + length
+        else:
+            found += frame[at + 1 : at + 2] * (257 - length if length > 128 else 0)
+            at += 2 if length > 128 else 1
+    return bytes(found)
 
 
 def _frames(dataset: Any) -> tuple[list[FrameGeometry], list[int]]:

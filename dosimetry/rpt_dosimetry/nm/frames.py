@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
-from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import UID
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import BITS_STORED, NUMBER_OF_FRAMES, SAMPLES_PER_PIXEL, Tag
+from rpt_dosimetry.attributes import NUMBER_OF_FRAMES, Tag
 from rpt_dosimetry.elements import components
 from rpt_dosimetry.nm.attributes import REPEATED_VECTORS
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.pixels import decoded
 
 
 def stored_frames(dataset: Any) -> Shaped[np.ndarray, "frame row column"]:
@@ -32,26 +30,13 @@ def stored_frames(dataset: Any) -> Shaped[np.ndarray, "frame row column"]:
         BadInput: No pixels, no decoder for their compression, truncated or damaged pixels,
             colour, or values beyond Bits Stored.
     """
-    if "PixelData" not in dataset:
-        raise BadInput("Pixel Data (7FE0,0010) must be there, and the NM object has none.")
-    if components(dataset, SAMPLES_PER_PIXEL) != ["1"]:
-        raise BadInput(f"{SAMPLES_PER_PIXEL} must be 1, a grey image; the NM object is not one.")
-    _need_decoder(dataset)
-    try:
-        with quiet():
-            values = np.asarray(pixel_array(dataset))
-    except DICOM_ERRORS as error:
-        raise BadInput(
-            "Pixel Data (7FE0,0010) must be whole, and that of the NM object is truncated or "
-            "damaged. Copy or export it anew."
-        ) from error
+    values = decoded(dataset, name="the NM object")
     values = values[None] if values.ndim == 2 else values
     if values.ndim != 3 or len(values) != frame_count(dataset):
         raise BadInput(
             f"Pixel Data (7FE0,0010) must hold as many frames as {NUMBER_OF_FRAMES} tells, "
             f"{frame_count(dataset)}, got shape {values.shape}. Export the object anew."
         )
-    _check_range(values, dataset)
     return values
 
 
@@ -102,27 +87,3 @@ def refuse_repeats(dataset: Any, *, alone: Sequence[Tag] = ()) -> None:
                 f"{tag} must tell one index for all frames, got {len(indices)}: the object is "
                 "gated, dynamic or of several windows. Export one static image."
             )
-
-
-def _need_decoder(dataset: Any) -> None:
-    with quiet():
-        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
-        try:
-            available = not syntax.is_compressed or get_decoder(syntax).is_available
-        except (NotImplementedError, ValueError):
-            available = False
-    if not available:
-        raise BadInput(
-            "Transfer Syntax UID (0002,0010) must tell a compression that can be decoded here, "
-            "and it does not. Export the object uncompressed."
-        )
-
-
-def _check_range(values: Shaped[np.ndarray, "frame row column"], dataset: Any) -> None:
-    bits = int("".join(components(dataset, BITS_STORED)) or 0)
-    signed = values.dtype.kind == "i"
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if values.dtype.kind not in "iu" or values.min() < low or values.max() > high:
-        raise BadInput(
-            f"Pixel values must be integers within {BITS_STORED}, {bits} bits, and they are not."
-        )

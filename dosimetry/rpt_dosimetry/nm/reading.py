@@ -10,7 +10,7 @@ import pydicom
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import MODALITY, SERIES_UID, SOP_CLASS, Tag
-from rpt_dosimetry.elements import components
+from rpt_dosimetry.elements import components, object_kind
 from rpt_dosimetry.nm.attributes import IMAGE_TYPE, PIXEL_DATA, nm_numbers
 from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, quiet
 from rpt_dosimetry.series import Series, find_series
@@ -158,10 +158,9 @@ _OTHER_KINDS: dict[str, str] = {
 def _check_kind(dataset: Any, kind: str) -> None:
     modality = "".join(components(dataset, MODALITY))
     if modality != "NM" or "".join(components(dataset, SOP_CLASS)) != NM_STORAGE:
-        told = modality if modality in ("PT", "CT", "MR", "OT", "SC", "RTDOSE") else "another"
         raise BadInput(
-            f"{MODALITY} must be NM, with NM images, got {told}. A quantitative SPECT stored as "
-            "PT goes by the command activity."
+            f"{MODALITY} must be NM, with NM images, got {object_kind(dataset)}. A quantitative "
+            "SPECT stored as PT goes by the command activity."
         )
     found = image_kind(dataset)
     if found != kind:

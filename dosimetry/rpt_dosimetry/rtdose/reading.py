@@ -15,13 +15,11 @@ import pydicom
 from jaxtyping import Float, Shaped
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
 from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.attributes import (
     COLUMNS,
     FRAME_OF_REFERENCE,
-    MODALITY,
     NUMBER_OF_FRAMES,
     ORIENTATION,
     PIXEL_SPACING,
@@ -33,8 +31,9 @@ from rpt_dosimetry.attributes import (
     header_numbers,
 )
 from rpt_dosimetry.decimals import read_decimal
-from rpt_dosimetry.elements import components
+from rpt_dosimetry.elements import components, object_kind
 from rpt_dosimetry.geometry import Grid, find_grid
+from rpt_dosimetry.pixels import decoded
 from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 from rpt_dosimetry.rtdose.attributes import (
     BITS_ALLOCATED,
@@ -124,8 +123,8 @@ def _read(path: Path) -> tuple[Any, str]:
         ) from error
     if components(dataset, SOP_CLASS) != [RT_DOSE_STORAGE]:
         raise BadInput(
-            f"{SOP_CLASS} must be that of an RT Dose, got {_code(dataset, MODALITY) or 'another'}. "
-            "Name the RTDOSE file."
+            f"{SOP_CLASS} must be that of an RT Dose, got {object_kind(dataset)}. Name the RTDOSE "
+            "file."
         )
     return dataset, hashlib.sha256(content).hexdigest()
 
@@ -195,14 +194,7 @@ def _distances_mm(
 
 
 def _stored(dataset: Any, grid: Grid) -> Shaped[np.ndarray, "frame row column"]:
-    try:
-        with quiet():
-            stored = np.asarray(pixel_array(dataset))
-    except DICOM_ERRORS as error:
-        raise BadInput(
-            "Pixel Data (7FE0,0010) must be whole, and that of the RT Dose is missing, truncated "
-            "or damaged. Copy or export it anew."
-        ) from error
+    stored = decoded(dataset, name="the RT Dose")
     if stored.shape != grid.shape[::-1]:
         raise BadInput(
             f"Pixel Data (7FE0,0010) must hold {grid.shape[::-1]} values, got {stored.shape}."

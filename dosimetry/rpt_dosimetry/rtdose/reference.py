@@ -161,7 +161,7 @@ def _choose(series: Sequence[Series], wanted: str | None) -> Series:
     if fitting:
         told = "; ".join(map(str, fitting[:4])) + ("; …" if len(fitting) > 4 else "")
         raise BadInput(f"One reference series must be chosen with --series, among {told}.")
-    told = ", ".join(sorted({one.modality or "no modality" for one in series}))
+    told = ", ".join(sorted({one.kind for one in series}))
     raise BadInput(
         "The reference must hold a series of images, CT, PT or MR with one slice a file, "
         f"{'' if wanted is None else 'named by --series, '}got {told}. Give the CT of the scan "

@@ -1,0 +1,279 @@
+"""Regions that others drew, as numbers on a grid: organs in the contract's, lesions from 1 on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from jaxtyping import Bool
+from rpt_cohort import BadInput, Volume, read_volume
+from rpt_cohort.labels import LARGEST
+
+from rpt_dosimetry.attributes import SOP_CLASS
+from rpt_dosimetry.contour_masks import contour_mask, contour_volume_ml
+from rpt_dosimetry.dose.regions import LARGEST_LESION, check_labels
+from rpt_dosimetry.elements import components
+from rpt_dosimetry.masks.names import OrganTable, words_of
+from rpt_dosimetry.masks.segmentation import (
+    SEGMENTATION_STORAGE,
+    read_segments,
+    segment_mask,
+    segment_volume_ml,
+)
+from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, quiet
+from rpt_dosimetry.structures import read_structures
+
+LARGEST_DIFFERENCE = 0.1
+"""Ours: of a mask's volume from the volume that was drawn; more deserves a word."""
+
+_NIFTI = (".nii", ".nii.gz")
+_NOT_WHOLE = "The file of regions must be a whole RTSTRUCT, SEG or NIfTI file, and it is not."
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One region in a volume of numbers.
+
+    Attributes:
+        label: Its number in the volume.
+        number: ROI Number, or Segment Number.
+        drawn_ml: Volume as drawn: inside the contours, or of the segment, mL.
+        mask_ml: Volume of the voxels whose centres lie in it, mL, shared ones too.
+    """
+
+    label: int
+    number: int
+    drawn_ml: float
+    mask_ml: float
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Regions as numbers.
+
+    Attributes:
+        volume: The numbers.
+        regions: Which region each is, by rising number; empty where a file of numbers was read.
+    """
+
+    volume: Volume
+    regions: tuple[Placed, ...]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """One region of a file.
+
+    Attributes:
+        kind: ``ROI`` or ``segment``.
+        number: Its number in the file.
+        name: Free text.
+        code: SNOMED CT code; empty where there is none.
+        side: ``left``, ``right`` or empty.
+        is_empty: Nothing that encloses anything was drawn.
+        mask: Makes its mask on the grid of the image, and takes warnings.
+        drawn_ml: Measures its volume, mL.
+    """
+
+    kind: str
+    number: int
+    name: str
+    code: str
+    side: str
+    is_empty: bool
+    mask: Callable[[list[str]], Bool[np.ndarray, "x y z"]]
+    drawn_ml: Callable[[], float]
+
+
+def organ_labels(
+    path: Path,
+    image: Volume,
+    *,
+    frame_uid: str,
+    table: OrganTable,
+    regions: Sequence[str] | None,
+    warnings: list[str],
+) -> Labels:
+    """Read organs in the numbers of the contract.
+
+    Args:
+        path: RTSTRUCT, SEG or NIfTI.
+        image: The image that they were drawn on, or another in its world.
+        frame_uid: Its Frame of Reference UID.
+        table: What the regions' names mean.
+        regions: Names of the regions to take; ``None`` takes all that enclose something.
+        warnings: Takes what the user should know.
+
+    Returns:
+        Numbers, on the grid of ``image``, or on a NIfTI file's own. Where organs overlap, the
+        higher number is kept.
+
+    Raises:
+        BadInput: The file or a region that is taken cannot be read, was drawn on another image,
+            or names what is no organ.
+    """
+    if path.name.endswith(_NIFTI):
+        return Labels(_from_nifti(path, largest=LARGEST, dtype=np.uint8), ())
+    drawn = _chosen(list(_drawn(path, image, frame_uid)), regions, warnings)
+    ids = table.need([(one.name, one.code, one.side) for one in drawn])
+    labels = np.zeros(image.data.shape, dtype=np.uint8)
+    placed, overlapping = [], 0
+    for id_, one in sorted(zip(ids, drawn, strict=True), key=lambda pair: pair[0]):
+        mask, region = _placed(one, id_, image, warnings)
+        overlapping += int(np.count_nonzero(labels[mask]))
+        labels[mask] = id_
+        placed.append(region)
+    if overlapping:
+        warnings.append(
+            f"{overlapping} voxels lie in several organs; each went to that of the higher number."
+        )
+    return Labels(Volume(labels, image.affine), tuple(placed))
+
+
+def lesion_labels(
+    path: Path,
+    image: Volume,
+    *,
+    frame_uid: str,
+    regions: Sequence[str] | None,
+    warnings: list[str],
+) -> Labels:
+    """Read lesions, numbered from 1 in the order of the file; arguments as for organs."""
+    if path.name.endswith(_NIFTI):
+        return Labels(_from_nifti(path, largest=LARGEST_LESION, dtype=np.uint16), ())
+    labels = np.zeros(image.data.shape, dtype=np.uint16)
+    placed = []
+    for number, one in enumerate(
+        _chosen(list(_drawn(path, image, frame_uid)), regions, warnings), start=1
+    ):
+        mask, region = _placed(one, number, image, warnings)
+        taken = int(np.count_nonzero(labels[mask]))
+        if taken:
+            warnings.append(f"Lesion {number} shares {taken} voxels with others, and has them.")
+        labels[mask] = number
+        placed.append(region)
+    return Labels(Volume(labels, image.affine), tuple(placed))
+
+
+def region_file(path: Path) -> Path:
+    """Return a file of regions: the one named, or the only DICOM file of a folder.
+
+    Raises:
+        BadInput: There is none, or there are several.
+    """
+    if path.is_dir():
+        files = dicom_below(path)
+        if len(files) != 1:
+            raise BadInput(
+                f"The folder of regions must hold one DICOM file, got {len(files)}. Name the file."
+            )
+        path = files[0]
+    if not path.is_file():
+        raise BadInput("The file of regions must be there, and there is none. Check its path.")
+    return path
+
+
+def dicom_below(path: Path) -> list[Path]:
+    """Return a file, or the DICOM files below a folder, sorted."""
+    below = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [one for one in below if one.is_file() and is_dicom(one)]
+
+
+def frames_of_reference(path: Path) -> set[str]:
+    """Return the Frame of Reference UIDs in which the regions of a file were drawn.
+
+    Args:
+        path: An RTSTRUCT or a SEG.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    dataset = _read(path, "FrameOfReferenceUID", "StructureSetROISequence")
+    try:
+        with quiet():
+            if _sop_class(dataset) == SEGMENTATION_STORAGE:
+                return {str(dataset.get("FrameOfReferenceUID", ""))}
+            rois = dataset.get("StructureSetROISequence") or []
+            return {str(roi.get("ReferencedFrameOfReferenceUID", "")) for roi in rois}
+    except DICOM_ERRORS as error:
+        raise BadInput(_NOT_WHOLE) from error
+
+
+def _drawn(path: Path, image: Volume, frame_uid: str) -> Iterator[_Drawn]:
+    if _sop_class(_read(path)) == SEGMENTATION_STORAGE:
+        for segment in read_segments(path, frame_of_reference_uid=frame_uid):
+            yield _Drawn(
+                *("segment", segment.number, segment.label, segment.code, segment.side),
+                is_empty=not segment.mask.any(),
+                mask=partial(segment_mask, segment, image),
+                drawn_ml=partial(segment_volume_ml, segment),
+            )
+        return
+    for structure in read_structures(path, frame_of_reference_uid=frame_uid):
+        yield _Drawn(
+            *("ROI", structure.number, structure.name, "", ""),
+            is_empty=not structure.contours_mm and not structure.fault,
+            mask=partial(contour_mask, structure, image),
+            drawn_ml=partial(contour_volume_ml, structure, image),
+        )
+
+
+def _chosen(
+    drawn: Sequence[_Drawn], regions: Sequence[str] | None, warnings: list[str]
+) -> list[_Drawn]:
+    if regions is None:
+        chosen = [one for one in drawn if not one.is_empty]
+        if not chosen:
+            raise BadInput(
+                f"The file of regions must hold a region that encloses something, and none of "
+                f"{len(drawn)} does. Name another file."
+            )
+        if empty := len(drawn) - len(chosen):
+            warnings.append(f"{empty} of {len(drawn)} regions enclose nothing; they were left out.")
+        return chosen
+    chosen = []
+    for number, wanted in enumerate(regions, start=1):
+        fitting = [one for one in drawn if words_of(one.name) == words_of(wanted)]
+        if len(fitting) != 1:
+            raise BadInput(
+                f"Each region that is named must be one of the file, and of its {len(drawn)} "
+                f"{len(fitting)} fit name {number}. Write it as the file does."
+            )
+        chosen += fitting
+    return chosen
+
+
+def _placed(
+    one: _Drawn, label: int, image: Volume, warnings: list[str]
+) -> tuple[Bool[np.ndarray, "x y z"], Placed]:
+    """Make a region's mask, and say where it holds another volume than was drawn."""
+    mask = one.mask(warnings)
+    voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000.0
+    drawn_ml, mask_ml = one.drawn_ml(), float(np.count_nonzero(mask)) * voxel_ml
+    if mask_ml and abs(mask_ml - drawn_ml) > LARGEST_DIFFERENCE * drawn_ml:
+        warnings.append(
+            f"The mask of {one.kind} {one.number} holds {mask_ml:.4g} mL, and {drawn_ml:.4g} mL "
+            f"were drawn ({mask_ml / drawn_ml - 1.0:+.0%}): the voxels are coarse for it, or it "
+            "reaches out of the image."
+        )
+    return mask, Placed(label, one.number, drawn_ml, mask_ml)
+
+
+def _read(path: Path, *names: str) -> pydicom.Dataset:
+    try:
+        with quiet():
+            return pydicom.dcmread(path, specific_tags=["SOPClassUID", *names])
+    except DICOM_ERRORS as error:
+        raise BadInput(_NOT_WHOLE) from error
+
+
+def _sop_class(dataset: pydicom.Dataset) -> str:
+    return "".join(components(dataset, SOP_CLASS))
+
+
+def _from_nifti(path: Path, *, largest: int, dtype: type[np.generic]) -> Volume:
+    volume = read_volume(path, name="The file of regions")
+    check_labels(volume, name="The file of regions", largest=largest)
+    return Volume(volume.data.astype(dtype), volume.affine)
