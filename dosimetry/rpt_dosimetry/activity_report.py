@@ -3,7 +3,12 @@
 from typing import Any
 
 from rpt_dosimetry.concentration import Concentration
-from rpt_dosimetry.report import one_or_list, series_provenance
+from rpt_dosimetry.report import (
+    decay_factor_told,
+    one_or_list,
+    series_provenance,
+    voxels_sha256,
+)
 
 
 def activity_report(concentration: Concentration, *, series_uid: str) -> dict[str, Any]:
@@ -30,6 +35,7 @@ def activity_report(concentration: Concentration, *, series_uid: str) -> dict[st
         "decay_branch": decay.decay_branch,
         "decay_factor": one_or_list(decay.factor),
         "reference_to_mid_scan_h": one_or_list([_hours(one_s) for one_s in decay.elapsed_s]),
+        "scanner_decay_factor": decay_factor_told(decay.verdict, decay.implied_after_s),
         "injection_to_mid_scan_h": None if after_s is None else _hours(after_s),
         "injected_activity_mbq": None if injected_bq is None else injected_bq / 1e6,
         "activity_in_field_of_view_as_stored_mbq": concentration.stored_activity_bq / 1e6,
@@ -40,6 +46,7 @@ def activity_report(concentration: Concentration, *, series_uid: str) -> dict[st
         "shape": list(data.shape),
         "spacing_mm": list(concentration.volume.spacing_mm),
         "slice_axis": concentration.slice_axis,
+        "voxels_sha256": voxels_sha256(data),
         "warnings": concentration.warnings,
         "tags_used": concentration.tags_used,
         "provenance": series_provenance(

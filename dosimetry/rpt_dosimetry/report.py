@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
+from jaxtyping import Shaped
 from rpt_cohort import provenance
 
+from rpt_dosimetry.reference_time import Verdict
 from rpt_dosimetry.suv import Suv
 
 _LIBRARIES = (
@@ -40,6 +43,7 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
     return {
         "quantity": "SUV, body weight, g/mL",
         "tracer": suv.radiopharmaceutical.tracer,
+        "tracer_told_by": suv.radiopharmaceutical.tracer_told_by,
         "nuclide": suv.radiopharmaceutical.nuclide,
         "branch": f"{factor.units_branch}, {at.decay_branch}" if at else factor.units_branch,
         "units_branch": factor.units_branch,
@@ -55,6 +59,7 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
             one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
         ),
         "injection_to_reference_s": one_or_list(at.elapsed_s) if at else None,
+        "scanner_decay_factor": decay_factor_told(at.verdict, at.implied_after_s) if at else None,
         "injection_to_scan_start_s": suv.scan_start_s,
         "pet_time_min": None if suv.mid_scan_s is None else suv.mid_scan_s / 60.0,
         "suv_min": float(data.min()),
@@ -63,6 +68,7 @@ def report(suv: Suv, *, series_uid: str, command: str = "suv") -> dict[str, Any]
         "shape": list(data.shape),
         "spacing_mm": list(suv.volume.spacing_mm),
         "slice_axis": suv.slice_axis,
+        "voxels_sha256": voxels_sha256(data),
         "warnings": suv.warnings,
         "tags_used": suv.tags_used,
         "provenance": series_provenance(suv.slice_sha256, series_uid=series_uid, command=command),
@@ -90,6 +96,17 @@ def series_provenance(
         inputs={f"slice {index + 1}": digest for index, digest in enumerate(slice_sha256)},
         libraries=_LIBRARIES,
     )
+
+
+def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:
+    """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
+    apart_s = None if implied_after_s is None else round(implied_after_s, 3)
+    return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}
+
+
+def voxels_sha256(data: Shaped[np.ndarray, "x y z"]) -> str:
+    """Return the hash by which a sidecar knows its volume: of float32, little-endian, C order."""
+    return sha256(np.ascontiguousarray(data, dtype="<f4").tobytes()).hexdigest()
 
 
 def one_or_list(values: list[float]) -> float | list[float]:

@@ -15,9 +15,9 @@ from rpt_dosimetry.commands.one_series import (
     show_progress,
     warn_of_each,
 )
-from rpt_dosimetry.commands.targets import out_and_json
+from rpt_dosimetry.commands.targets import Overwrite, out_and_json
 from rpt_dosimetry.ct import read_ct
-from rpt_dosimetry.report import series_provenance
+from rpt_dosimetry.report import series_provenance, voxels_sha256
 from rpt_dosimetry.series import choose_ct, find_series
 
 
@@ -35,12 +35,13 @@ def ct(
             show_default=False,
         ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Read a CT series as HU (int16); padding outside the scanner's circle becomes -1024 HU."""
     if only_list:
         list_series(series_dir)
         return
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
     chosen = choose_ct(find_series(series_dir, warnings=found, progress=show_progress), series)
     result = read_ct(chosen, warnings=found, progress=show_progress)
@@ -52,6 +53,7 @@ def ct(
         "shape": list(volume.data.shape),
         "spacing_mm": list(volume.spacing_mm),
         "slice_axis": result.slice_axis,
+        "voxels_sha256": voxels_sha256(volume.data),
         "warnings": result.warnings,
         "tags_used": result.tags_used,
         "provenance": series_provenance(result.slice_sha256, series_uid=chosen.uid, command="ct"),

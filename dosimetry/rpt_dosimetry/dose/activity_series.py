@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 
+from rpt_dosimetry.activity import IMPOSSIBLE_EXCESS
 from rpt_dosimetry.dose.therapy import Therapy
 
 BQ_PER_MBQ = 1e6
@@ -21,8 +22,6 @@ IMPOSSIBLE_SHARE = 1e-5
 """Ours: less of the decayed net activity is no patient, and 1e-6 of the unit is MBq/mL."""
 SUSPECT_SHARE = 2e-3
 """Ours: a trunk holds some percent after a week; kBq/mL would be a thousandth."""
-IMPOSSIBLE_EXCESS = 1.5
-"""Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
 RISEN = 1.05
 """Ours: of the share before. Excretion lowers the share of the decayed net activity; early
 uptake into the field of view, or noise, may raise it some percent."""
