@@ -7,8 +7,8 @@ over its frame to the reference time: DF = 2^((begin + T_average - reference) / 
     reference = begin + T_average - half-life * log2(DF).
 
 Some writers leave the decay within the frame out (T_average = 0); the reading that fits better
-is taken. Frame Reference Time lies within the frame and counts from the reference time, which
-therefore is from begin - FRT to end - FRT. Alone it decides nothing: on real series of GE and CPS
+is taken. Frame Reference Time counts from the reference time to the begin, the average or the
+middle of the frame, as its writer likes. Alone it decides nothing: on real series of GE and CPS
 that were right in all else it was off by up to 1,095 s.
 
 Moments stay inside: results tell differences only, since a date names a patient.
@@ -117,18 +117,25 @@ def reference_of_start(
             f"be {frames.excess(after_s)}."
         )
         return better
-    frame_after_s = frames.allowed_after_s(rule.moments[0], earliest)
-    frame_fits = frames.allows(rule.moments[0], earliest)
+    taken_s = (rule.moments[0] - frames.first).total_seconds()
+    frame_after_s = frames.allowed_after_s(taken_s, earliest)
     factor_after_s = reference.implied_after_s
     if reference.verdict == "contradicts" and factor_after_s is not None:
-        _conflict(DECAY_FACTOR, factor_after_s, rule, frames, warnings, decided=frame_fits)
-    elif frame_after_s is not None and not frame_fits and rule.tag != GE_SCAN_DATETIME:
+        implied_s = taken_s + factor_after_s
+        decided = frames.allows(taken_s, earliest) and not frames.allows(implied_s, earliest)
+        _conflict(DECAY_FACTOR, factor_after_s, rule, frames, warnings, decided=decided)
+    elif frames.allows(taken_s, earliest):
+        pass
+    elif frame_after_s is not None and rule.tag != GE_SCAN_DATETIME:
         # START is the begin of the acquisition: a series time that is has a second witness.
         witness = rule.tag == SERIES_TIME or reference.verdict == "placeholder"
-        decided = witness and frames.agree((frames.first - rule.moments[0]).total_seconds())
+        decided = witness and frames.agree(taken_s)
         _conflict(FRAME_REFERENCE_TIME, frame_after_s, rule, frames, warnings, decided=decided)
-    elif factor_after_s is not None and not frames.agree(factor_after_s):
-        _conflict(DECAY_FACTOR, factor_after_s, rule, frames, warnings, decided=True)
+    elif not frames.agree(taken_s):
+        warnings.append(
+            f"Nothing confirms the reference time by '{rule.branch}', {_apart(taken_s)} the scan "
+            f"began. If the values refer to that begin, they are {frames.excess(-taken_s)}."
+        )
     return reference
 
 
@@ -275,13 +282,17 @@ class _Frames:
             verdict = "placeholder"
         return replace(reference, verdict=verdict, implied_after_s=after_s)
 
-    def allows(self, moment: datetime, earliest: datetime) -> bool:
+    def allows(self, reference_s: float, earliest: datetime) -> bool:
         """Tell whether Frame Reference Time is told and fits a reference time."""
-        after_s = self.allowed_after_s(moment, earliest)
+        after_s = self.allowed_after_s(reference_s, earliest)
         return after_s is not None and self.agree(after_s)
 
-    def allowed_after_s(self, moment: datetime, earliest: datetime) -> float | None:
-        """Return from a moment to what Frame Reference Time allows, s; 0 within.
+    def allowed_after_s(self, reference_s: float, earliest: datetime) -> float | None:
+        """Return from a reference time to the nearest that Frame Reference Time allows, s.
+
+        Args:
+            reference_s: After the first frame began, s.
+            earliest: The injection.
 
         Returns:
             ``None`` where it tells nothing: it is missing, 0 throughout, or tells only times
@@ -289,16 +300,16 @@ class _Frames:
         """
         if not any(self.frame_reference_s):
             return None
-        from_s = (earliest - moment).total_seconds()
-        until_s = (self.first - moment).total_seconds() + _FRACTION_CUT_S
-        gaps_s = []
-        slices = zip(self.begins, self.duration_s, self.frame_reference_s, strict=True)
-        for begin, duration_s, reference_s in slices:
-            low_s = (begin - moment).total_seconds() - reference_s
-            high_s = low_s + duration_s
-            if high_s >= from_s and low_s <= until_s:
-                gaps_s.append(max(low_s, 0.0) + min(high_s, 0.0))
-        return min(gaps_s, key=abs) if gaps_s else None
+        first_s = (earliest - self.first).total_seconds()
+        allowed_s = [
+            (begin - self.first).total_seconds() + within_s - told_s
+            for begin, late_s, duration_s, told_s in zip(
+                self.begins, self.average_s, self.duration_s, self.frame_reference_s, strict=True
+            )
+            for within_s in (0.0, late_s, duration_s / 2.0)
+        ]
+        after_s = [one - reference_s for one in allowed_s if first_s <= one < _FRACTION_CUT_S]
+        return min(after_s, key=abs) if after_s else None
 
 
 def _start_by_rule(tags: Tags, earliest: datetime, warnings: list[str]) -> Reference:
@@ -335,7 +346,7 @@ def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Refer
     count = len(frames.begins)
     first = [frames.first] * count
     if frames.ones:
-        if rule.tag == GE_SCAN_DATETIME or not frames.allows(frames.first, earliest):
+        if rule.tag == GE_SCAN_DATETIME or not frames.allows(0.0, earliest):
             return None
         branch = "earliest acquisition, by Decay Factor and Frame Reference Time"
         return frames.judge(Reference(branch, ACQUISITION_TIME, first), corrected=True)
@@ -347,9 +358,10 @@ def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Refer
     implied_s = frames.average_s[at] - frames.half_life_s * math.log2(frames.factors[at])
     if not (earliest - frames.first).total_seconds() <= implied_s < _FRACTION_CUT_S:
         return None
-    implied = frames.first + timedelta(seconds=implied_s)
-    if not frames.allows(implied, earliest) or frames.allows(rule.moments[0], earliest):
+    taken_s = (rule.moments[0] - frames.first).total_seconds()
+    if not frames.allows(implied_s, earliest) or frames.allows(taken_s, earliest):
         return None
+    implied = frames.first + timedelta(seconds=implied_s)
     both = Reference("Decay Factor and Frame Reference Time", DECAY_FACTOR, [implied] * count)
     return frames.judge(both, corrected=True)
 
