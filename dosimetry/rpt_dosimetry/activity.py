@@ -16,9 +16,17 @@ from rpt_dosimetry.attributes import (
 from rpt_dosimetry.decay import decayed_activity_bq
 from rpt_dosimetry.decimals import Bounds, check_bounds
 from rpt_dosimetry.nuclides import check_half_life
-from rpt_dosimetry.scan_times import Reference, reference_of_none, reference_of_start
-from rpt_dosimetry.tags import Tags, missing
+from rpt_dosimetry.reference_time import (
+    Reference,
+    Verdict,
+    reference_of_admin,
+    reference_of_none,
+    reference_of_start,
+)
+from rpt_dosimetry.tags import Tags, if_readable, missing
 
+IMPOSSIBLE_EXCESS = 1.5
+"""Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
 LARGEST_HALF_LIVES = 10.0
 """Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
 
@@ -56,11 +64,15 @@ class ActivityAtReference:
         decay_branch: Decay Correction, and where the reference time came from.
         activity_bq: Injected activity decayed to the reference time, Bq, one a slice.
         elapsed_s: Injection to reference time, s, one a slice; all 0 for ADMIN.
+        verdict: What Decay Factor says of the reference time.
+        implied_after_s: From the reference time to the one that Decay Factor implies, s.
     """
 
     decay_branch: str
     activity_bq: list[float]
     elapsed_s: list[float]
+    verdict: Verdict
+    implied_after_s: float | None
 
 
 def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
@@ -141,6 +153,33 @@ def decay_correction(tags: Tags, warnings: list[str]) -> str:
     return correction
 
 
+def check_total(share: float, told: str, warnings: list[str]) -> None:
+    """Refuse a field of view that holds far more activity than was injected; warn of more.
+
+    Decay-corrected activity in the field of view is at most what was injected, whatever its
+    unit: as SUV, the sum of SUV times volume is at most the body weight.
+
+    Args:
+        share: Of the injected activity in the field of view, both at one time.
+        told: A sentence with both, with units.
+        warnings: Takes that it is more.
+
+    Raises:
+        BadInput: It is more than ``IMPOSSIBLE_EXCESS`` times what was injected.
+    """
+    if share > IMPOSSIBLE_EXCESS:
+        raise BadInput(
+            f"The field of view must hold no more than was injected, got {share:.3g} times as "
+            f"much. {told}. Check {DOSE}, in Bq, the weight, in kg, Units, the calibration and the "
+            "times."
+        )
+    if share > 1:
+        warnings.append(
+            f"{told}: {share:.3g} times what was injected. The calibration, the dose, the weight "
+            "or a time may be wrong."
+        )
+
+
 def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
     """Warn where only a time of day is told and the nuclide lives for days.
 
@@ -175,9 +214,23 @@ def activity_at_reference(
     """
     correction = decay_correction(tags, warnings)
     if correction == "ADMIN":
-        count = len(tags)
-        return ActivityAtReference("ADMIN", [injection.activity_bq] * count, [0.0] * count)
+        return _as_administered(tags, injection, warnings)
     return _decayed(tags, injection, correction, warnings)
+
+
+def _as_administered(tags: Tags, injection: Injection, warnings: list[str]) -> ActivityAtReference:
+    """Take the injected activity as it is; the times serve to hold Decay Factor against it."""
+    reference = Reference("administration", START_DATETIME, [])
+    if injection.moment is not None:
+        life_s = if_readable(lambda: half_life_s(tags), warnings)
+        reference = reference_of_admin(tags, life_s, injection.moment, warnings)
+    return ActivityAtReference(
+        "ADMIN",
+        [injection.activity_bq] * len(tags),
+        [0.0] * len(tags),
+        reference.verdict,
+        reference.implied_after_s,
+    )
 
 
 def _decayed(
@@ -192,7 +245,7 @@ def _decayed(
         earliest = injection.moment + timedelta(seconds=EARLIEST_REFERENCE_S)
         reference = reference_of_start(tags, life_s, earliest, warnings)
     else:
-        reference = reference_of_none(tags, life_s)
+        reference = reference_of_none(tags, life_s, warnings)
     elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
     _check_elapsed(elapsed_s, life_s, reference)
     _warn_of_times(tags, elapsed_s, life_s, correction, warnings)
@@ -201,7 +254,13 @@ def _decayed(
         decayed_activity_bq(activity_bq=injected_bq, elapsed_s=one_s, half_life_s=life_s)
         for one_s in elapsed_s
     ]
-    return ActivityAtReference(f"{correction}: {reference.branch}", left_bq, elapsed_s)
+    return ActivityAtReference(
+        f"{correction}: {reference.branch}",
+        left_bq,
+        elapsed_s,
+        reference.verdict,
+        reference.implied_after_s,
+    )
 
 
 def _check_elapsed(elapsed_s: list[float], life_s: float, reference: Reference) -> None:

@@ -3,7 +3,14 @@
 from typing import Any
 
 from rpt_dosimetry.concentration import Concentration
-from rpt_dosimetry.report import FRAME_SHA256, one_or_list, series_provenance, uid_sha256
+from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
+from rpt_dosimetry.report import (
+    FRAME_SHA256,
+    decay_factor_told,
+    one_or_list,
+    series_provenance,
+    uid_sha256,
+)
 from rpt_dosimetry.series import Series
 
 
@@ -31,6 +38,7 @@ def activity_report(concentration: Concentration, *, series: Series) -> dict[str
         "decay_branch": decay.decay_branch,
         "decay_factor": one_or_list(decay.factor),
         "reference_to_mid_scan_h": one_or_list([_hours(one_s) for one_s in decay.elapsed_s]),
+        "scanner_decay_factor": decay_factor_told(decay.verdict, decay.implied_after_s),
         "injection_to_mid_scan_h": None if after_s is None else _hours(after_s),
         "injected_activity_mbq": None if injected_bq is None else injected_bq / 1e6,
         "activity_in_field_of_view_as_stored_mbq": concentration.stored_activity_bq / 1e6,
@@ -42,6 +50,7 @@ def activity_report(concentration: Concentration, *, series: Series) -> dict[str
         "spacing_mm": list(concentration.volume.spacing_mm),
         "slice_axis": concentration.slice_axis,
         FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
+        VOXELS_SHA256: voxels_sha256(data),
         "warnings": concentration.warnings,
         "tags_used": concentration.tags_used,
         "provenance": series_provenance(

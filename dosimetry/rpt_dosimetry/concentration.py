@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.activity import injected_activity_bq
+from rpt_dosimetry.activity import check_total, injected_activity_bq
 from rpt_dosimetry.attributes import CORRECTED_IMAGE, RADIONUCLIDE_CODE, UNITS
 from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.decay import decayed_activity_bq
@@ -21,8 +21,6 @@ from rpt_dosimetry.scan_times import refuse_zone_jump
 from rpt_dosimetry.series import Series
 from rpt_dosimetry.slices import Slices, fits_float32, in_order, read_values, seconds_after
 from rpt_dosimetry.tags import Tags, if_readable, missing
-
-_MM3_PER_ML = 1000.0
 
 
 @dataclass(frozen=True)
@@ -163,8 +161,7 @@ def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None
 
 
 def _total_bq(data: Float[np.ndarray, "i j k"], slices: Slices) -> float:
-    voxel_ml = abs(float(np.linalg.det(slices.grid.affine[:3, :3]))) / _MM3_PER_ML
-    return float(data.sum()) * voxel_ml
+    return float(data.sum()) * slices.grid.voxel_ml
 
 
 def _compare_with_injected(
@@ -174,16 +171,18 @@ def _compare_with_injected(
     life_s: float,
     warnings: list[str],
 ) -> None:
-    """Warn of more activity than is left: a unit, a calibration or the dose is wrong."""
-    if injected_bq is None or elapsed_s is None:
+    if injected_bq is None:
         return
-    left_bq = decayed_activity_bq(activity_bq=injected_bq, elapsed_s=elapsed_s, half_life_s=life_s)
-    if activity_bq > left_bq:
-        warnings.append(
-            f"The field of view holds {activity_bq / 1e6:.4g} MBq at mid-scan, and of the "
-            f"injected activity {left_bq / 1e6:.4g} MBq are left: the calibration, the dose or a "
-            "time may be wrong."
+    left_bq = injected_bq
+    if elapsed_s is not None:
+        left_bq = decayed_activity_bq(
+            activity_bq=injected_bq, elapsed_s=elapsed_s, half_life_s=life_s
         )
+    told = (
+        f"The field of view holds {activity_bq / 1e6:.4g} MBq at mid-scan, and of the injected "
+        f"activity {left_bq / 1e6:.4g} MBq are left"
+    )
+    check_total(activity_bq / left_bq, told, warnings)
 
 
 def _reversed(decay: DecayToMidScan) -> DecayToMidScan:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.attributes import (
+    DECAY_FACTOR,
     FRAME_DURATION,
     FRAME_REFERENCE_TIME,
     HALF_LIFE,
@@ -44,6 +45,7 @@ BOUNDS: dict[Tag, Bounds] = {
     HALF_LIFE: Bounds(1.0, 1e10, "s"),
     FRAME_DURATION: Bounds(0.0, _DAY_MS, "ms"),
     FRAME_REFERENCE_TIME: Bounds(-10 * _DAY_MS, 10 * _DAY_MS, "ms"),
+    DECAY_FACTOR: Bounds(1e-6, 1e6, ""),
     PIXEL_SPACING: Bounds(0.1, 50.0, "mm"),
     POSITION: Bounds(-1e5, 1e5, "mm"),
     ORIENTATION: Bounds(-2.0, 2.0, ""),

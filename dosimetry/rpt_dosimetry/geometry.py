@@ -27,6 +27,7 @@ from rpt_dosimetry.elements import components
 
 _COSINE_TOLERANCE = 1e-3
 """On length and angle of the direction cosines: some scanners write four digits."""
+_MM3_PER_ML = 1000.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Grid:
     order: Int[np.ndarray, " k"]
     shape: tuple[int, int, int]
     affine: Float[np.ndarray, "4 4"]
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel, mL."""
+        return abs(float(np.linalg.det(self.affine[:3, :3]))) / _MM3_PER_ML
 
 
 def repeated_positions(headers: Sequence[Any]) -> list[list[int]]:

@@ -23,18 +23,21 @@ from rpt_dosimetry.attributes import (
     ACQUISITION_DATE,
     ACQUISITION_TIME,
     DECAY_CORRECTION,
-    DECAY_FACTOR,
     FRAME_DURATION,
     START_DATETIME,
     START_TIME,
 )
 from rpt_dosimetry.decay import decayed_activity_bq
 from rpt_dosimetry.injection_time import injection_time
-from rpt_dosimetry.scan_times import Reference, mid_scan, reference_of_none, reference_of_start
+from rpt_dosimetry.reference_time import (
+    Reference,
+    Verdict,
+    reference_of_admin,
+    reference_of_none,
+    reference_of_start,
+)
+from rpt_dosimetry.scan_times import mid_scan
 from rpt_dosimetry.tags import Tags, if_readable, missing
-
-_DECAY_FACTOR_TOLERANCE = 0.01
-"""Relative, ours; the decay within a frame, which vendors treat unlike, is less for therapy."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class DecayToMidScan:
         factor: 2^(−elapsed / half-life), one a slice.
         mid_scan: The middle of the scan, on the series' clock.
         administered: The begin of the administration, if told.
+        verdict: What Decay Factor says of the reference time.
+        implied_after_s: From the reference time to the one that Decay Factor implies, s.
     """
 
     decay_branch: str
@@ -57,6 +62,8 @@ class DecayToMidScan:
     factor: list[float]
     mid_scan: datetime
     administered: datetime | None
+    verdict: Verdict
+    implied_after_s: float | None
 
 
 def decay_to_mid_scan(
@@ -95,10 +102,16 @@ def decay_to_mid_scan(
         decayed_activity_bq(activity_bq=1.0, elapsed_s=one_s, half_life_s=life_s)
         for one_s in elapsed_s
     ]
-    if correction == "ADMIN":
-        _compare_with_decay_factor(tags, factor[0], warnings)
-    branch = f"{correction}: {reference.branch}"
-    return DecayToMidScan(branch, life_s, elapsed_s, factor, middle, administered)
+    return DecayToMidScan(
+        f"{correction}: {reference.branch}",
+        life_s,
+        elapsed_s,
+        factor,
+        middle,
+        administered,
+        reference.verdict,
+        reference.implied_after_s,
+    )
 
 
 def _need_mid_scan(tags: Tags) -> datetime:
@@ -133,9 +146,9 @@ def _reference(
     warnings: list[str],
 ) -> Reference:
     if correction == "NONE":
-        return reference_of_none(tags, life_s)
+        return reference_of_none(tags, life_s, warnings)
     if correction == "ADMIN" and administered is not None:
-        return Reference("administration", START_DATETIME, [administered] * len(tags))
+        return reference_of_admin(tags, life_s, administered, warnings)
     earliest = datetime.min
     if administered is not None:
         earliest = administered + timedelta(seconds=EARLIEST_REFERENCE_S)
@@ -157,18 +170,4 @@ def _check_elapsed(
             f"The middle of the scan must be within {LARGEST_HALF_LIVES:g} half-lives of the "
             f"reference time, and it is {worst_s / 3600.0:.1f} h away at a half-life of "
             f"{life_s / 3600.0:.2f} h. Check {START_DATETIME}, {START_TIME} and the dates."
-        )
-
-
-def _compare_with_decay_factor(tags: Tags, factor: float, warnings: list[str]) -> None:
-    """Warn where the factor that the vendor tells is not the one that is undone."""
-    stated = if_readable(lambda: tags.numbers(DECAY_FACTOR), warnings)
-    if stated is None:
-        return
-    worst = max(stated, key=lambda one: abs(one * factor - 1.0))
-    if abs(worst * factor - 1.0) > _DECAY_FACTOR_TOLERANCE:
-        warnings.append(
-            f"{DECAY_FACTOR} is {worst:g}, and a correction to the administration is "
-            f"{1.0 / factor:.4g}; {DECAY_CORRECTION} ADMIN was undone as told. If the scanner did "
-            "not correct, the values are too low by that factor."
         )

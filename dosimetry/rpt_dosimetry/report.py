@@ -6,6 +6,8 @@ from typing import Any
 
 from rpt_cohort import provenance
 
+from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
+from rpt_dosimetry.reference_time import Verdict
 from rpt_dosimetry.series import Series
 from rpt_dosimetry.suv import Suv
 
@@ -44,6 +46,7 @@ def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
     return {
         "quantity": "SUV, body weight, g/mL",
         "tracer": suv.radiopharmaceutical.tracer,
+        "tracer_told_by": suv.radiopharmaceutical.tracer_told_by,
         "nuclide": suv.radiopharmaceutical.nuclide,
         "branch": f"{factor.units_branch}, {at.decay_branch}" if at else factor.units_branch,
         "units_branch": factor.units_branch,
@@ -59,6 +62,7 @@ def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
             one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
         ),
         "injection_to_reference_s": one_or_list(at.elapsed_s) if at else None,
+        "scanner_decay_factor": decay_factor_told(at.verdict, at.implied_after_s) if at else None,
         "injection_to_scan_start_s": suv.scan_start_s,
         "pet_time_min": None if suv.mid_scan_s is None else suv.mid_scan_s / 60.0,
         "suv_min": float(data.min()),
@@ -68,6 +72,7 @@ def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
         "spacing_mm": list(suv.volume.spacing_mm),
         "slice_axis": suv.slice_axis,
         FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
+        VOXELS_SHA256: voxels_sha256(data),
         "warnings": suv.warnings,
         "tags_used": suv.tags_used,
         "provenance": series_provenance(suv.slice_sha256, series=series, command=command),
@@ -100,6 +105,12 @@ def series_provenance(
 def uid_sha256(uid: str) -> str | None:
     """Return the hash by which a UID is told; ``None`` where there is none."""
     return sha256(uid.encode()).hexdigest() if uid else None
+
+
+def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:
+    """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
+    apart_s = None if implied_after_s is None else round(implied_after_s, 3)
+    return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}
 
 
 def one_or_list(values: list[float]) -> float | list[float]:

@@ -1,15 +1,16 @@
 """A PET series becomes a body-weight SUV volume, with the story of its conversion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
+from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.activity import Injection, injected_activity_bq
+from rpt_dosimetry.activity import Injection, check_total, injected_activity_bq
 from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.folder import Progress, no_progress
 from rpt_dosimetry.geometry import to_ras
@@ -64,12 +65,17 @@ class Suv:
 
 
 def convert(
-    series: Series, *, warnings: Sequence[str] = (), progress: Progress = no_progress
+    series: Series,
+    *,
+    tracer: Tracer | None = None,
+    warnings: Sequence[str] = (),
+    progress: Progress = no_progress,
 ) -> Suv:
     """Convert one PET series to body-weight SUV.
 
     Args:
         series: Single-frame PET images.
+        tracer: As the user tells it, where the header does not name one clearly.
         warnings: What was told when the series was found, to be told first.
         progress: Wraps the list of files, to show how far the reading is.
 
@@ -77,7 +83,8 @@ def convert(
         The volume and what it rests on.
 
     Raises:
-        BadInput: The series cannot become SUV; the sentence names the tag or the slices.
+        BadInput: The series cannot become SUV; the sentence names the tag or the slices. Or
+            its header names another tracer or nuclide than ``tracer``.
     """
     told = list(warnings)
     slices = in_order(series, told)
@@ -89,8 +96,10 @@ def convert(
     factor = find_suv_factor(tags, patient=patient, injection=injection, warnings=told)
     if injection.fault:
         told.append(injection.fault)
+    radiopharmaceutical = read_radiopharmaceutical(tags, told, tracer=tracer)
     data, hashes = read_values(slices, factor.factor, progress)
     _check_values(data, told)
+    _check_total(float(data.sum()) * slices.grid.voxel_ml / 1e3, patient, told)
     volume, slice_axis, reverse = to_ras(data, slices.grid)
     scan_start, scan_middle = _scan_times(tags, told)
     return Suv(
@@ -98,7 +107,7 @@ def convert(
         slice_axis=slice_axis,
         factor=_reversed(factor) if reverse else factor,
         patient=patient,
-        radiopharmaceutical=read_radiopharmaceutical(tags, told),
+        radiopharmaceutical=radiopharmaceutical,
         injection=injection,
         injected=if_readable(lambda: administration_moment(tags, injection.moment), told),
         scan_start_s=seconds_after(injection.moment, scan_start),
@@ -134,11 +143,20 @@ def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None
         warnings.append("No voxel has a SUV above 0 g/mL: the image is empty.")
 
 
+def _check_total(suv_volume_kg: float, patient: Patient, warnings: list[str]) -> None:
+    """Hold the sum of SUV times volume (1 g/mL being the body's mean) against the weight."""
+    told = (
+        f"SUV times volume sums to {suv_volume_kg:.4g} kg in the field of view, and the patient "
+        f"weighs {patient.weight_kg:g} kg"
+    )
+    check_total(suv_volume_kg / patient.weight_kg, told, warnings)
+
+
 def _reversed(factor: SuvFactor) -> SuvFactor:
     at = factor.at_reference
     if at is not None:
-        at = type(at)(at.decay_branch, at.activity_bq[::-1], at.elapsed_s[::-1])
-    return SuvFactor(factor.units_branch, factor.factor[::-1], factor.factor_unit, at)
+        at = replace(at, activity_bq=at.activity_bq[::-1], elapsed_s=at.elapsed_s[::-1])
+    return replace(factor, factor=factor.factor[::-1], at_reference=at)
 
 
 def _scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datetime | None]:

@@ -166,7 +166,9 @@ def if_readable(read: Callable[[], T], warnings: list[str]) -> T | None:
     try:
         return read()
     except BadInput as error:
-        warnings.append(f"Not needed and passed over: {error}")
+        sentence = f"Not needed and passed over: {error}"
+        if sentence not in warnings:
+            warnings.append(sentence)
         return None
 
 

@@ -31,7 +31,7 @@ class PetSeries:
 
     ``stored`` has the shape (slices, rows, columns); slice k stands at
     ``origin_mm + k * step_mm * normal``. The patient weighs 70 kg and had 370 MBq of F-18
-    one hour before the scan.
+    one hour before the scan. Decay Factor is left to the tests that ask for it.
     """
 
     stored: np.ndarray = field(
@@ -111,7 +111,6 @@ class PetSeries:
         dataset.CorrectedImage = ["NORM", "DTIM", "ATTN", "SCAT", "DECY", "RAN"]
         dataset.Units, dataset.DecayCorrection = "BQML", "START"
         dataset.ActualFrameDuration, dataset.FrameReferenceTime = "300000", "150000"
-        dataset.DecayFactor = "1.5"
         item = Dataset()
         item.Radiopharmaceutical = "PSMA-1007"
         item.RadiopharmaceuticalStartTime = "100000.000000"

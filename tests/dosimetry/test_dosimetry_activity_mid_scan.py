@@ -240,6 +240,15 @@ def test_warnings(pet_series, read) -> None:
     assert "249.3 MBq are left" in found.warnings[4]
 
 
+@pytest.mark.parametrize("start", [True, False])
+def test_far_more_than_was_injected(start, pet_series, read) -> None:
+    unknown = {"RadiopharmaceuticalStartTime": None, "RadiopharmaceuticalStartDateTime": None}
+    stored = np.full((3, 4, 5), 100, np.int16)
+    series = pet_series(stored=stored, slope=4e6, inject={} if start else unknown)
+    with pytest.raises(BadInput, match="field of view must hold no more than was injected"):
+        read(series)
+
+
 def test_values_that_no_volume_holds(pet_series, read) -> None:
     with pytest.raises(BadInput, match="must be a finite number"):
         read(pet_series(slope="1e300"))

@@ -1,10 +1,12 @@
 """``python -m rpt_dosimetry suv``: files, manners and privacy."""
 
+import hashlib
 import json
 import os
 import re
 
 import nibabel as nib
+import numpy as np
 import pydicom
 import pytest
 
@@ -46,6 +48,53 @@ def test_provenance(pet_series, tmp_path, command) -> None:
     assert block["libraries"]["pydicom"] == pydicom.__version__
 
 
+def test_decay_factor_is_told(pet_series, tmp_path, command) -> None:
+    early = {"SeriesTime": "103000", "DecayFactor": "1.01587"}
+    folder = pet_series(set=early).write(tmp_path / "in")
+    ended = command("suv", folder, tmp_path / "pet.nii.gz")
+    assert "17.3 % too low" in ended.err
+    told = json.loads((tmp_path / "pet.json").read_text())
+    assert told["decay_branch"] == "START: earliest acquisition, by Decay Factor"
+    assert told["injection_to_reference_s"] == 3600.0
+    told = told["scanner_decay_factor"]
+    assert told["verdict"] == "agrees"
+    assert told["implied_reference_after_taken_s"] == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["suv", "activity"])
+def test_the_hash_is_of_the_voxels_as_written(name, pet_series, tmp_path, command) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    assert command(name, folder, tmp_path / "a.nii.gz").status == 0
+    image = nib.load(tmp_path / "a.nii.gz")
+    voxels = np.ascontiguousarray(np.asanyarray(image.dataobj), dtype="<f4").tobytes()
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["voxels_sha256"] == hashlib.sha256(voxels).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["suv", "activity"])
+@pytest.mark.parametrize("there", ["a.nii.gz", "a.json"])
+def test_what_is_there_is_kept(name, there, pet_series, tmp_path, command) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    (tmp_path / there).write_text("mine")
+    ended = command(name, folder, tmp_path / "a.nii.gz")
+    assert (ended.status, ended.err.count("\n"), "Reading" in ended.err) == (2, 1, False)
+    assert f"'{there}' must be new, and it is there" in ended.err
+    assert (tmp_path / there).read_text() == "mine"
+    assert command(name, folder, tmp_path / "a.nii.gz", "--overwrite").status == 0
+    assert json.loads((tmp_path / "a.json").read_text())["warnings"] == []
+
+
+def test_a_told_tracer(pet_series, tmp_path, command) -> None:
+    folder = pet_series(inject={"Radiopharmaceutical": "PSMA"}).write(tmp_path / "in")
+    assert command("suv", folder, tmp_path / "a.nii.gz", "--tracer", "18F-DCFPyL").status == 0
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert (told["tracer"], told["tracer_told_by"]) == ("18F-DCFPyL", "user")
+    for wrong, message in (("68Ga-PSMA-11", "nuclide, F-18"), ("PSMA", "must be one of 68Ga-")):
+        ended = command("suv", folder, tmp_path / "b.nii.gz", "--tracer", wrong)
+        assert ended.status == 2
+        assert message in ended.err
+
+
 def test_same_input_same_bytes(pet_series, tmp_path, command) -> None:
     folder = pet_series().write(tmp_path / "in")
     for name in "ab":
@@ -83,6 +132,8 @@ def test_help_tells_units(command) -> None:
         "Bq/mL",
         "--list",
         "--series",
+        "--tracer",
+        "--overwrite",
         "OUT.json",
         "SERIES_DIR",
         "[OUT.nii.gz]",

@@ -1,5 +1,6 @@
 """``python -m rpt_dosimetry ct``: HU, padding, geometry and what is refused."""
 
+import hashlib
 import json
 
 import nibabel as nib
@@ -44,8 +45,19 @@ def test_hu_and_geometry(ct_series, command, tmp_path, patient_words) -> None:
     # LPS origin (-10, -20, 30) mm of the first stored pixel is (10, 20, 30) in RAS.
     index = np.linalg.solve(image.affine, [10.0, 20.0, 30.0, 1.0]).round().astype(int)
     assert values[tuple(index[:3])] == -1024
+    voxels = np.ascontiguousarray(values, dtype="<f4").tobytes()
+    assert told["voxels_sha256"] == hashlib.sha256(voxels).hexdigest()
     text = (tmp_path / "ct.json").read_text()
     assert not [word for word in patient_words if word in text]
+
+
+def test_what_is_there_is_kept(ct_series, command, tmp_path) -> None:
+    (tmp_path / "ct.json").write_text("mine")
+    ended = command("ct", ct_series().write(tmp_path / "in"), tmp_path / "ct.nii.gz")
+    assert ended.status == 2
+    assert "'ct.json' must be new, and it is there" in " ".join(ended.err.split())
+    assert (tmp_path / "ct.json").read_text() == "mine"
+    read(command, ct_series(), tmp_path, "--overwrite")
 
 
 def test_padding_is_air(ct_series, command, tmp_path) -> None:

@@ -46,9 +46,10 @@ def test_two_pets_and_the_choice(pet_series, tmp_path, command) -> None:
     assert "chosen with --series, and the folder holds 2: 1.2.826" in ended.err
     assert not out.exists()
     for series in ("1.2.826.0.1.3680043.10.999.2", "1.2.826.0.1.3680043.10.999.20"):
-        assert command("suv", tmp_path / "in", out, "--series", series).status == 0
+        chosen = command("suv", tmp_path / "in", out, "--series", series, "--overwrite")
+        assert chosen.status == 0
     for series in ("1.2.826", "9", ""):
-        ended = command("suv", tmp_path / "in", out, "--series", series)
+        ended = command("suv", tmp_path / "in", out, "--series", series, "--overwrite")
         assert ended.status == 2
         assert "unique beginning of its UID" in ended.err
 

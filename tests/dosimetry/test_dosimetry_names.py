@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rpt_cohort import BadInput
+from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.clock import parse_date, parse_datetime, parse_offset, parse_time
 from rpt_dosimetry.decimals import parse_decimal
 from rpt_dosimetry.nuclides import HALF_LIFE_S, check_half_life, nuclide_in_text, nuclide_of_code
@@ -137,6 +139,59 @@ def test_tracer_by_code() -> None:
 
 def test_tracer_of_a_series(pet_series, convert_series) -> None:
     assert convert_series(pet_series()).radiopharmaceutical.tracer == "18F-PSMA-1007"
+
+
+GALLIUM = {"RadionuclideHalfLife": "4062.6", "RadionuclideCodeSequence": None}
+
+
+@pytest.mark.parametrize(
+    ("inject", "told", "tracer", "by"),
+    [
+        ({"Radiopharmaceutical": "Ga68-PSMA", **GALLIUM}, "68Ga-PSMA-11", "68Ga-PSMA-11", "user"),
+        ({"Radiopharmaceutical": None, **GALLIUM}, "68Ga-PSMA-11", "68Ga-PSMA-11", "user"),
+        ({"Radiopharmaceutical": "Solution"}, "18F-DCFPyL", "18F-DCFPyL", "user"),
+        ({"Radiopharmaceutical": "PSMA-11 or DCFPyL"}, "18F-DCFPyL", "18F-DCFPyL", "user"),
+        ({}, "18F-PSMA-1007", "18F-PSMA-1007", "header"),
+        ({}, None, "18F-PSMA-1007", "header"),
+        ({"Radiopharmaceutical": "Ga68-PSMA", **GALLIUM}, None, "unknown", None),
+    ],
+)
+def test_a_told_tracer(inject, told, tracer, by, pet_series, tmp_path) -> None:
+    chosen = choose_pet(find_series(pet_series(inject=inject).write(tmp_path)), None)
+    found = convert(chosen, tracer=told)
+    assert found.radiopharmaceutical.tracer == tracer
+    assert found.radiopharmaceutical.tracer_told_by == by
+    assert any("as told" in one for one in found.warnings) == (by == "user")
+
+
+@pytest.mark.parametrize(
+    ("inject", "told", "message"),
+    [
+        ({}, "68Ga-PSMA-11", "must be what the header names, 18F-PSMA-1007, got 68Ga-PSMA-11"),
+        ({"Radiopharmaceutical": "FDG"}, "18F-PSMA-1007", "header names, 18F-FDG, got"),
+        ({"Radiopharmaceutical": "PSMA"}, "68Ga-PSMA-11", "of the header's nuclide, F-18, got"),
+        (
+            {"Radiopharmaceutical": "PSMA", **GALLIUM},
+            "18F-PSMA-1007",
+            "of the header's nuclide, Ga-68, got",
+        ),
+        ({"Radiopharmaceutical": "PSMA-617", **GALLIUM}, "68Ga-PSMA-11", "names, PSMA-617, got"),
+        ({"Radiopharmaceutical": "FDG", **GALLIUM}, "68Ga-PSMA-11", "names, FDG, got"),
+        (
+            {
+                "Radiopharmaceutical": "PSMA",
+                "RadionuclideHalfLife": "12345",
+                "RadionuclideCodeSequence": None,
+            },
+            "68Ga-PSMA-11",
+            r"\(0018,1075\) must be that of the tracer, 68Ga-PSMA-11, got 12345 s",
+        ),
+    ],
+)
+def test_a_told_tracer_that_the_header_refutes(inject, told, message, pet_series, tmp_path) -> None:
+    chosen = choose_pet(find_series(pet_series(inject=inject).write(tmp_path)), None)
+    with pytest.raises(BadInput, match=message):
+        convert(chosen, tracer=told)
 
 
 def test_text_that_contradicts_the_nuclide(pet_series, convert_series) -> None:

@@ -63,7 +63,9 @@ def test_malformed_start_time_beside_a_good_date_time(pet_series, convert_series
 
 
 def test_clocks_not_quite_together(pet_series, convert_series) -> None:
-    suv = convert_series(pet_series(set={"SeriesTime": "095930"}))
+    # An hour-long scan from the injection on, of which this is the last frame.
+    told = {"SeriesTime": "095930", "FrameReferenceTime": "3780000"}
+    suv = convert_series(pet_series(set=told))
     assert suv.factor.at_reference.elapsed_s == [-30.0] * 4
 
 

@@ -1,5 +1,7 @@
 """The branches by Units, each against the formula of its publication."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,6 +102,41 @@ def test_philips_block_that_was_moved(pet_series, convert_series) -> None:
 
     suv = convert_series(pet_series(set={"Units": "CNTS"}, change=change))
     assert suv.factor.factor == [0.5] * 4
+
+
+# 120 voxels of 0.048 mL: a SUV of 12152.8 g/mL everywhere makes the 70 kg of the patient.
+def filled(share: float) -> dict[str, Any]:
+    return {"stored": np.ones((4, 5, 6), np.int16), "slope": float(f"{12152.8 * share:.6g}")}
+
+
+@pytest.mark.parametrize("units", ["GML", "CM2ML", "CNTS", "BQML"])
+@pytest.mark.parametrize(("share", "verdict"), [(0.9, ""), (1.2, "told"), (1.7, "refused")])
+def test_more_than_was_injected(units, share, verdict, pet_series, convert_series) -> None:
+    def change(dataset, index) -> None:
+        dataset.add_new((0x7053, 0x1000), "DS", "1")
+
+    made = filled(share)
+    if units == "CM2ML":
+        made["slope"] = float(f"{made['slope'] / 3.7876:.6g}")  # 70e3 / 1.8481e4, as above
+    if units == "BQML":
+        made["slope"] = float(f"{made['slope'] * 370e6 * 2 ** (-3600 / 6586.2) / 70e3:.6g}")
+    series = pet_series(**made, set={"Units": units}, change=change)
+    if verdict == "refused":
+        with pytest.raises(BadInput, match=r"got 1.7 times as much.* 119 kg .* weighs 70 kg"):
+            convert_series(series)
+        return
+    warnings = convert_series(series).warnings
+    told = [one for one in warnings if one.startswith("SUV times volume sums to")]
+    assert bool(told) == (verdict == "told")
+    assert all("84 kg" in one and "1.2 times what was injected" in one for one in told)
+
+
+def test_a_dose_in_kbq(pet_series, convert_series) -> None:
+    half_full = filled(0.5)
+    half_full["slope"] = float(f"{half_full['slope'] * 370e6 * 2 ** (-3600 / 6586.2) / 70e3:.9g}")
+    series = pet_series(**half_full, inject={"RadionuclideTotalDose": "370000"})
+    with pytest.raises(BadInput, match=r"got 500 times as much.*\(0018,1074\), in Bq"):
+        convert_series(series)
 
 
 def test_weight_in_grams_and_height_in_centimetres(pet_series, convert_series) -> None:

@@ -18,7 +18,7 @@ from rpt_dosimetry.commands.one_series import (
     show_progress,
     warn_of_each,
 )
-from rpt_dosimetry.commands.targets import out_and_json
+from rpt_dosimetry.commands.targets import Overwrite, out_and_json
 from rpt_dosimetry.concentration import read_concentration
 
 
@@ -33,6 +33,7 @@ def activity(
     ] = None,
     only_list: ListSeries = False,
     series: SeriesUid = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Read a quantitative PET or SPECT series as activity concentration (Bq/mL) at mid-scan.
 
@@ -44,7 +45,7 @@ def activity(
     if only_list:
         list_series(series_dir)
         return
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
     chosen = chosen_series(series_dir, series, found)
     result = read_concentration(chosen, warnings=found, progress=show_progress)

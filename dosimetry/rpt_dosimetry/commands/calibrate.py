@@ -24,7 +24,7 @@ from rpt_dosimetry.calibration.spect_input import Spect, Told, dead_time_correct
 from rpt_dosimetry.calibration.views import Choices, Sweep
 from rpt_dosimetry.commands.one_series import warn_of_each
 from rpt_dosimetry.commands.option_names import options_named
-from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
+from rpt_dosimetry.commands.targets import SUFFIX, Overwrite, out_and_json, refuse_existing
 from rpt_dosimetry.nm.planar import read_planar
 from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
 from rpt_dosimetry.nm.tomogram import DECAY_REFERENCES
@@ -184,6 +184,7 @@ def calibrate(
             show_default="not known",
         ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Calibrate SPECT counts (cps/MBq), or convert them to activity (Bq/mL).
 
@@ -192,6 +193,7 @@ def calibrate(
     corrected for scatter, dead time and, by the CT, for attenuation (Halty 2018). A known factor
     of the camera is the alternative. The SPECT must be corrected for attenuation and scatter.
     """
+    refuse_existing(out, overwrite=overwrite)
     with options_named(_ARGUMENTS):
         dead_time = None if tau_us is None else DeadTime(tau_us, dead_time_model)
         correction = dead_time_correction(
@@ -205,7 +207,8 @@ def calibrate(
                 )
             known = _known_factor(factor, camera_cps_per_mbq, camera_sd_pct)
             inputs = {} if factor is None else {"calibration": file_sha256(factor)}
-            _write_activity(out, read_spect(spect, told), known, correction[0], inputs)
+            targets = out_and_json(out, overwrite=overwrite)
+            _write_activity(targets, read_spect(spect, told), known, correction[0], inputs)
             return
         if out.suffix != ".json" or factor is not None or camera_cps_per_mbq is not None:
             raise BadInput(
@@ -257,19 +260,18 @@ def calibrate(
 
 
 def _write_activity(
-    out: Path,
+    targets: tuple[Path, Path],
     read: Spect,
     known: CalibrationFactor | None,
     dead_time_correction: float,
     inputs: dict[str, str],
 ) -> None:
-    target, beside = out_and_json(out)
     files, total_mbq = activity_files(
         read, known, dead_time_correction=dead_time_correction, inputs=inputs
     )
-    write_together({target: files[0], beside: files[1]})
+    write_together(dict(zip(targets, files, strict=True)))
     warn_of_each(read.warnings)
-    say(f"{out.name}: {total_mbq:.1f} MBq in the field of view.")
+    say(f"{targets[0].name}: {total_mbq:.1f} MBq in the field of view.")
 
 
 def _write(

@@ -15,8 +15,9 @@ from rpt_dosimetry.commands.one_series import (
     show_progress,
     warn_of_each,
 )
-from rpt_dosimetry.commands.targets import out_and_json
+from rpt_dosimetry.commands.targets import Overwrite, out_and_json
 from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.nifti import HU, VOXELS_SHA256, voxels_sha256
 from rpt_dosimetry.report import FRAME_SHA256, series_provenance, uid_sha256
 from rpt_dosimetry.series import choose_ct, find_series
 
@@ -35,24 +36,26 @@ def ct(
             show_default=False,
         ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Read a CT series as HU (int16); padding outside the scanner's circle becomes -1024 HU."""
     if only_list:
         list_series(series_dir)
         return
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
     chosen = choose_ct(find_series(series_dir, warnings=found, progress=show_progress), series)
     result = read_ct(chosen, warnings=found, progress=show_progress)
     volume = result.volume
     told = {
-        "quantity": "CT number, HU",
+        "quantity": HU,
         "hu_min": int(volume.data.min()),
         "hu_max": int(volume.data.max()),
         "shape": list(volume.data.shape),
         "spacing_mm": list(volume.spacing_mm),
         "slice_axis": result.slice_axis,
         FRAME_SHA256: uid_sha256(chosen.frame_of_reference_uid),
+        VOXELS_SHA256: voxels_sha256(volume.data),
         "warnings": result.warnings,
         "tags_used": result.tags_used,
         "provenance": series_provenance(result.slice_sha256, series=chosen, command="ct"),

@@ -8,7 +8,7 @@ import typer
 from rpt_cohort import BadInput, json_bytes, nifti_bytes, provenance, write_together
 from rpt_cohort.command import say
 
-from rpt_dosimetry.commands.targets import out_and_json
+from rpt_dosimetry.commands.targets import Overwrite, out_and_json
 from rpt_dosimetry.radiation.electron_kernel import ELECTRONS
 from rpt_dosimetry.radiation.kernel import LEFT_OUT, Kernel, compute_kernel, kernel_shape
 from rpt_dosimetry.radiation.media import MEDIA, find_medium
@@ -34,6 +34,7 @@ def kernel(
     ],
     nuclide: Annotated[str, typer.Option(help="ICRP-107 name.")] = "Lu-177",
     medium: Annotated[str, typer.Option(help=f"One of {', '.join(MEDIA)}.")] = "soft",
+    overwrite: Overwrite = False,
 ) -> None:
     """Compute the voxel S-values (mGy/(MBq·s)) of a nuclide in an infinite medium.
 
@@ -41,7 +42,7 @@ def kernel(
     less than 1 % of the absorbed energy lies outside. Electrons go by their spectrum, range and
     multiple scattering, photons by Monte Carlo with a fixed seed.
     """
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=overwrite)
     spacing_mm = _spacing(voxel_mm)
     shape = kernel_shape(nuclide, spacing_mm=spacing_mm, medium_name=medium)
     if np.prod(shape, dtype=np.float64) > LARGEST_VOXELS:

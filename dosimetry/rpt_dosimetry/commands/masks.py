@@ -19,7 +19,7 @@ from rpt_cohort import (
 from rpt_cohort.command import say
 
 from rpt_dosimetry.commands.one_series import warn_of_each
-from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
+from rpt_dosimetry.commands.targets import SUFFIX, Overwrite, out_and_json
 from rpt_dosimetry.masks.labels import (
     Labels,
     frames_of_reference,
@@ -70,6 +70,7 @@ def masks(
             show_default="organs.csv of the package",
         ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Bring the regions of an RTSTRUCT or SEG to the grid of an image, for dose.
 
@@ -78,7 +79,7 @@ def masks(
     mask, mL. Regions of another frame of reference than the image are refused; a warning comes
     where no JSON beside the image tells its own.
     """
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=overwrite)
     if like.resolve() in (target.resolve(), beside.resolve()):
         raise BadInput("OUT must be another file than --like, which it would replace. Rename it.")
     if source.name.endswith((".nii", ".nii.gz")):

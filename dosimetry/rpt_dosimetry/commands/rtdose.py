@@ -109,7 +109,7 @@ def _write(
 
 
 def _read(dose: Path, out: Path) -> None:
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=True)
     for path in (target, beside):
         _check_free(path)
     volume, told = read_rtdose(dose)

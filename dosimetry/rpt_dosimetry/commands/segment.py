@@ -16,7 +16,7 @@ from rpt_cohort import (
 )
 from rpt_cohort.command import say
 
-from rpt_dosimetry.commands.targets import out_and_json
+from rpt_dosimetry.commands.targets import Overwrite, out_and_json
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.masks.totalsegmentator import PROGRAM, find_totalsegmentator, segment_organs
 
@@ -28,12 +28,13 @@ def segment(
         bool,
         typer.Option("--fast", help="The model of 3 mm: coarser, for a machine without a GPU."),
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment the organs of a CT by TotalSegmentator (class map total, numbers 1 to 117).
 
     The program must be installed and have its weights; nothing is fetched by this command.
     """
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=overwrite)
     find_totalsegmentator()
     volume = read_volume(ct, name="The CT")
     check_hu(volume, name="The CT")

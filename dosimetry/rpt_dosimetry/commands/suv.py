@@ -17,9 +17,10 @@ from rpt_dosimetry.commands.one_series import (
     show_progress,
     warn_of_each,
 )
-from rpt_dosimetry.commands.targets import out_and_json
+from rpt_dosimetry.commands.targets import Overwrite, out_and_json
 from rpt_dosimetry.report import report
 from rpt_dosimetry.suv import convert
+from rpt_dosimetry.tracers import KNOWN_TRACERS, known_tracer
 
 
 def suv(
@@ -32,6 +33,15 @@ def suv(
     ] = None,
     only_list: ListSeries = False,
     series: SeriesUid = None,
+    tracer: Annotated[
+        str | None,
+        typer.Option(
+            help="The tracer, where the header does not name it clearly: "
+            f"{', '.join(KNOWN_TRACERS)}. Its nuclide must be the header's.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert a PET series to body-weight SUV (g/mL) with the story of the conversion.
 
@@ -43,10 +53,10 @@ def suv(
     if only_list:
         list_series(series_dir)
         return
-    target, beside = out_and_json(out)
+    target, beside = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
     chosen = chosen_series(series_dir, series, found)
-    result = convert(chosen, warnings=found, progress=show_progress)
+    result = convert(chosen, tracer=known_tracer(tracer), warnings=found, progress=show_progress)
     told = report(result, series=chosen)
     volume = result.volume
     write_together(

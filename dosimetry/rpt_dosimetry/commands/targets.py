@@ -2,17 +2,21 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rpt_cohort import BadInput
 
 SUFFIX = ".nii.gz"
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 
 
-def out_and_json(out: Path | None) -> tuple[Path, Path]:
+def out_and_json(out: Path | None, *, overwrite: bool) -> tuple[Path, Path]:
     """Return a volume's path and that of the JSON beside it.
 
     Raises:
-        BadInput: ``out`` is missing, has another suffix, or its folder cannot be written to.
+        BadInput: ``out`` is missing, has another suffix, or its folder cannot be written to; or
+            one of the two is there and ``overwrite`` does not allow to replace it.
     """
     if out is None:
         raise BadInput(f"OUT must be named, a file that ends in {SUFFIX}. --list needs none.")
@@ -26,4 +30,18 @@ def out_and_json(out: Path | None) -> tuple[Path, Path]:
     for path in (out, beside):
         if path.is_dir():
             raise BadInput(f"{path.name} must be a file name, got a folder. Name a file inside it.")
+    refuse_existing(out, beside, overwrite=overwrite)
     return out, beside
+
+
+def refuse_existing(*paths: Path, overwrite: bool) -> None:
+    """Refuse to replace files unless told so.
+
+    Raises:
+        BadInput: One is there.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise BadInput(
+                f"'{path.name}' must be new, and it is there. Name another or give --overwrite."
+            )

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 
+from rpt_dosimetry.activity import IMPOSSIBLE_EXCESS
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.nifti import ACTIVITY, check_beside
 
@@ -22,8 +23,6 @@ IMPOSSIBLE_SHARE = 1e-5
 """Ours: less of the decayed net activity is no patient, and 1e-6 of the unit is MBq/mL."""
 SUSPECT_SHARE = 2e-3
 """Ours: a trunk holds some percent after a week; kBq/mL would be a thousandth."""
-IMPOSSIBLE_EXCESS = 1.5
-"""Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
 ROUNDING = 1e-5
 """Ours: relative, of sums over voxels of 32 bits and of what is fitted to them; all that was given
 may be in the image."""

@@ -95,7 +95,8 @@ def read_pet(files: ScanFiles, source: PetSource) -> Pet:
     if isinstance(files.emission, Nifti):
         read = pet_of_nifti(files.emission)
     else:
-        read = _pet_of_dicom(convert(files.emission, warnings=files.warnings))
+        suv = convert(files.emission, tracer=source.tracer, warnings=files.warnings)
+        read = _pet_of_dicom(suv)
     if read.nuclide == NUCLIDE:
         raise BadInput(
             f"The PET must be of the diagnostic tracer, and its header names {NUCLIDE}, the "

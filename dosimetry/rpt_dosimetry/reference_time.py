@@ -1,0 +1,433 @@
+"""To when are the voxel values decay-corrected? A header tells it several times.
+
+Decay Correction names an event; when that was, Series Time, Acquisition Time and GE's private tag
+tell, and Decay Factor is held against them. It is what a slice was multiplied by, from the mean
+over its frame to the reference time: DF = 2^((begin + T_average - reference) / half-life), so
+
+    reference = begin + T_average - half-life * log2(DF).
+
+Some writers leave the decay within the frame out (T_average = 0); the reading that fits better
+is taken. Frame Reference Time counts from the reference time to the begin, the average or the
+middle of the frame, as its writer likes. Alone it decides nothing: on real series of GE and CPS
+that were right in all else it was off by up to 1,095 s.
+
+Moments stay inside: results tell differences only, since a date names a patient.
+
+Source: DICOM PS3.3, C.8.9.1.1.5 (Decay Correction: one time for all images of a series, which
+can be derived from Decay Factor) and C.8.9.4.1.5 (T_average); Vácha et al., Comprehensive manual
+for SUV computation (IBSI-SUV, 2026); QIBA FDG-PET/CT profile, vendor-neutral pseudo-code for SUV
+(where Series Time is after an acquisition: the earliest acquisition). Tolerances and limits, and
+who is believed where facts contradict each other, are ours.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from rpt_cohort import BadInput
+
+from rpt_dosimetry.attributes import (
+    ACQUISITION_DATE,
+    ACQUISITION_TIME,
+    DECAY_CORRECTION,
+    DECAY_FACTOR,
+    FRAME_DURATION,
+    FRAME_REFERENCE_TIME,
+    GE_SCAN_DATETIME,
+    SERIES_DATE,
+    SERIES_TIME,
+    START_DATETIME,
+    Tag,
+)
+from rpt_dosimetry.clock import as_local, parse_datetime
+from rpt_dosimetry.decay import average_activity_time_s
+from rpt_dosimetry.scan_times import frame_begins, need_all, series_offset
+from rpt_dosimetry.tags import Tags, if_readable, read_clock
+
+AGREEMENT_S = 2.0
+"""Ours: clocks that cut the fraction of a second. Real series were within 1 s."""
+AGREEMENT_SHARE = 1e-3
+"""Ours: of the value; times agree, too, where their difference matters less than this."""
+LARGEST_CONFLICT = 0.10
+"""Ours: of the value; a larger contradiction that no third fact decides is refused. Frame
+Reference Time was off by 633 s where nothing else was wrong, 7 % of F-18."""
+_FRACTION_CUT_S = 1.0  # some scanners cut the fraction off one of two times
+_MOST_HALVINGS = 100.0  # so that no power overflows; who computes with it refuses far less
+
+Verdict = Literal["agrees", "contradicts", "placeholder", "not told"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """To when the voxel values are decay-corrected.
+
+    Attributes:
+        branch: Which rule gave it.
+        tag: The tag that the rule rests on.
+        moments: One a slice.
+        verdict: Whether Decay Factor ``agrees`` in at least one slice (without decay
+            correction: in all) or ``contradicts``; ``placeholder`` where it is 1 in every slice
+            of a corrected series; ``not told`` also where times to compare it with are not.
+        implied_after_s: From the moment taken to the one that Decay Factor implies, s, in the
+            slice that fits best (without decay correction: worst); ``None`` for none.
+    """
+
+    branch: str
+    tag: Tag
+    moments: list[datetime]
+    verdict: Verdict = "not told"
+    implied_after_s: float | None = None
+
+
+def reference_of_start(
+    tags: Tags, half_life_s: float, earliest: datetime, warnings: list[str]
+) -> Reference:
+    """Find the reference time of a series decay-corrected to its START.
+
+    Args:
+        tags: The series.
+        half_life_s: Physical half-life, s.
+        earliest: The injection; no reference time is looked for before it.
+        warnings: Takes what contradicts what, and by how much the values would differ.
+
+    Returns:
+        In this order: GE's private scan date and time; the series' date and time where it is
+        not later than any acquisition; else the earliest acquisition. Where Decay Factor
+        contradicts that in every slice and fits the earliest acquisition, or a time that Frame
+        Reference Time allows, that is taken instead.
+
+    Raises:
+        BadInput: A time that the rule needs is missing or malformed, or the facts contradict
+            each other by more than ``LARGEST_CONFLICT`` and none decides.
+    """
+    rule = _start_by_rule(tags, earliest, warnings)
+    frames = _read_frames(tags, half_life_s, warnings)
+    if frames is None or rule.moments[0] < earliest:  # the latter is for the caller to refuse
+        return rule
+    reference = frames.judge(rule, corrected=True)
+    if reference.verdict == "agrees":
+        return reference
+    better = _better_start(frames, reference, earliest)
+    if better is not None:
+        after_s = (better.moments[0] - rule.moments[0]).total_seconds()
+        warnings.append(
+            f"The reference time by '{rule.branch}' is contradicted, and the one by "
+            f"'{better.branch}', {_apart(after_s)} it, was taken. By the former the values would "
+            f"be {frames.excess(after_s)}."
+        )
+        return better
+    taken_s = (rule.moments[0] - frames.first).total_seconds()
+    frame_after_s = frames.allowed_after_s(taken_s, earliest)
+    factor_after_s = reference.implied_after_s
+    if reference.verdict == "contradicts" and factor_after_s is not None:
+        implied_s = taken_s + factor_after_s
+        decided = frames.allows(taken_s, earliest) and not frames.allows(implied_s, earliest)
+        _conflict(DECAY_FACTOR, factor_after_s, rule, frames, warnings, decided=decided)
+    elif frames.allows(taken_s, earliest):
+        pass
+    elif frame_after_s is not None and rule.tag != GE_SCAN_DATETIME:
+        # START is the begin of the acquisition: a series time that is has a second witness.
+        witness = rule.tag == SERIES_TIME or reference.verdict == "placeholder"
+        decided = witness and frames.agree(taken_s)
+        _conflict(FRAME_REFERENCE_TIME, frame_after_s, rule, frames, warnings, decided=decided)
+    elif not frames.agree(taken_s):
+        warnings.append(
+            f"Nothing confirms the reference time by '{rule.branch}', {_apart(taken_s)} the scan "
+            f"began. If the values refer to that begin, they are {frames.excess(-taken_s)}."
+        )
+    return reference
+
+
+def reference_of_none(tags: Tags, half_life_s: float, warnings: list[str]) -> Reference:
+    """Find the reference times of a series without decay correction, a slice at a time.
+
+    Args:
+        tags: The series.
+        half_life_s: Physical half-life, s.
+        warnings: Takes that Decay Factor tells of a correction.
+
+    Returns:
+        Begin of the frame + T_average.
+
+    Raises:
+        BadInput: Acquisition time or frame duration is missing or malformed, or Decay Factor
+            tells of a correction by more than ``LARGEST_CONFLICT``.
+    """
+    acquired = need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
+    frames = _frames(tags, half_life_s, acquired, warnings)
+    moments = [
+        begin + timedelta(seconds=late_s)
+        for begin, late_s in zip(frames.begins, frames.average_s, strict=True)
+    ]
+    rule = Reference("acquisition time + T_average", ACQUISITION_TIME, moments)
+    reference = frames.judge(rule, corrected=False)
+    if reference.verdict == "contradicts" and reference.implied_after_s is not None:
+        after_s = reference.implied_after_s
+        _conflict(DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
+    return reference
+
+
+def reference_of_admin(
+    tags: Tags, half_life_s: float | None, administered: datetime, warnings: list[str]
+) -> Reference:
+    """Take the begin of the administration, and hold Decay Factor against it.
+
+    Args:
+        tags: The series.
+        half_life_s: Physical half-life, s, if told.
+        administered: The begin of the administration.
+        warnings: Takes that Decay Factor says otherwise.
+
+    Returns:
+        The administration, for every slice.
+
+    Raises:
+        BadInput: Decay Factor contradicts it by more than ``LARGEST_CONFLICT``. A factor of 1
+            in every slice never does: quantitative SPECT that is corrected tells it, too.
+    """
+    rule = Reference("administration", START_DATETIME, [administered] * len(tags))
+    frames = None if half_life_s is None else _read_frames(tags, half_life_s, warnings)
+    if frames is None:
+        return rule
+    reference = frames.judge(rule, corrected=True)
+    if reference.verdict == "contradicts" and reference.implied_after_s is not None:
+        after_s = reference.implied_after_s
+        _conflict(DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
+    since_s = (frames.first - administered).total_seconds() + frames.average_s[0]
+    if reference.verdict == "placeholder" and not frames.agree(since_s):
+        warnings.append(
+            f"{DECAY_FACTOR} is 1 in every slice, and a correction to the administration is "
+            f"{frames.power(since_s):.4g}; {DECAY_CORRECTION} ADMIN was believed. If the scanner "
+            "did not correct, the values are too low by that factor."
+        )
+    return reference
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """When the slices were measured, and what they tell of the reference time.
+
+    Attributes:
+        half_life_s: Physical half-life, s.
+        begins: Of the frames.
+        duration_s: Of the frames, s.
+        factors: Decay Factor, one a slice; empty where it is not told.
+        frame_reference_s: Frame Reference Time, s, one a slice; empty where it is not told.
+    """
+
+    half_life_s: float
+    begins: list[datetime]
+    duration_s: list[float]
+    factors: list[float]
+    frame_reference_s: list[float]
+
+    @property
+    def first(self) -> datetime:
+        """The earliest begin."""
+        return min(self.begins)
+
+    @property
+    def average_s(self) -> list[float]:
+        """T_average, from a frame's begin to when the activity equals the frame's mean, s."""
+        return [
+            average_activity_time_s(frame_duration_s=one_s, half_life_s=self.half_life_s)
+            for one_s in self.duration_s
+        ]
+
+    @property
+    def ones(self) -> bool:
+        """Whether Decay Factor is 1 in every slice."""
+        return set(self.factors) == {1.0}
+
+    def agree(self, difference_s: float) -> bool:
+        """Tell whether two times are one."""
+        share_s = AGREEMENT_SHARE * self.half_life_s / math.log(2.0)
+        return abs(difference_s) <= max(AGREEMENT_S, share_s)
+
+    def power(self, elapsed_s: float) -> float:
+        """Return 2^(elapsed / half-life), without overflow."""
+        halvings = elapsed_s / self.half_life_s
+        return math.pow(2.0, max(min(halvings, _MOST_HALVINGS), -_MOST_HALVINGS))
+
+    def excess(self, after_s: float) -> str:
+        """Tell how wrong values are whose reference time is right so much later, s."""
+        share = self.power(-after_s) - 1.0
+        return f"{100.0 * abs(share):.3g} % too {'high' if share > 0 else 'low'}"
+
+    def implied_after_s(self, moments: list[datetime]) -> list[float]:
+        """Return from each slice's moment to what its Decay Factor implies, s."""
+        implied = []
+        slices = zip(self.begins, self.average_s, self.factors, moments, strict=True)
+        for begin, late_s, factor, moment in slices:
+            by_begin_s = (begin - moment).total_seconds() - self.half_life_s * math.log2(factor)
+            implied.append(min(by_begin_s + late_s, by_begin_s, key=abs))
+        return implied
+
+    def judge(self, reference: Reference, *, corrected: bool) -> Reference:
+        """Note what Decay Factor says of a reference time.
+
+        One time holds for all slices of a corrected series, but scanners put the bed's
+        position into some tags and not into others: one slice that fits is enough.
+        """
+        if not self.factors:
+            return reference
+        several = not self.agree((max(self.begins) - self.first).total_seconds())
+        if corrected and self.ones and several:  # it cannot be true of all
+            return replace(reference, verdict="placeholder")
+        implied_s = self.implied_after_s(reference.moments)
+        after_s = min(implied_s, key=abs) if corrected else max(implied_s, key=abs)
+        verdict: Verdict = "agrees" if self.agree(after_s) else "contradicts"
+        if corrected and self.ones:
+            verdict = "placeholder"
+        return replace(reference, verdict=verdict, implied_after_s=after_s)
+
+    def allows(self, reference_s: float, earliest: datetime) -> bool:
+        """Tell whether Frame Reference Time is told and fits a reference time."""
+        after_s = self.allowed_after_s(reference_s, earliest)
+        return after_s is not None and self.agree(after_s)
+
+    def allowed_after_s(self, reference_s: float, earliest: datetime) -> float | None:
+        """Return from a reference time to the nearest that Frame Reference Time allows, s.
+
+        Args:
+            reference_s: After the first frame began, s.
+            earliest: The injection.
+
+        Returns:
+            ``None`` where it tells nothing: it is missing, 0 throughout, or tells only times
+            before the injection or after the earliest acquisition.
+        """
+        if not any(self.frame_reference_s):
+            return None
+        first_s = (earliest - self.first).total_seconds()
+        allowed_s = [
+            (begin - self.first).total_seconds() + within_s - told_s
+            for begin, late_s, duration_s, told_s in zip(
+                self.begins, self.average_s, self.duration_s, self.frame_reference_s, strict=True
+            )
+            for within_s in (0.0, late_s, duration_s / 2.0)
+        ]
+        after_s = [one - reference_s for one in allowed_s if first_s <= one < _FRACTION_CUT_S]
+        return min(after_s, key=abs) if after_s else None
+
+
+def _start_by_rule(tags: Tags, earliest: datetime, warnings: list[str]) -> Reference:
+    private = if_readable(lambda: _ge_scan_times(tags), warnings)
+    if private and min(private) >= earliest:
+        tags.remember_moments((GE_SCAN_DATETIME,), private)
+        return Reference("GE private scan date and time", GE_SCAN_DATETIME, private)
+    if private:
+        warnings.append(f"{GE_SCAN_DATETIME} is before the injection; it was not used.")
+    series = need_all(tags, SERIES_DATE, SERIES_TIME)
+    acquired = need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
+    late_s = (max(series) - min(acquired)).total_seconds()
+    if late_s >= _FRACTION_CUT_S:
+        warnings.append(
+            f"{SERIES_TIME} is {late_s:.0f} s after the earliest acquisition, and values that are "
+            "corrected to the START cannot refer to it; that acquisition was taken."
+        )
+        return Reference("earliest acquisition", ACQUISITION_TIME, [min(acquired)] * len(tags))
+    if len(set(series)) > 1:
+        raise BadInput(f"{SERIES_TIME} must be the same in all slices, and it differs.")
+    return Reference("series date and time", SERIES_TIME, series)
+
+
+def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Reference | None:
+    """Return the reference time that Decay Factor and another fact tell against the rule's.
+
+    The other fact is the begin of the acquisition, or else Frame Reference Time. A factor of 1
+    in every slice may be a placeholder: it needs both, and says nothing against the scanner's
+    own private time.
+    """
+    after_s = rule.implied_after_s
+    if after_s is None or frames.agree(after_s):
+        return None
+    count = len(frames.begins)
+    first = [frames.first] * count
+    if frames.ones:
+        if rule.tag == GE_SCAN_DATETIME or not frames.allows(0.0, earliest):
+            return None
+        branch = "earliest acquisition, by Decay Factor and Frame Reference Time"
+        return frames.judge(Reference(branch, ACQUISITION_TIME, first), corrected=True)
+    begin = Reference("earliest acquisition, by Decay Factor", ACQUISITION_TIME, first)
+    judged = frames.judge(begin, corrected=True)
+    if judged.verdict == "agrees":
+        return judged
+    at = frames.begins.index(frames.first)
+    implied_s = frames.average_s[at] - frames.half_life_s * math.log2(frames.factors[at])
+    if not (earliest - frames.first).total_seconds() <= implied_s < _FRACTION_CUT_S:
+        return None
+    taken_s = (rule.moments[0] - frames.first).total_seconds()
+    if not frames.allows(implied_s, earliest) or frames.allows(taken_s, earliest):
+        return None
+    implied = frames.first + timedelta(seconds=implied_s)
+    both = Reference("Decay Factor and Frame Reference Time", DECAY_FACTOR, [implied] * count)
+    return frames.judge(both, corrected=True)
+
+
+def _conflict(
+    tag: Tag,
+    after_s: float,
+    rule: Reference,
+    frames: _Frames,
+    warnings: list[str],
+    *,
+    decided: bool,
+) -> None:
+    """Warn that a tag tells another reference time, or refuse a large conflict left undecided."""
+    told = f"{tag} tells a reference time {_apart(after_s)} the one by '{rule.branch}'"
+    wrong = frames.excess(after_s)
+    if not decided and abs(frames.power(-after_s) - 1.0) > LARGEST_CONFLICT:
+        raise BadInput(
+            f"The header must tell one time that the values are decay-corrected to, and {told}, "
+            f"with nothing to decide: values may be {wrong} (refused above {LARGEST_CONFLICT:.0%})."
+            f" Correct the wrong one of {tag}, {rule.tag} and {DECAY_CORRECTION}, or export the "
+            "series anew."
+        )
+    warnings.append(f"{told}; the latter was taken. If it is wrong, the values are {wrong}.")
+
+
+def _apart(after_s: float) -> str:
+    return f"{abs(after_s):.0f} s {'after' if after_s > 0 else 'before'}"
+
+
+def _read_frames(tags: Tags, half_life_s: float, warnings: list[str]) -> _Frames | None:
+    """Read the frames for what can do without; ``None`` where no Decay Factor can be judged."""
+    for tag in (ACQUISITION_DATE, ACQUISITION_TIME, FRAME_DURATION):
+        if not all(tags.texts(tag)):
+            return None
+
+    def read() -> _Frames:
+        acquired = need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
+        return _frames(tags, half_life_s, acquired, warnings)
+
+    return if_readable(read, warnings)
+
+
+def _frames(
+    tags: Tags, half_life_s: float, acquired: list[datetime], warnings: list[str]
+) -> _Frames:
+    durations_ms = tags.need_numbers(FRAME_DURATION, "to know when a slice was measured")
+    if min(durations_ms) <= 0:
+        raise BadInput(f"{FRAME_DURATION} must be above 0 ms, got {min(durations_ms):g} ms.")
+    references_ms = if_readable(lambda: tags.numbers(FRAME_REFERENCE_TIME), warnings) or []
+    factors = if_readable(lambda: tags.numbers(DECAY_FACTOR), warnings) or []
+    return _Frames(
+        half_life_s=half_life_s,
+        begins=frame_begins(acquired, references_ms),
+        duration_s=[one_ms / 1000.0 for one_ms in durations_ms],
+        factors=factors,
+        frame_reference_s=[one_ms / 1000.0 for one_ms in references_ms],
+    )
+
+
+def _ge_scan_times(tags: Tags) -> list[datetime]:
+    """Return GE's private scan times; none where a slice lacks it."""
+    texts = tags.texts(GE_SCAN_DATETIME)
+    if not all(texts):
+        return []
+    read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in texts]
+    offsets = [offset for _, offset in read if offset is not None]
+    zone = series_offset(tags) if offsets else None
+    return [as_local(written, offset, zone) for written, offset in read]
