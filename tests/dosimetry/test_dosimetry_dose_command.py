@@ -132,13 +132,17 @@ def test_voxels_that_leave_their_curve_are_told(cycle, command, tmp_path) -> Non
     assert done.status == 0, done.err
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
     (warning,) = [sentence for sentence in told["warnings"] if "off the region's curve" in sentence]
-    assert " in remaining_body (" in warning
-    for name in ("whole_image", " body", "rest"):
+    assert "remaining_body (+" in warning
+    assert "rest (+" in warning  # half a kidney lies in it at one scan alone
+    for name in ("whole_image", " body"):
         assert f"{name} (" not in warning
     assert "--voxel-curve organ has the region's curve" in warning
     done = command(*cycle, "--out", tmp_path / "organ")
     assert done.status == 0, done.err
-    assert "off the region's curve" not in done.err
+    sentence = " ".join(done.err.split())
+    assert "off the region's curve in whole_image (-" in sentence
+    assert "the curves of its parts" in sentence
+    assert "remaining_body (" not in sentence
 
 
 def test_voxel_curve_without_the_option(cycle, command, tmp_path) -> None:
@@ -264,6 +268,88 @@ def test_one_time_point(words, per_activity_h, cycle, command, tmp_path) -> None
     kidney = table(tmp_path / "out")["kidney"]
     assert float(kidney["tia_mbq_h"]) == pytest.approx(float(kidney["map_tia_mbq_h"]), rel=1e-5)
     assert (kidney["bed_gy"] == "") == ("haenscheid" in words)
+
+
+def test_one_time_point_needs_a_model(cycle, command, tmp_path) -> None:
+    done = command("dose", *cycle[9:13], *cycle[17:])
+    assert done.status == 2
+    sentence = " ".join(done.err.split())
+    assert "One time point of the regions tells no washout" in sentence
+    assert "haenscheid or madsen" in sentence
+    assert "physical, an upper bound" in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_total_where_the_fit_is_unknown(cycle, command, tmp_path) -> None:
+    done = command("dose", *cycle[1:9], *cycle[17:])  # two points fix two parameters
+    assert done.status == 0, done.err
+    kidney = table(tmp_path / "out")["kidney"]
+    assert (kidney["relative_sd_pct"], kidney["relative_95_pct"], kidney["fit_sd_pct"]) == ("",) * 3
+    assert float(kidney["calibration_sd_pct"]) == 5.0
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_late_rise_inside_the_background_is_fitted_through(
+    stated, cycle, command, tmp_path, organs
+) -> None:
+    """Kidneys of 100, 60, 20 and, in a background of 15, 25."""
+    kidneys, rest = np.isin(organs, (2, 3)), organs == 0
+    paths = [tmp_path / f"A{number}.nii.gz" for number in range(4)]
+    for path, level, body in zip(paths, (100, 60, 20, 25), (50, 25, 12, 3), strict=True):
+        image = read(path).copy()
+        image[kidneys] = 4e3 * level
+        image[organs == 199] = 4e3 * body
+        image[rest] = 0 if stated else 4e3 * 15
+        write(path, image)
+    rising = command(*cycle, "--noise-floor-bq-per-ml", 0, "--out", tmp_path / "lines")
+    assert rising.status == 0, rising.err
+    bound = float(table(tmp_path / "lines")["kidney"]["tia_mbq_h"])
+    done = command(*cycle, *(["--noise-floor-bq-per-ml", 6e4] if stated else []))
+    assert done.status == 0, done.err
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert told["noise_floor_bq_per_ml"] == pytest.approx([6e4] * 4)
+    kidney = table(tmp_path / "out")["kidney"]
+    assert kidney["fallback"] == ""
+    # 100 and 60 alone tell 27 h, the later ones no more than that they are below the noise.
+    assert float(kidney["effective_half_life_h"]) == pytest.approx(31, abs=5)
+    assert bound > 2 * float(kidney["tia_mbq_h"])
+
+
+def test_voxels_that_rise_inside_their_noise_have_the_images_curve(
+    cycle, command, tmp_path
+) -> None:
+    noise = np.random.default_rng(3)
+    for number in range(2):
+        path = tmp_path / f"A{number}.nii.gz"
+        write(path, read(path) * noise.gamma(1.0, 1.0, SHAPE))  # of 100 %, as far from the organs
+    words = [word for word in cycle[:9] + cycle[17:] if "organs" not in str(word)]
+    done = command(*words)
+    assert done.status == 0, done.err
+    image = table(tmp_path / "out")["whole_image"]
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    risen = told["voxel_methods"]["rises inside the noise: its region's curve, scaled"]
+    assert risen > 0.7 * sum(
+        number for name, number in told["voxel_methods"].items() if name.startswith("rises")
+    )
+    assert f"The activity of {risen} voxels rises by no more than the noise" in " ".join(
+        done.err.split()
+    )
+    share = float(image["map_tia_mbq_h"]) / float(image["tia_mbq_h"])
+    sentences = " ".join(told["warnings"])
+    assert (f"whole_image ({share - 1:+.0%})" in sentences) == (abs(share - 1) > 0.1)
+
+
+def test_a_true_rise_stays_a_rise(cycle, command, tmp_path, organs) -> None:
+    first = read(tmp_path / "A0.nii.gz").copy()
+    first[organs == 2] *= 0.2
+    first[organs == 199] *= 10  # the image falls
+    write(tmp_path / "A0.nii.gz", first)
+    words = [word for word in cycle[:9] + cycle[17:] if "organs" not in str(word)]
+    assert command(*words).status == 0
+    tia = read(tmp_path / "out" / "tia.nii.gz")
+    second = read(tmp_path / "A1.nii.gz")[3, 3, 3] / 1e6
+    by_hand = 0.5 * 4 * first[3, 3, 3] / 1e6 + 10 * (first[3, 3, 3] / 1e6 + second)
+    assert tia[3, 3, 3] == pytest.approx(by_hand + second / DECAY_PER_H, rel=1e-4)
 
 
 def test_an_organ_that_rises_has_a_named_fallback(cycle, command, tmp_path, organs) -> None:

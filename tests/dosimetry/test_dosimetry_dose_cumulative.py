@@ -14,7 +14,7 @@ from rpt_dosimetry.dose.cumulative import activity_to_limit
 from rpt_dosimetry.dose.cycle_table import RegionDose
 
 PARTS = ("calibration_sd_pct", "fit_sd_pct", "volume_sd_pct")
-COLUMNS = ("name", "dose_mean_gy", "bed_gy", "relative_sd_pct", *PARTS)
+COLUMNS = ("name", "dose_mean_gy", "bed_gy", "relative_sd_pct", *PARTS, "relative_95_pct")
 
 
 def write_cycle(
@@ -29,7 +29,9 @@ def write_cycle(
     }
     (folder / "summary.json").write_text(json.dumps(summary))
     with (folder / "organs.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([COLUMNS, *((*row, *parts) for row in rows)])
+        # Half of the 95 % interval is 3 SD here: one point was left over to the fit, say.
+        lines = ((*row, *parts, row[3] and 3 * row[3]) for row in rows)
+        csv.writer(stream).writerows([COLUMNS, *lines])
     return folder
 
 
@@ -45,20 +47,20 @@ def two(tmp_path) -> list[Path]:
 
 def test_activity_to_limit_by_hand() -> None:
     # 5 Gy of 7.4 GBq and 4 of 6.6: 14 Gy left, 0.60606 Gy/GBq: 23.1 GBq. u = 1.05/9.
-    rows = [RegionDose(5.0, None, 0.13), RegionDose(4.0, None, 0.1)]
+    rows = [RegionDose(5.0, None, 0.13, 0.39), RegionDose(4.0, None, 0.1, 0.3)]
     found = activity_to_limit(rows, name="kidney", net_mbq=[7400.0, 6600.0], limit_gy=23.0)
     assert found.activity_to_limit_mbq == pytest.approx(23100.0)
     rates = (5 / 7.4, 4 / 6.6)
     spread = abs(rates[0] - rates[1]) / math.sqrt(2) / (sum(rates) / 2)
     assert found.between_cycles_relative_sd == pytest.approx(spread)
-    sd_mbq = math.hypot(23 * 1.05 / 9, 14 * spread) / rates[1] * 1000
-    assert found.interval_95_mbq == pytest.approx((23100 - 2 * sd_mbq, 23100 + 2 * sd_mbq))
+    half_mbq = math.hypot(23 * 3 * 1.05 / 9, 1.96 * 14 * spread) / rates[1] * 1000
+    assert found.interval_95_mbq == pytest.approx((max(0, 23100 - half_mbq), 23100 + half_mbq))
 
 
 @given(dose=st.floats(0.1, 20), limit=st.floats(1, 50), u=st.floats(1e-4, 0.01))
 def test_interval_is_the_first_order_of_the_exact(dose, limit, u) -> None:
     # A(ε) = (L − D(1+ε)) / (r(1+ε)) for one error ε of past and next dose.
-    row = [RegionDose(dose, None, u)]
+    row = [RegionDose(dose, None, u, 2 * u)]
     found = activity_to_limit(row, name="kidney", net_mbq=[1000.0], limit_gy=limit)
     exact = [1000 * (limit - dose * (1 + e)) / (dose * (1 + e)) for e in (2 * u, -2 * u)]
     assert found.interval_95_mbq is not None
@@ -69,7 +71,7 @@ def test_interval_is_the_first_order_of_the_exact(dose, limit, u) -> None:
 
 def test_a_limit_that_is_reached() -> None:
     found = activity_to_limit(
-        [RegionDose(25, None, 0.1)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
+        [RegionDose(25, None, 0.1, 0.2)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
     )
     assert found.activity_to_limit_mbq == 0
     assert found.between_cycles_relative_sd is None
@@ -77,12 +79,12 @@ def test_a_limit_that_is_reached() -> None:
 
 def test_unknown_uncertainty_and_no_dose() -> None:
     found = activity_to_limit(
-        [RegionDose(5, None, None)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
+        [RegionDose(5, None, None, None)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
     )
     assert found.interval_95_mbq is None
     with pytest.raises(BadInput, match="dose above 0 Gy in the last cycle, and kidney has"):
         activity_to_limit(
-            [RegionDose(0, None, 0.1)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
+            [RegionDose(0, None, 0.1, 0.2)], name="kidney", net_mbq=[7400.0], limit_gy=23.0
         )
 
 

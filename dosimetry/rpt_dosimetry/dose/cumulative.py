@@ -11,8 +11,8 @@ from rpt_cohort import BadInput
 from rpt_dosimetry.dose.cycle_table import PARTS, CycleTable, RegionDose
 
 MBQ_PER_GBQ = 1000.0
-COVERAGE = 2.0
-"""Standard uncertainties on either side: about 95 % of a normal distribution."""
+COVERAGE = 1.96
+"""Standard deviations on either side that hold 95 % of a normal distribution."""
 
 DEFINITIONS = {
     "regions": "by name: lesion_3 must be the same lesion in all cycles, which no file tells; "
@@ -23,11 +23,11 @@ DEFINITIONS = {
     "(one calibration, one way to draw organs): the sum of the cycles' absolute ones; ours",
     "activity_to_limit_mbq": "(limit - dose so far) / dose per activity of the LAST cycle named; "
     "0 where the limit is reached",
-    "interval_95_mbq": "plus and minus two standard uncertainties, by first-order propagation "
-    "(JCGM 100:2008) of the dose's relative uncertainty u, the same error for the past and the "
-    "next cycle, and of the sample's relative standard deviation s of the dose per activity "
-    "between cycles: sqrt((limit u)^2 + ((limit - dose) s)^2) / dose per activity; not below 0; "
-    "s is left out with one cycle; null where u is unknown",
+    "interval_95_mbq": "by first-order propagation (JCGM 100:2008) of half the dose's relative "
+    "95 % interval u, the same error for the past and the next cycle, and of 1.96 times the "
+    "sample's relative standard deviation s of the dose per activity between cycles: plus and "
+    "minus sqrt((limit u)^2 + (1.96 (limit - dose) s)^2) / dose per activity; not below 0; s is "
+    "left out with one cycle; null where u is unknown",
     "unknown_parts": "parts of the uncertainty that are unknown in some cycle and NOT in the "
     "interval, which is then too narrow",
 }
@@ -82,13 +82,13 @@ def activity_to_limit(
     dose = sum(row.dose_gy for row in rows)
     spread = statistics.stdev(per_gbq) / statistics.fmean(per_gbq) if len(per_gbq) > 1 else None
     left_gy = limit_gy - dose
-    relative_sd = _relative_sd(rows)
+    relative_95 = _of_the_sum(rows, [row.relative_95 for row in rows])
     interval = None
-    if relative_sd is not None:
-        sd_gbq = math.hypot(limit_gy * relative_sd, left_gy * (spread or 0.0)) / per_gbq[-1]
+    if relative_95 is not None:
+        spread_95 = COVERAGE * (spread or 0.0)
+        half_gbq = math.hypot(limit_gy * relative_95, left_gy * spread_95) / per_gbq[-1]
         low, high = (
-            max(0.0, left_gy / per_gbq[-1] + sign * COVERAGE * sd_gbq) * MBQ_PER_GBQ
-            for sign in (-1, 1)
+            max(0.0, left_gy / per_gbq[-1] + sign * half_gbq) * MBQ_PER_GBQ for sign in (-1, 1)
         )
         interval = (low, high)
     return ActivityToLimit(
@@ -163,7 +163,7 @@ def _summed(rows: Sequence[RegionDose], net_mbq: Sequence[float]) -> dict[str, A
     return {
         "dose_gy": dose,
         "dose_gy_per_gbq": dose * MBQ_PER_GBQ / sum(net_mbq),
-        "relative_sd": _relative_sd(rows),
+        "relative_sd": _of_the_sum(rows, [row.relative_sd for row in rows]),
         "unknown_parts": _unknown_parts(rows),
         "bed_gy": sum(beds) if len(beds) == len(rows) else None,
         "cycle_dose_gy": [row.dose_gy for row in rows],
@@ -174,7 +174,8 @@ def _unknown_parts(rows: Sequence[RegionDose]) -> tuple[str, ...]:
     return tuple(part for part in PARTS if any(part in row.unknown_parts for row in rows))
 
 
-def _relative_sd(rows: Sequence[RegionDose]) -> float | None:
+def _of_the_sum(rows: Sequence[RegionDose], relative: Sequence[float | None]) -> float | None:
+    """Return the relative uncertainty of the summed dose, as if all errors were one."""
     dose = sum(row.dose_gy for row in rows)
-    parts = [row.dose_gy * row.relative_sd for row in rows if row.relative_sd is not None]
+    parts = [row.dose_gy * one for row, one in zip(rows, relative, strict=True) if one is not None]
     return sum(parts) / dose if len(parts) == len(rows) and dose > 0 else None

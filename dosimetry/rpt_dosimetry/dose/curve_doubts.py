@@ -46,13 +46,18 @@ def curve_doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[
             f"The activity of {scaled} voxels rises by no more than the noise around them; they "
             "have their region's curve, or the image's where there is no mask."
         )
-    off = _off_their_curve(result) if choices.voxel_curve == OWN else {}
+    off = _off_their_curve(result)
     if off:
+        why = "the curves of its parts, such as lesions in it, and its own do not agree."
+        if choices.voxel_curve == OWN:
+            why = (
+                "by noise, motion between the scans, or kinetics (such as an uptake) that the "
+                "voxels' mono-exponential does not have; --voxel-curve organ has the region's "
+                "curve."
+            )
         said.append(
             f"The voxels' TIA is more than {LARGEST_OFF:.0%} off the region's curve in "
-            f"{_sizes(off)}: by noise, motion "
-            "between the scans, or kinetics (such as an uptake) that the voxels' "
-            "mono-exponential does not have; --voxel-curve organ has the region's curve."
+            f"{_sizes(off)}: {why}"
         )
     total_mbq_h = result.rows[0].map_tia_mbq_h
     if total_mbq_h > therapy.most_tia_mbq_h:

@@ -27,12 +27,14 @@ class RegionDose:
         dose_gy: Mean absorbed dose, Gy.
         bed_gy: BED, Gy; ``None`` where the table has none.
         relative_sd: Relative standard uncertainty of the dose; ``None`` where unknown.
+        relative_95: Half of the dose's 95 % interval, relative; likewise.
         unknown_parts: Those of ``PARTS`` that ``relative_sd`` does not hold.
     """
 
     dose_gy: float
     bed_gy: float | None
     relative_sd: float | None
+    relative_95: float | None
     unknown_parts: tuple[str, ...] = ()
 
 
@@ -100,11 +102,12 @@ def read_cycle_table(folder: Path) -> CycleTable:
 
 
 def _region(row: dict[str, Any]) -> RegionDose:
-    percent = _maybe(row["relative_sd_pct"])
+    sd_pct, half_95_pct = (_maybe(row[name]) for name in ("relative_sd_pct", "relative_95_pct"))
     return RegionDose(
         dose_gy=_finite(row["dose_mean_gy"]),
         bed_gy=_maybe(row["bed_gy"]),
-        relative_sd=None if percent is None else percent / 100.0,
+        relative_sd=None if sd_pct is None else sd_pct / 100.0,
+        relative_95=None if half_95_pct is None else half_95_pct / 100.0,
         unknown_parts=tuple(part for part in PARTS if _maybe(row[f"{part}_sd_pct"]) is None),
     )
 
