@@ -15,11 +15,11 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from scripts.errors import BadInput
+from scripts.networks import LARGEST_SUV
 
 logger = logging.getLogger(__name__)
 
 AFFINE_TOLERANCE_MM = 1e-2
-LARGEST_SUV = 1000.0  # g/mL; ours: a bladder can exceed 100
 LARGEST_DOSE = 100.0  # Gy/GBq; ours: lesions reach some 20
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI_ERRORS = (
