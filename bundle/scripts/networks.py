@@ -111,14 +111,20 @@ class DoseGenerator(nn.Module):
         dose = self.prior(suv) * torch.exp(log_factor)
         if self.training:
             return dose
-        if torch.jit.is_scripting():
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
             _refuse_impossible(given, dose)
-        elif torch.jit.is_tracing() or torch.compiler.is_compiling():
+        elif _cannot_raise():
             usable = ((given >= -ROUNDING_SUV) & (given <= LARGEST_SUV + ROUNDING_SUV)).all()
             dose = torch.where(usable, dose, torch.nan)
         else:
             _refuse_impossible(given, dose)
         return dose
+
+
+def _cannot_raise() -> bool:
+    """Say whether a graph is being recorded: traced, compiled or exported."""
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing or torch.compiler.is_compiling()
 
 
 def _refuse_impossible(
@@ -132,8 +138,8 @@ def _refuse_impossible(
     lowest, highest = float(suv.detach().amin()), float(suv.detach().amax())
     if not (lowest >= -rounding and highest <= largest + rounding):  # so of NaN
         raise BadInput(
-            f"The network must be given SUV in g/mL, finite and from 0 to "
-            f"{int(largest)}, got {lowest} to {highest}. Convert Bq/mL to SUV, and set negative voxels to 0."
+            f"The network must be given SUV in g/mL, finite and from 0 to {int(largest)}, got "
+            f"{lowest} to {highest}. Convert Bq/mL to SUV, and set negative voxels to 0."
         )
     if not bool(dose.isfinite().all()):
         raise BadInput(

@@ -129,7 +129,9 @@ def test_what_cannot_be_suv_is_refused_by_the_network_itself(
     torch.jit.script(shipped).save(tmp_path / "model.ts")
     scripted = torch.jit.load(tmp_path / "model.ts").eval()
     torch.testing.assert_close(predict(scripted, good), predict(shipped, good))
-    with pytest.raises(torch.jit.Error, match="must be given SUV in g/mL, finite and from 0 to 1000"):
+    with pytest.raises(
+        torch.jit.Error, match="must be given SUV in g/mL, finite and from 0 to 1000"
+    ):
         predict(scripted, bad)
 
 
