@@ -65,7 +65,7 @@ weights: $(COHORT)/cohort.json
 	$(PY) -m monai.bundle run training --config_file bundle/configs/train.yaml \
 	  --bundle_root bundle --dataset_dir $(COHORT) \
 	  --ckpt_dir $(BUILD)/weights/training --max_epochs 48 --val_interval 6
-	cp $(BUILD)/weights/training/model.pt bundle/models/model.pt
+	cp $(BUILD)/weights/training/model.pt $(BUILD)/weights/training/model.json bundle/models/
 
 # The tables of bundle/docs/README.md and eval/README.md: the shipped weights and the controls.
 COMPARED := organ_optimum_blurred organ_optimum organ_guided_blurred organ_guided \

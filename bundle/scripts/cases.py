@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from monai.data import CacheDataset, Dataset
 
 from scripts.checks import check_inference_cases, check_training_cases, shown
@@ -57,7 +58,7 @@ def inference_cases(dataset_dir: str, image: str | None, fold: int | None) -> Ca
 
 
 def require_cases(cases: Sequence[dict[str, Any]], dataset_dir: str, purpose: str) -> None:
-    """See that there is something to run on.
+    """See that there is something to run on, in each process.
 
     Args:
         cases: What was found.
@@ -65,28 +66,37 @@ def require_cases(cases: Sequence[dict[str, Any]], dataset_dir: str, purpose: st
         purpose: What the cases are for, such as ``training``.
 
     Raises:
-        BadInput: ``cases`` is empty.
+        BadInput: ``cases`` is empty, or fewer than the processes of a multi-GPU run.
     """
     if cases:
+        if len(cases) < idist.get_world_size():
+            raise BadInput(
+                f"Each of {idist.get_world_size()} processes must have a case for {purpose}, and "
+                f"there are {len(cases)}. Start fewer processes, or choose another --fold."
+            )
         return
     if not (Path(dataset_dir) / "datalist.json").is_file():
         raise BadInput(
             "dataset_dir must be a cohort folder with a datalist.json, and that file is missing. "
-            "Give --dataset_dir COHORT."
+            f"Give --dataset_dir COHORT. Looked in: {dataset_dir}"
         )
     raise BadInput(
-        f"datalist.json must list at least one case for {purpose}, and lists none. Check --fold, "
-        "and the lists with `python -m rpt_cohort check`."
+        f"{Path(dataset_dir) / 'datalist.json'} must list at least one case for {purpose}, and "
+        "lists none. Check --fold, and the lists with `python -m rpt_cohort check`."
     )
 
 
 class TrainingDataset(CacheDataset):
-    """A cached dataset of {image, label, …} cases, checked before the first is loaded."""
+    """A cached dataset of {image, label, …} cases, checked before the first is loaded.
+
+    Attributes:
+        fingerprints: Path of a PET → its fingerprint.
+    """
 
     def __init__(
         self, data: Sequence[dict[str, Any]], transform: Callable[..., Any], **options: Any
     ) -> None:
-        check_training_cases(data)
+        self.fingerprints = check_training_cases(data)
         super().__init__(data=data, transform=transform, **options)
 
 
@@ -98,6 +108,9 @@ class InferenceDataset(Dataset):
         transform: The preprocessing.
         trained_tracers: The PET tracers that the weights were trained on.
         allow_other_tracer: Go on, with a warning, where the tracer is another or unknown.
+
+    Attributes:
+        fingerprints: Path of a PET → its fingerprint.
     """
 
     def __init__(
@@ -112,7 +125,7 @@ class InferenceDataset(Dataset):
                 f"allow_other_tracer must be True or False, got {allow_other_tracer!r}. Write it "
                 "with a capital letter."
             )
-        check_inference_cases(data, trained_tracers, allow_other_tracer)
+        self.fingerprints = check_inference_cases(data, trained_tracers, allow_other_tracer)
         super().__init__(data=data, transform=transform)
 
 
@@ -134,7 +147,7 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
         raise
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise BadInput(
-            f"datalist.json must list cases under '{part}' as the cohort folder's schema has it "
+            f"{path} must list cases under '{part}' as the cohort folder's schema has it "
             f"({type(error).__name__}: {error}). `python -m rpt_cohort check` names every fault."
         ) from error
 

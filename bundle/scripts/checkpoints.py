@@ -6,15 +6,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from scripts.checks import shown
 from scripts.distributed import unwrapped
 from scripts.errors import BadInput
+from scripts.fingerprints import PARTS, Fingerprint, kept_hash, write_model_json
 from scripts.weights import load_tensors, save_whole
 
 logger = logging.getLogger(__name__)
+BEST, RESUMABLE = "model.pt", "checkpoint.pt"
+
+
+def require_unused(ckpt_dir: str, resume_from: str | None) -> None:
+    """See that no other training's weights would be overwritten.
+
+    Raises:
+        BadInput: ``ckpt_dir`` holds weights or a checkpoint, and is not the folder that
+            ``resume_from`` goes on in.
+    """
+    folder = Path(ckpt_dir)
+    used = [name for name in (BEST, RESUMABLE) if (folder / name).exists()]
+    goes_on = resume_from is not None and Path(resume_from).resolve().parent == folder.resolve()
+    if used and not goes_on:
+        raise BadInput(
+            f"ckpt_dir must be a folder without another training, and {ckpt_dir} holds its "
+            f"{' and '.join(used)}, which would be overwritten. Name another --ckpt_dir, or go on "
+            f"with --resume_from {folder / RESUMABLE}"
+        )
 
 
 class KeepBest:
@@ -27,9 +48,18 @@ class KeepBest:
         network: The generator.
         path: Where its plain state dict goes.
         metric: Name of the evaluator's metric, an error: lower is better.
+        pets: ``training`` and ``validation`` → path of a PET → its fingerprint; their
+            hashes go into a JSON beside the weights.
     """
 
-    def __init__(self, network: nn.Module, path: str, metric: str) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        path: str,
+        metric: str,
+        pets: Mapping[str, Mapping[str, Fingerprint]],
+    ) -> None:
+        self.pets = {part: {kept_hash(found) for found in pets[part].values()} for part in PARTS}
         self.network = network
         self.path = Path(path)
         self.metric = metric
@@ -49,7 +79,7 @@ class KeepBest:
             self.lowest_error, self.validations_since = error, 0
             state = unwrapped(self.network).state_dict()
             self.weights = {key: tensor.detach().cpu().clone() for key, tensor in state.items()}
-            save_whole(self.weights, self.path)
+            self._write()
             logger.info("lowest %s so far, %.4f: kept in %s", self.metric, error, self.path.name)
 
     def state_dict(self) -> dict[str, Any]:
@@ -58,6 +88,7 @@ class KeepBest:
             "lowest_error": self.lowest_error,
             "validations_since": self.validations_since,
             "weights": self.weights,
+            "pets": {part: sorted(hashes) for part, hashes in self.pets.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -65,8 +96,15 @@ class KeepBest:
         self.lowest_error = state["lowest_error"]
         self.validations_since = state["validations_since"]
         self.weights = state["weights"]
+        for part, hashes in state["pets"].items():
+            self.pets[part] |= set(hashes)
         if self.weights:
-            save_whole(self.weights, self.path)
+            self._write()
+
+    def _write(self) -> None:
+        save_whole(self.weights, self.path)
+        if idist.get_rank() == 0:
+            write_model_json(self.path, self.pets)
 
 
 class ValidateLast:

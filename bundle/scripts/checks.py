@@ -1,8 +1,10 @@
 """See that every file can be used before anything is computed or written."""
 
 import gzip
+import hashlib
 import json
 import logging
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +17,18 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from scripts.errors import BadInput
+from scripts.fingerprints import Fingerprint, fingerprint
+from scripts.networks import LARGEST_SUV
 
 logger = logging.getLogger(__name__)
 
 AFFINE_TOLERANCE_MM = 1e-2
-LARGEST_SUV = 1000.0  # g/mL; ours: a bladder can exceed 100
+LEAST_VOXEL_MM, LARGEST_VOXEL_MM = 0.6, 20.0  # ours: beyond, the affine is in metres or cm
+LARGEST_SHEAR_DEG = 0.5  # ours: scanners' axes are perpendicular
+LARGEST_FIELD_L = 2500.0  # ours: 23 million voxels of the network; total-body PETs have 1,000 L
+LARGEST_DISAGREEMENT_VOXELS = 0.5  # ours: between a file's two forms of its place
 LARGEST_DOSE = 100.0  # Gy/GBq; ours: lesions reach some 20
+VOXELS_KEY = "voxels_sha256"
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI_ERRORS = (
     *(ImageFileError, HeaderDataError, WrapStructError),
@@ -29,13 +37,17 @@ NIFTI_ERRORS = (
 """What a damaged NIfTI file raises; they have no common base."""
 
 
-def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> None:
+def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> dict[str, Fingerprint]:
     """See that every case has a sound PET and dose on one grid.
+
+    Returns:
+        Path of a PET → its fingerprint.
 
     Raises:
         BadInput: A file that is missing or broken, SUV or dose that is not
             finite or is negative, or grids that differ.
     """
+    fingerprints = {}
     for case in cases:
         for key in ("image", "label"):
             if key not in case:
@@ -44,28 +56,38 @@ def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> None:
                     "Add it to the datalist or leave the case out."
                 )
         suv = read_suv(case["image"])
+        fingerprints[loaded_as(case["image"])] = fingerprint(suv)
         _check_dose(case["label"], suv, _counted(case, suv))
+    return fingerprints
 
 
 def check_inference_cases(
     cases: Sequence[Mapping[str, Any]], trained_tracers: Sequence[str], allow_other_tracer: bool
-) -> None:
-    """See that every PET is sound and of a tracer that the weights know.
+) -> dict[str, Fingerprint]:
+    """See that every PET is sound, is what its sidecar tells of, and of a tracer of the weights.
+
+    Returns:
+        Path of a PET → its fingerprint.
 
     Raises:
-        BadInput: A broken PET, or another tracer (or none named) without
-            ``allow_other_tracer``.
+        BadInput: A broken PET, a sidecar of another quantity or volume, or another tracer
+            (or none named) without ``allow_other_tracer``.
     """
+    fingerprints = {}
     for case in cases:
-        read_suv(case["image"])
+        suv = read_suv(case["image"])
+        fingerprints[loaded_as(case["image"])] = fingerprint(suv)
+        _check_sidecar(case["image"], suv)
         _check_tracer(case["image"], trained_tracers, allow_other_tracer)
+    return fingerprints
 
 
 def read_suv(path: str) -> nib.Nifti1Image:
     """Read a PET and see that it can be SUV.
 
     Raises:
-        BadInput: Missing, broken, not 3D, NaN, infinite, negative or empty.
+        BadInput: Missing, broken, not 3D, of an impossible geometry, NaN, infinite, negative
+            or empty.
     """
     image = _read(path, "SUV")
     suv = np.asanyarray(image.dataobj)
@@ -78,7 +100,8 @@ def read_suv(path: str) -> nib.Nifti1Image:
     if suv.min() < 0:
         raise BadInput(
             f"{name} must hold SUVs of 0 g/mL or more, got {suv.min():.6g} g/mL. Set negative "
-            "voxels to 0 if the reconstruction made them."
+            "voxels to 0 if the reconstruction made them, and take "
+            f"{VOXELS_KEY} out of its sidecar."
         )
     if suv.max() > LARGEST_SUV:
         raise BadInput(
@@ -93,11 +116,33 @@ def read_suv(path: str) -> nib.Nifti1Image:
 def tracer_of(path: str) -> str | None:
     """Return the tracer that a PET's sidecar names, or None.
 
-    The sidecar is ``NAME.json`` beside ``NAME.nii.gz``, else ``cycle.json`` in its folder.
-
     Raises:
         BadInput: The sidecar is not a JSON object.
     """
+    tracer = _read_sidecar(path)[1].get("tracer")
+    return tracer if isinstance(tracer, str) and tracer != "unknown" else None
+
+
+def voxels_sha256(image: nib.Nifti1Image) -> str:
+    """Return the SHA-256 of a volume's values as little-endian float32 in C order, in hex."""
+    values = np.ascontiguousarray(np.asanyarray(image.dataobj), dtype="<f4")
+    return hashlib.sha256(values.tobytes()).hexdigest()
+
+
+def loaded_as(path: str) -> str:
+    """Return a path as MONAI's ``LoadImage`` keeps it in ``filename_or_obj``."""
+    return str(Path(path).expanduser())
+
+
+def shown(path: str | Path) -> str:
+    """Name a file by its last parts; the folders above are nobody's business."""
+    parts = Path(path).parts
+    in_cohort = len(parts) >= 3 and parts[-2].startswith("C") and parts[-2][1:].isdigit()
+    return "/".join(parts[-3:] if in_cohort else parts[-1:])
+
+
+def _read_sidecar(path: str) -> tuple[str, dict[str, Any]]:
+    """Return name and content of ``NAME.json`` beside ``NAME.nii.gz``, else of ``cycle.json``."""
     pet = Path(path)
     own = pet.with_name(pet.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     for sidecar in (own, pet.with_name("cycle.json")):
@@ -108,16 +153,25 @@ def tracer_of(path: str) -> str | None:
                 raise BadInput(f"{shown(sidecar)} must be JSON: {error}.") from error
             if not isinstance(content, dict):
                 raise BadInput(f"{shown(sidecar)} must be a JSON object.")
-            tracer = content.get("tracer")
-            return tracer if isinstance(tracer, str) and tracer != "unknown" else None
-    return None
+            return shown(sidecar), content
+    return "", {}
 
 
-def shown(path: str | Path) -> str:
-    """Name a file by its last parts; the folders above are nobody's business."""
-    parts = Path(path).parts
-    in_cohort = len(parts) >= 3 and parts[-2].startswith("C") and parts[-2][1:].isdigit()
-    return "/".join(parts[-3:] if in_cohort else parts[-1:])
+def _check_sidecar(path: str, suv: nib.Nifti1Image) -> None:
+    """See that the sidecar, where it tells so much, is of SUV and of these very voxels."""
+    name, content = _read_sidecar(path)
+    quantity = content.get("quantity", "SUV, body weight")
+    if not (isinstance(quantity, str) and re.match(r"SUV($|bw|,? \(?body weight)", quantity, re.I)):
+        raise BadInput(
+            f"{shown(path)} must hold SUV by body weight, g/mL, and {name} beside it tells of "
+            f"{quantity!r}. Convert the PET with `python -m rpt_dosimetry suv`."
+        )
+    if content.get(VOXELS_KEY, None) not in (None, voxels_sha256(suv)):
+        raise BadInput(
+            f"{shown(path)} must hold the voxels that {name} beside it tells of, and its "
+            f"{VOXELS_KEY} is of others: the tracer and all else in it may be another PET's. Put "
+            f"each PET beside its own JSON, or take {VOXELS_KEY} out if you changed the voxels."
+        )
 
 
 def _check_tracer(path: str, trained: Sequence[str], allow_other: bool) -> None:
@@ -190,13 +244,16 @@ def _same_grid(path: str, image: nib.Nifti1Image, suv: nib.Nifti1Image, other: s
 def _read(path: str, what: str) -> nib.Nifti1Image:
     name = shown(path)
     if not Path(path).is_file():
-        raise BadInput(f"{name} must be a NIfTI file of {what}, and there is none. Check the path.")
+        raise BadInput(
+            f"{name} must be a NIfTI file of {what}, and there is none. Check the path: {path}"
+        )
     try:
         content = Path(path).read_bytes()
         # Unpacked here and not by nibabel, which leaves the checksum unread.
         content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
         image = nib.Nifti1Image.from_bytes(content)
         data = np.asanyarray(image.dataobj)
+        forms = image.get_sform(coded=True)[0], image.get_qform(coded=True)[0]
     except NIFTI_ERRORS as error:
         raise BadInput(
             f"{name} must be a whole NIfTI-1 file and cannot be read as one. Write it anew."
@@ -210,7 +267,57 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
         )
     if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
         raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
+    _check_place(name, forms, data.shape)
     return nib.Nifti1Image(data, image.affine)
+
+
+def _check_place(
+    name: str, forms: tuple[np.ndarray | None, np.ndarray | None], shape: tuple[int, ...]
+) -> None:
+    """See that a file tells where its voxels lie, once, and in mm.
+
+    Args:
+        name: What an error calls the file.
+        forms: Its sform and qform, each None where its code is 0.
+        shape: Voxels along each axis.
+    """
+    coded = [form for form in forms if form is not None]
+    if not coded:
+        raise BadInput(
+            f"{name} must tell where its voxels lie, and has neither sform nor qform (both codes "
+            "are 0). Write it anew with its geometry."
+        )
+    axes = coded[0][:3, :3]
+    voxel_mm = np.linalg.norm(axes, axis=0)
+    if voxel_mm.min() < LEAST_VOXEL_MM or voxel_mm.max() > LARGEST_VOXEL_MM:
+        raise BadInput(
+            f"{name} must have voxels of {LEAST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm, got "
+            f"{' × '.join(f'{mm:.4g}' for mm in voxel_mm)} mm. An affine in metres or cm must be "
+            "written anew in mm; a finer or coarser volume must be resampled."
+        )
+    cosines = (axes / voxel_mm).T @ (axes / voxel_mm)
+    off_deg = np.degrees(np.arcsin(np.clip(np.abs(cosines - np.eye(3)).max(), 0, 1)))
+    if off_deg > LARGEST_SHEAR_DEG:
+        raise BadInput(
+            f"{name} must have perpendicular axes, and two of them are {off_deg:.3g}° off a right "
+            "angle. Resample it to a grid without shear."
+        )
+    field_l = float(np.prod(voxel_mm * shape)) / 1e6
+    if field_l > LARGEST_FIELD_L:
+        raise BadInput(
+            f"{name} must have a field of view of at most {LARGEST_FIELD_L:.0f} L, got "
+            f"{' × '.join(f'{mm:.0f}' for mm in voxel_mm * shape)} mm, {field_l:.0f} L. Check its "
+            "voxel size, or cut it to the patient."
+        )
+    if len(coded) == 2:
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+        shift = coded[0] - coded[1]
+        shift_mm = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
+        if shift_mm > LARGEST_DISAGREEMENT_VOXELS * voxel_mm.min():
+            raise BadInput(
+                f"{name} must tell one place, and its sform and qform lie up to {shift_mm:.3g} mm "
+                "apart. Write it anew with the right one in both, or with the other's code 0."
+            )
 
 
 def _name(case: Mapping[str, Any]) -> str:

@@ -12,7 +12,11 @@ from monai.networks.nets import PatchDiscriminator, UNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scripts.errors import BadInput
+
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+LARGEST_SUV = 1000.0  # g/mL; ours: a bladder can exceed 100
+ROUNDING_SUV = 1e-3  # g/mL; ours: what resampling 1,000 g/mL in single precision may lack
 
 
 class DoseGenerator(nn.Module):
@@ -23,6 +27,11 @@ class DoseGenerator(nn.Module):
     head starts at zero, so training starts at the prior. No layer normalises over a
     patch or a case, so the absolute scale of the SUV reaches the dose, and where there
     is no SUV there is no dose.
+
+    In evaluation it refuses what cannot be SUV, because a host may run it without the
+    bundle's own checks; scripted too. A traced, compiled or exported network cannot
+    raise, and gives NaN everywhere instead. In training the data set has been checked, and
+    no GPU is made to wait.
 
     Args:
         channels: Features per level of the U-Net.
@@ -85,14 +94,58 @@ class DoseGenerator(nn.Module):
         return self.dose_per_suv * blurred
 
     def forward(self, suv: Tensor) -> Tensor:
-        """Map SUV, g/mL, to absorbed dose, Gy/GBq; both (batch, 1, x, y, z), of any size."""
+        """Map SUV, g/mL, to absorbed dose, Gy/GBq; both (batch, 1, x, y, z), of any size.
+
+        Raises:
+            BadInput: In evaluation: SUV that is not finite, is negative or above 1,000 g/mL, or
+                weights that give no finite dose.
+        """
+        given = suv
+        suv = suv.clamp(min=0.0)  # rounding of whatever resampled it
         x, y, z = suv.shape[2], suv.shape[3], suv.shape[4]
         # The U-Net halves its input evenly; zeros here would be cold neighbours.
         margin = [0, -z % self.divisor, 0, -y % self.divisor, 0, -x % self.divisor]
         padded = F.pad(suv, margin, mode="replicate")
         features = self.unet(torch.asinh(padded / self.suv_scale))[:, :, :x, :y, :z]
         log_factor = self.max_log_factor * torch.tanh(self.head(features) / self.max_log_factor)
-        return self.prior(suv) * torch.exp(log_factor)
+        dose = self.prior(suv) * torch.exp(log_factor)
+        if self.training:
+            return dose
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            _refuse_impossible(given, dose)
+        elif _cannot_raise():
+            usable = ((given >= -ROUNDING_SUV) & (given <= LARGEST_SUV + ROUNDING_SUV)).all()
+            dose = torch.where(usable, dose, torch.nan)
+        else:
+            _refuse_impossible(given, dose)
+        return dose
+
+
+def _cannot_raise() -> bool:
+    """Say whether a graph is being recorded: traced, compiled or exported."""
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing or torch.compiler.is_compiling()
+
+
+def _refuse_impossible(
+    suv: Tensor,
+    dose: Tensor,
+    # TorchScript takes constants of the module as defaults alone.
+    largest: float = LARGEST_SUV,
+    rounding: float = ROUNDING_SUV,
+) -> None:
+    """See that SUV, g/mL, can be SUV, and that the dose is finite."""
+    lowest, highest = float(suv.detach().amin()), float(suv.detach().amax())
+    if not (lowest >= -rounding and highest <= largest + rounding):  # so of NaN
+        raise BadInput(
+            f"The network must be given SUV in g/mL, finite and from 0 to {int(largest)}, got "
+            f"{lowest} to {highest}. Convert Bq/mL to SUV, and set negative voxels to 0."
+        )
+    if not bool(dose.isfinite().all()):
+        raise BadInput(
+            "The weights must give a finite dose of SUV in g/mL, and give NaN or infinity. Use "
+            "other weights."
+        )
 
 
 class DoseDiscriminator(nn.Module):

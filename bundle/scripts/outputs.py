@@ -1,6 +1,7 @@
 """Write predictions as the cohort folder's contract has them, whole or not at all."""
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,9 +13,11 @@ import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
 
-from scripts.checks import shown, tracer_of
+from scripts.checks import loaded_as, shown, tracer_of
 from scripts.errors import BadInput
-from scripts.weights import file_sha256
+from scripts.fingerprints import Fingerprint, file_sha256, tell_seen
+
+logger = logging.getLogger(__name__)
 
 SINGLE_FILE = ""
 """Name of the case of ``--image``: its map goes straight into the output folder."""
@@ -35,6 +38,7 @@ class WritePredictions:
         fold: The fold that these weights have not seen, or None.
         notice: What a reader of the map must know.
         parameters: What else the result depends on.
+        fingerprints: Path of a PET → its fingerprint, by which the weights tell what they saw.
     """
 
     def __init__(
@@ -45,7 +49,9 @@ class WritePredictions:
         fold: int | None,
         notice: str,
         parameters: Mapping[str, Any],
+        fingerprints: Mapping[str, Fingerprint],
     ) -> None:
+        self.typed_output_dir = output_dir
         self.output_dir = Path(output_dir).resolve()
         self.weights_path = weights_path
         self.method = method
@@ -55,7 +61,10 @@ class WritePredictions:
         self.partial: Path | None = None
         self.inputs: dict[str, str] = {}
         self.tracers: dict[str, str | None] = {}
-        self.names: list[str] = []
+        self.fingerprints = fingerprints
+        self.seen: dict[str, str | None] | None = None
+        self.seen_in: dict[str, str | None] = {}
+        self.range: dict[str, tuple[float, float]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to start, every case, end and failure."""
@@ -65,7 +74,7 @@ class WritePredictions:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.give_up)
 
     def start(self, engine: Engine) -> None:
-        """Make the folder to fill.
+        """Make the folder to fill, and tell of PETs that the weights have seen.
 
         Raises:
             BadInput: ``output_dir`` holds something already.
@@ -74,7 +83,7 @@ class WritePredictions:
             not self.output_dir.is_dir() or any(self.output_dir.iterdir())
         ):
             raise BadInput(
-                f"output_dir must be new or empty, and '{self.output_dir.name}' is not. Remove it "
+                f"output_dir must be new or empty, and '{self.typed_output_dir}' is not. Remove it "
                 "or name another."
             )
         name = f".{self.output_dir.name}."
@@ -83,12 +92,17 @@ class WritePredictions:
             self.partial = Path(tempfile.mkdtemp(prefix=name, dir=self.output_dir.parent))
         except OSError as error:
             raise BadInput(
-                f"output_dir must be a folder that can be made, and '{self.output_dir.name}' "
+                f"output_dir must be a folder that can be made, and '{self.typed_output_dir}' "
                 f"cannot: {error.strerror}. Name another."
             ) from error
+        self.seen = tell_seen(self.fingerprints, self.weights_path)
 
     def write_maps(self, engine: Engine) -> None:
-        """Write the maps of one iteration, each on its PET's own grid."""
+        """Write the maps of one iteration, each on its PET's own grid.
+
+        Raises:
+            BadInput: A map that is not finite.
+        """
         assert self.partial is not None
         for case, output in zip(engine.state.batch, engine.state.output, strict=True):
             source = str(case["image"].meta["filename_or_obj"])
@@ -96,18 +110,26 @@ class WritePredictions:
             folder = self.partial / name
             folder.mkdir(parents=True, exist_ok=True)
             grid = nib.Nifti1Image.from_filename(source)
-            dose = output["pred"][0].cpu().numpy().astype(np.float32)
+            # Resampling in single precision can leave a rounding error below 0.
+            dose = output["pred"][0].cpu().numpy().astype(np.float32).clip(min=0)
+            if not np.isfinite(dose).all():
+                raise BadInput(
+                    f"The dose map of {shown(source)} must be finite, and holds NaN or infinity in "
+                    f"{int((~np.isfinite(dose)).sum())} voxels. Use other weights, or --amp False."
+                )
             image = nib.Nifti1Image(dose, grid.affine)
             image.header.set_xyzt_units("mm", "sec")
             nib.save(image, folder / "dose.nii.gz")
-            self.names.append(name)
+            self.range[name] = float(dose.min()), float(dose.max())
+            if self.seen is not None:
+                self.seen_in[name] = self.seen.get(loaded_as(source))
             self.inputs[shown(source)] = file_sha256(source)
             self.tracers[name] = tracer_of(source)
 
     def finish(self, engine: Engine) -> None:
-        """Write the JSON and let the folder appear."""
+        """Write the JSON, let the folder appear, and say where it is and what it holds."""
         assert self.partial is not None
-        single = self.names == [SINGLE_FILE]
+        single = list(self.range) == [SINGLE_FILE]
         content = self._single_json() if single else self._cohort_json()
         text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
         path = self.partial / ("dose.json" if single else "prediction.json")
@@ -115,6 +137,13 @@ class WritePredictions:
         if self.output_dir.exists():
             self.output_dir.rmdir()
         self.partial.replace(self.output_dir)
+        lowest = min(low for low, _ in self.range.values())
+        highest = max(high for _, high in self.range.values())
+        logger.info(
+            "%s in %s, %.4g to %.4g Gy per GBq administered. %s",
+            "dose.nii.gz" if single else f"{len(self.range)} dose maps",
+            *(self.typed_output_dir, lowest, highest, self.notice),
+        )
 
     def give_up(self, engine: Engine, error: Exception) -> None:
         """Leave nothing half-written."""
@@ -127,7 +156,8 @@ class WritePredictions:
             "schema_version": 1,
             "method": self.method,
             "weights_sha256": self._weights(),
-            "fold": dict.fromkeys(self.names, self.fold),
+            "fold": dict.fromkeys(self.range, self.fold),
+            **({} if self.seen is None else {"pet_seen_in": self.seen_in}),
             "provenance": self._provenance(),
         }
 
@@ -139,6 +169,7 @@ class WritePredictions:
             "method": self.method,
             "tracer": self.tracers[SINGLE_FILE],
             "weights_sha256": self._weights(),
+            **({} if self.seen is None else {"pet_seen_in": self.seen_in[SINGLE_FILE]}),
             "provenance": self._provenance(),
         }
 

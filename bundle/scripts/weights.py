@@ -1,6 +1,5 @@
 """Files of weights: strict and without pickles on the way in, whole on the way out."""
 
-import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ def load_generator(network: nn.Module, path: str) -> None:
     """Load a plain state dict into ``network``, every key and shape fitting.
 
     Raises:
-        BadInput: Missing, not a state dict, or of another network.
+        BadInput: Missing, not a state dict, of another network, or not finite.
     """
     state = load_tensors(path, "Train with train.yaml, or give --weights_path a model.pt.")
     wanted = unwrapped(network).state_dict()
@@ -34,13 +33,12 @@ def load_generator(network: nn.Module, path: str) -> None:
                 f"{shown(path)} must hold '{key}' of shape {tuple(wanted[key].shape)}, got "
                 f"{tuple(tensor.shape)}. Use the channels with which it was trained."
             )
+        if not bool(tensor.isfinite().all()):
+            raise BadInput(
+                f"{shown(path)} must hold finite weights, and '{key}' holds NaN or infinity. Use "
+                "those of another training."
+            )
     unwrapped(network).load_state_dict(state)
-
-
-def file_sha256(path: str) -> str:
-    """Return the SHA-256 of a file's content, in hex."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class GeneratorCheckpointLoader:
@@ -83,7 +81,9 @@ def load_tensors(path: str, fix: str) -> Any:
         BadInput: Missing, or not loadable with ``weights_only=True``.
     """
     if not Path(path).is_file():
-        raise BadInput(f"{shown(path)} must be a file of weights, and there is none. {fix}")
+        raise BadInput(
+            f"{shown(path)} must be a file of weights, and there is none. {fix} Looked for: {path}"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:

@@ -114,13 +114,15 @@ class PredictionInfo(_Strict):
 
     ``weights_sha256`` names every file of weights that was used (empty for a method
     without weights); ``fold`` says per case which fold's weights predicted it, ``null``
-    where the weights do not belong to a fold of this cohort.
+    where the weights do not belong to a fold of this cohort. ``pet_seen_in`` says per case
+    whether the weights were trained on its PET, or chosen by it; absent where they do not tell.
     """
 
     schema_version: SchemaVersion
     method: Annotated[str, Field(min_length=1)]
     weights_sha256: dict[str, Sha256]
     fold: Annotated[dict[CaseName, Annotated[int, Field(ge=0)] | None], Field(min_length=1)]
+    pet_seen_in: dict[CaseName, Literal["training", "validation"] | None] | None = None
     provenance: dict[str, Any]
 
 

@@ -32,6 +32,7 @@ from rpt_eval.predictions import (
     read_methods,
     scale_note,
     shared_cases,
+    trained_on,
     unseen_faults,
 )
 from rpt_eval.regions import RATED_ORGANS, SMALLEST_VOXELS
@@ -210,6 +211,7 @@ def _what(question: Question, cases: Sequence[Case], asked: Sequence[Case]) -> d
                 "name": method.name,
                 "method": method.info.method,
                 "weights_sha256": method.info.weights_sha256,
+                "trained_on": trained_on(cases, method),
             }
             for method in question.methods
         ],

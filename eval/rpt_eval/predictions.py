@@ -91,7 +91,7 @@ def shared_cases(cases: Sequence[Case], methods: Sequence[Method], *, partial: b
 
 
 def unseen_faults(cases: Sequence[Case], method: Method) -> list[str]:
-    """Say which training cases may have been seen by the weights that predicted them."""
+    """Say which cases were seen, or may have been, by the weights that predicted them."""
     folds = {case.name: case.fold for case in cases if case.fold is not None}
     without = [name for name in folds if method.info.fold[name] is None]
     other = [name for name in folds if method.info.fold[name] not in (None, folds[name])]
@@ -106,7 +106,36 @@ def unseen_faults(cases: Sequence[Case], method: Method) -> list[str]:
             f"{method.name}: {len(other)} training cases, such as {other[0]}, were predicted by "
             "another fold than their own, which was trained on them."
         )
+    seen = method.info.pet_seen_in
+    if seen is None and method.info.weights_sha256:
+        faults.append(
+            f"{method.name}: its weights do not tell which PETs they were trained on; the "
+            "comparison is fair only if no patient here was among them."
+        )
+    trained = trained_on(cases, method)
+    if trained:
+        some = ", ".join(trained[:5]) + (", …" if trained[5:] else "")
+        faults.append(
+            f"{method.name}: its weights were TRAINED ON the PETs of {len(trained)} of "
+            f"{len(cases)} cases ({some}); these are no test of it."
+        )
+    chosen = [
+        case.name
+        for case in cases
+        if (seen or {}).get(case.name) == "validation" and method.info.fold[case.name] is None
+    ]
+    if chosen:
+        faults.append(
+            f"{method.name}: the PETs of {len(chosen)} of {len(cases)} cases, such as {chosen[0]}, "
+            "chose the best epoch of its training, which flatters it."
+        )
     return faults
+
+
+def trained_on(cases: Sequence[Case], method: Method) -> list[str]:
+    """Return the names of the cases whose PETs the method's weights were trained on."""
+    seen = method.info.pet_seen_in or {}
+    return [case.name for case in cases if seen.get(case.name) == "training"]
 
 
 def read_dose(method: Method, maps: CycleMaps, cohort: Cohort) -> Float32[np.ndarray, "x y z"]:

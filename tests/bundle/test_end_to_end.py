@@ -204,15 +204,37 @@ def shell(*words: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
     return done.stdout + done.stderr
 
 
-def test_commands_of_the_runner_say_the_sentence_last(tmp_path: Path, bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("image", "none.nii.gz must be a NIfTI file of SUV, and there is none."),
+        ("imgae", "--imgae must be a name of the configuration, and is none"),
+    ],
+)
+def test_command_of_the_runner_says_the_sentence_and_no_traceback(
+    tmp_path: Path, bundle: Path, option: str, sentence: str
+) -> None:
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file"]
     command += [str(bundle / "configs" / "inference.yaml"), "--bundle_root", str(bundle)]
-    command += ["--image", str(tmp_path / "none.nii.gz"), "--output_dir", str(tmp_path / "out")]
+    path = tmp_path / "none.nii.gz"
+    command += [f"--{option}", str(path), "--output_dir", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode != 0
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("none.nii.gz must be a NIfTI file of SUV, and there is none.")
+    assert last.startswith(sentence)
+    assert option == "imgae" or str(path) in last
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_s_own_script_keeps_its_traceback_with_the_sentence_last(bundle: Path) -> None:
+    code = "import scripts.errors as e\ntry:\n  raise e.BadInput('Mend this.')\n"
+    code += "except ValueError as error:\n  raise RuntimeError('wrapped') from error"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=bundle)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.strip().splitlines()[-1] == "Mend this."
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
 """Inference: grids, windows, outputs, tracers, and input that cannot be used."""
 
+import ast
+import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +15,14 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigWorkflow
-from rpt_cohort import file_sha256, read_prediction
+from rpt_cohort import BadInput as CohortBadInput
+from rpt_cohort import file_sha256, read_prediction, read_volume
 from rpt_cohort.schema import Tracer
-from scripts.checks import tracer_of
-from scripts.errors import bad_input_behind
+from scripts.cases import require_cases
+from scripts.checks import read_suv, tracer_of, voxels_sha256
+from scripts.command_line import refuse_unknown
+from scripts.errors import BadInput, bad_input_behind
+from scripts.fingerprints import fingerprint, kept_hash, seen_in, write_model_json
 
 Run = Callable[..., ConfigWorkflow]
 
@@ -53,6 +60,114 @@ def test_cohort_prediction_is_what_the_contract_says(
     assert dose.shape == pet.shape
     np.testing.assert_array_equal(dose.affine, pet.affine)
     assert values(dose).min() >= 0
+
+
+def test_the_end_says_where_the_map_is_what_it_holds_and_what_it_is(
+    run: Run, pet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        dose = values(dose_of(run, pet, tmp_path / "out"))
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "scripts.outputs"]
+    assert said.startswith(f"dose.nii.gz in {tmp_path / 'out'}, {dose.min():.4g} to ")
+    assert f" {dose.max():.4g} Gy per GBq administered. Predicted before therapy" in said
+    assert "research only" in said
+    assert "virtual" in said
+
+
+@pytest.fixture
+def knowing(cohort: Path, bundle: Path, tmp_path: Path) -> Path:
+    """Weights that say that they were trained on P001/C1 and chosen by another patient."""
+    weights = Path(shutil.copy(bundle / "models" / "model.pt", tmp_path / "model.pt"))
+
+    def hash_of(name: str) -> str:
+        return kept_hash(fingerprint(read_suv(str(cohort / name / "pet.nii.gz"))))
+
+    pets = {"training": [hash_of("P001/C1")], "validation": [hash_of("P002/C1")]}
+    write_model_json(weights, pets)
+    return weights
+
+
+def test_pets_that_the_weights_have_seen_are_told(
+    run: Run, knowing: Path, cohort: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    run("inference", dataset_dir=cohort, output_dir=out, weights_path=knowing)
+    assert "1 of " in caplog.text
+    assert "TRAINED ON: their maps are NO TEST" in caplog.text
+    seen = read_prediction(out).pet_seen_in
+    assert seen is not None
+    assert seen.pop("P001/C1") == "training"
+    assert seen.pop("P002/C1") == "validation"
+    assert set(seen.values()) == {None}
+
+
+def test_single_pet_that_was_trained_on_is_told_saved_again_in_whatever_way(
+    run: Run, knowing: Path, pet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = nib.Nifti1Image.from_filename(pet)
+    integers = np.round(values(image) * 400).astype(np.int16)
+    again = nib.Nifti1Image(integers, image.affine)
+    again.header.set_slope_inter(1 / 400, 0)
+    nib.save(again.as_reoriented(np.array([[1, -1], [0, 1], [2, -1]])), pet)
+    dose_of(run, pet, tmp_path / "out", weights_path=knowing)
+    assert "1 of 1 PETs" in caplog.text
+    assert json.loads((tmp_path / "out" / "dose.json").read_text())["pet_seen_in"] == "training"
+
+
+def test_pet_is_known_again_to_a_twentieth_of_a_percent_and_not_beyond(cohort: Path) -> None:
+    image = read_suv(str(cohort / "P001/C1/pet.nii.gz"))
+    pets = {"training": [kept_hash(fingerprint(image))], "validation": []}
+    rng = np.random.default_rng(0)
+
+    def seen(data: np.ndarray) -> str | None:
+        return seen_in(fingerprint(nib.Nifti1Image(data, image.affine)), pets)
+
+    for factor in (1 - 1e-4, 1.0, 1 + 1e-4):  # 4 × 1e-4 in the fourth power
+        assert seen(values(image) * factor) == "training"
+    noise = 1 + 1e-6 * rng.standard_normal(image.shape)  # another processor's rounding
+    assert seen(values(image) * noise) == "training"
+    assert seen(np.pad(values(image), 8)) == "training"
+    for factor in (0.99, 1.01):
+        assert seen(values(image) * factor) is None
+    other = read_suv(str(cohort / "P001/C1/pet.nii.gz").replace("P001", "P002"))
+    assert seen_in(fingerprint(other), pets) is None
+
+
+@pytest.mark.parametrize("spoil", ["missing", "other weights", "not JSON", "not of this kind"])
+def test_weights_that_do_not_tell_what_they_have_seen_are_told(
+    run: Run, knowing: Path, pet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: str
+) -> None:
+    beside = knowing.with_name("model.json")
+    told = json.loads(beside.read_text())
+    beside.unlink()
+    if spoil == "other weights":
+        beside.write_text(json.dumps({**told, "weights_sha256": "0" * 64}))
+    elif spoil != "missing":
+        beside.write_text("{" if spoil == "not JSON" else "[]")
+    dose_of(run, pet, tmp_path / "out", weights_path=knowing)
+    assert "model.json beside the weights does not tell" in caplog.text
+    assert "pet_seen_in" not in json.loads((tmp_path / "out" / "dose.json").read_text())
+
+
+def test_evaluation_tells_of_cases_that_were_trained_on(
+    run: Run, cohort: Path, bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = Path(shutil.copy(bundle / "models" / "model.pt", tmp_path / "model.pt"))
+    case = json.loads((cohort / "datalist.json").read_text())["testing"][0]
+    own = kept_hash(fingerprint(read_suv(str(cohort / case["image"]))))
+    write_model_json(weights, {"training": [own], "validation": []})
+    options = {"weights_path": weights, "output_dir": tmp_path / "out", "dataset_dir": cohort}
+    run("train+evaluate", **options)
+    assert "TRAINED ON" in caplog.text
+
+
+def test_shipped_weights_know_their_own_cohort_and_say_so(bundle: Path) -> None:
+    """P001/C1 of seed 0 is of that cohort: its fingerprint, as it was measured."""
+    told = json.loads((bundle / "models" / "model.json").read_text())
+    assert told["weights_sha256"] == file_sha256(bundle / "models" / "model.pt")
+    assert len(told["training"]) + len(told["validation"]) == 130
+    baseline = (10429.48552, 12895.35153, 16526.23725, 20501.52341)
+    assert seen_in(baseline, told) in ("training", "validation")
 
 
 def test_single_file_gives_the_cohort_s_map_and_says_what_it_is(
@@ -192,6 +307,138 @@ def test_pet_that_cannot_be_used_is_refused_and_nothing_is_written(
     sentence = refused(run, image=pet, output_dir=tmp_path / "out")
     assert sentence.startswith("suv.nii.gz must")
     assert words in sentence
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+def replace_affine(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    image = nib.Nifti1Image.from_filename(path)
+    nib.save(nib.Nifti1Image(values(image), change(image.affine.copy())), path)
+
+
+def place(path: Path, **forms: tuple[float, int]) -> None:
+    """Write sform and qform, each shifted along x by mm and with a code."""
+    image = nib.Nifti1Image.from_filename(path)
+    for name, (shift_mm, code) in forms.items():
+        affine = image.affine.copy()
+        affine[0, 3] += shift_mm
+        getattr(image, f"set_{name}")(affine, code=code, update_affine=False)
+    nib.save(nib.Nifti1Image(values(image), None, image.header), path)
+
+
+def sheared(affine: np.ndarray) -> np.ndarray:
+    affine[:3, 1] += 0.1 * affine[:3, 0]
+    return affine
+
+
+def scaled(*factors: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda affine: np.diag([*factors, 1.0]) @ affine
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda p: replace_affine(p, scaled(1e-3, 1e-3, 1e-3)), "0.6 to 20 mm, got 0.0048 ×"),
+        (lambda p: replace_affine(p, scaled(0.1, 0.1, 0.1)), "0.6 to 20 mm, got 0.48 ×"),
+        (lambda p: replace_affine(p, scaled(1, 1, 1e-3)), "0.6 to 20 mm"),
+        (lambda p: replace_affine(p, scaled(21, 21, 21)), "0.6 to 20 mm"),
+        (lambda p: replace_affine(p, scaled(4, 4, 4)), "field of view of at most 2500 L"),
+        (lambda p: replace_affine(p, sheared), "perpendicular axes, and two of them are 5.71°"),
+        (lambda p: place(p, sform=(0, 0), qform=(0, 0)), "neither sform nor qform"),
+        (lambda p: place(p, sform=(0, 1), qform=(-30, 1)), "lie up to 30 mm apart"),
+        (lambda p: place(p, sform=(3, 2), qform=(0, 1)), "lie up to 3 mm apart"),
+    ],
+)
+def test_impossible_place_is_refused_and_nothing_is_written(
+    run: Run, pet: Path, tmp_path: Path, spoil: Callable[[Path], Any], words: str
+) -> None:
+    spoil(pet)
+    sentence = refused(run, image=pet, output_dir=tmp_path / "out")
+    assert sentence.startswith("suv.nii.gz must")
+    assert words in sentence
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        {"sform": (0, 1), "qform": (0, 0)},
+        {"sform": (0, 0), "qform": (0, 1)},
+        {"sform": (0, 1), "qform": (0, 1)},
+        {"sform": (0, 1), "qform": (2.0, 1)},  # less than half a voxel
+        {"sform": (0, 1), "qform": (30, 1)},
+        {"sform": (0, 0), "qform": (0, 0)},
+    ],
+)
+def test_place_of_a_file_is_taken_or_refused_as_the_contract_does(
+    pet: Path, forms: dict[str, tuple[float, int]]
+) -> None:
+    """Parity: the bundle has no rpt_cohort, and must refuse the same files."""
+    place(pet, **forms)
+    try:
+        expected = read_volume(pet).affine
+    except CohortBadInput:
+        with pytest.raises(BadInput):
+            read_suv(str(pet))
+    else:
+        np.testing.assert_allclose(read_suv(str(pet)).affine, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"quantity": "activity concentration at mid-scan, Bq/mL"}, "tells of 'activity"),
+        ({"quantity": "CT number, HU"}, "tells of 'CT number"),
+        ({"quantity": "absorbed dose, Gy"}, "tells of 'absorbed dose"),
+        ({"quantity": "SUV, lean body mass, g/mL"}, "tells of 'SUV, lean body mass"),
+        ({"quantity": None}, "tells of None"),
+        ({"voxels_sha256": "0" * 64}, "its voxels_sha256 is of others"),
+        ({"voxels_sha256": 1}, "its voxels_sha256 is of others"),
+    ],
+)
+def test_sidecar_of_something_else_is_refused(
+    run: Run, pet: Path, tmp_path: Path, told: dict[str, Any], words: str
+) -> None:
+    pet.with_name("suv.json").write_text(json.dumps({"tracer": "68Ga-PSMA-11", **told}))
+    sentence = refused(run, image=pet, output_dir=tmp_path / "out", allow_other_tracer=True)
+    assert sentence.startswith("suv.nii.gz must hold")
+    assert words in sentence
+    assert "suv.json" in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_sidecar_of_this_very_volume_is_taken_in_whatever_type_it_is_stored(
+    run: Run, pet: Path, tmp_path: Path
+) -> None:
+    image = nib.Nifti1Image.from_filename(pet)
+    plain = np.ascontiguousarray(values(image), dtype="<f4")
+    digest = hashlib.sha256(plain.tobytes()).hexdigest()
+    told = {"tracer": "68Ga-PSMA-11", "quantity": "SUV, body weight, g/mL", "voxels_sha256": digest}
+    pet.with_name("suv.json").write_text(json.dumps(told))
+    dose_of(run, pet, tmp_path / "out")
+    for again in (plain.astype(np.float64), np.asfortranarray(plain), plain[..., None]):
+        assert voxels_sha256(nib.Nifti1Image(again, image.affine)) == digest
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(
+    run: Run, pet: Path, bundle: Path, tmp_path: Path, value: float
+) -> None:
+    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    state["head.bias"] += value
+    torch.save(state, tmp_path / "nan.pt")
+    options = {"image": pet, "output_dir": tmp_path / "out", "weights_path": tmp_path / "nan.pt"}
+    assert "'head.bias' holds NaN or infinity" in refused(run, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_map_that_is_not_finite_is_refused_and_nothing_is_written(
+    run: Run, pet: Path, tmp_path: Path
+) -> None:
+    """Whatever made it: here a step after the network."""
+    nan = {"_target_": "ScaleIntensityd", "keys": "pred", "minv": None, "maxv": None}
+    steps = {"_target_": "Compose", "transforms": [{**nan, "factor": math.nan}]}
+    sentence = refused(run, image=pet, output_dir=tmp_path / "out", postprocessing=steps)
+    assert sentence.startswith("The dose map of suv.nii.gz must be finite")
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 
 
@@ -398,6 +645,31 @@ def test_running_without_a_cohort_is_refused(run: Run, tmp_path: Path, name: str
     with pytest.raises(RuntimeError) as caught:
         run(name, dataset_dir=tmp_path)
     assert "Give --dataset_dir COHORT" in str(bad_input_behind(caught.value))
+
+
+def test_each_process_must_have_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ignite.distributed.get_world_size", lambda: 2)
+    require_cases([{}, {}], "unused", "validation")
+    with pytest.raises(BadInput, match="Each of 2 processes must have a case for validation"):
+        require_cases([{}], "unused", "validation")
+
+
+@pytest.mark.parametrize("config", ["train", "inference", "['train','evaluate']"])
+def test_names_that_would_change_nothing_are_refused(bundle: Path, config: str) -> None:
+    folder = bundle / "configs"
+    names = ast.literal_eval(config) if config.startswith("[") else [config]
+    files = [str(folder / f"{name}.yaml") for name in names]
+    given = ["run", "training", "--config_file", str(files) if files[1:] else files[0]]
+    good = ["--bundle_root", "x", "--dataset_dir=y", "--network_def#channels", "[4,8]", "--amp"]
+    good += ["--meta_file", "m", "--logging-file", "l", "--_meta_#version", "1"]
+    good += ["--spacing_mm#0", "4.0", "--network_def::num_res_units", "1", "--run_id", "-1"]
+    good += ["--network_def#max_log_factor", "4"]  # an argument that the file leaves at its default
+    refuse_unknown([*given, *good])
+    for name in ("imgae", "output-dri", "network#channels", "network_defs#channels", "seed_#x"):
+        with pytest.raises(BadInput, match="must be a name of the configuration, and is none"):
+            refuse_unknown([*given, *good, f"--{name}", "x"])
+    with pytest.raises(BadInput, match="Did you mean --dataset_dir"):
+        refuse_unknown([*given, "--dataset_dri=x"])
 
 
 def test_fold_without_cases_is_refused(run: Run, cohort: Path, tmp_path: Path) -> None:

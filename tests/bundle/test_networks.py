@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.bundle import ConfigParser
+from monai.inferers import sliding_window_inference
 from monai.losses import PatchAdversarialLoss
 from scipy.ndimage import gaussian_filter
+from scripts.errors import BadInput
 from scripts.networks import FWHM_PER_SIGMA, DoseDiscriminator, DoseGenerator
 from scripts.weights import load_generator
 from torch import Tensor, nn
@@ -103,6 +105,62 @@ def test_dose_is_finite_and_not_negative(seed: int) -> None:
     dose = predict(trained_like(), suv)
     assert dose.isfinite().all()
     assert dose.min() >= 0
+
+
+IMPOSSIBLE = {
+    "Bq/mL": lambda suv: suv * 5e4,
+    "NaN": lambda suv: suv.masked_fill(suv == suv.max(), math.nan),
+    "infinity": lambda suv: suv.masked_fill(suv == suv.max(), math.inf),
+    "negative": lambda suv: suv - 0.5,
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_what_cannot_be_suv_is_refused_by_the_network_itself(
+    shipped: DoseGenerator, tmp_path: Path, name: str
+) -> None:
+    """A host may run preprocessing and network alone; the refusal travels with the weights."""
+    good = torch.rand(1, 1, 8, 8, 8) * 10
+    bad = IMPOSSIBLE[name](good)
+    with pytest.raises(BadInput, match="must be given SUV in g/mL, finite and from 0 to 1000"):
+        predict(shipped, bad)
+    with pytest.raises(BadInput, match="must be given SUV"):  # and in windows
+        sliding_window_inference(bad, 8, 1, shipped)
+    torch.jit.script(shipped).save(tmp_path / "model.ts")
+    scripted = torch.jit.load(tmp_path / "model.ts").eval()
+    torch.testing.assert_close(predict(scripted, good), predict(shipped, good))
+    with pytest.raises(
+        torch.jit.Error, match="must be given SUV in g/mL, finite and from 0 to 1000"
+    ):
+        predict(scripted, bad)
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_exported_network_that_cannot_raise_gives_nan_everywhere(
+    shipped: DoseGenerator, name: str
+) -> None:
+    good = torch.rand(1, 1, 8, 8, 8) * 10
+    for exported in (
+        torch.export.export(shipped, (good,)).module(),
+        torch.jit.trace(shipped, good),
+        torch.compile(shipped, backend="eager"),
+    ):
+        torch.testing.assert_close(predict(exported, good), predict(shipped, good))
+        assert predict(exported, IMPOSSIBLE[name](good)).isnan().all()
+
+
+def test_rounding_below_0_is_0_and_gives_no_negative_dose(shipped: DoseGenerator) -> None:
+    dose = predict(shipped, torch.full((1, 1, 8, 8, 8), -1e-4))
+    assert torch.equal(dose, torch.zeros_like(dose))
+
+
+def test_broken_weights_are_refused_by_the_network_itself() -> None:
+    network = trained_like()
+    nn.init.constant_(network.head.bias, math.nan)
+    with pytest.raises(BadInput, match="weights must give a finite dose"):
+        predict(network, torch.rand(1, 1, 8, 8, 8))
+    with pytest.raises(torch.jit.Error, match="weights must give a finite dose"):
+        predict(torch.jit.script(network), torch.rand(1, 1, 8, 8, 8))
 
 
 @pytest.mark.parametrize("size", [(1, 2, 3), (5, 6, 7), (30, 31, 33)])

@@ -16,6 +16,7 @@ from monai.engines import SupervisedTrainer
 from scripts.cases import held_out_cases, training_cases, validation_cases
 from scripts.checkpoints import Checkpoint, KeepBest, StopEarly
 from scripts.errors import BadInput, bad_input_behind
+from scripts.fingerprints import Fingerprint, file_sha256, fingerprint, seen_in
 from scripts.transforms import SamplingWeightd
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
@@ -148,6 +149,9 @@ def test_tensorboard_has_scalars_and_an_image_strip(
     assert any("PET" in tag and "Gy per GBq" in tag for tag in tags["images"])
 
 
+NO_PETS: dict[str, dict[str, Fingerprint]] = {"training": {}, "validation": {}}
+
+
 def validate(best: KeepBest, *errors: float) -> None:
     for error in errors:
         engine = Engine(lambda *_: None)
@@ -157,7 +161,7 @@ def validate(best: KeepBest, *errors: float) -> None:
 
 def test_lowest_error_is_kept_not_the_last_or_the_highest(tmp_path: Path) -> None:
     network = nn.Linear(1, 1)
-    best = KeepBest(network, str(tmp_path / "model.pt"), "error")
+    best = KeepBest(network, str(tmp_path / "model.pt"), "error", NO_PETS)
     for error, weight in ((0.5, 1.0), (0.2, 2.0), (0.9, 3.0), (0.3, 4.0), (math.nan, 5.0)):
         nn.init.constant_(network.weight, weight)
         validate(best, error)
@@ -166,7 +170,7 @@ def test_lowest_error_is_kept_not_the_last_or_the_highest(tmp_path: Path) -> Non
 
 
 def test_training_stops_after_validations_without_improvement(tmp_path: Path) -> None:
-    best = KeepBest(nn.Linear(1, 1), str(tmp_path / "model.pt"), "error")
+    best = KeepBest(nn.Linear(1, 1), str(tmp_path / "model.pt"), "error", NO_PETS)
     errors = iter([0.5, 0.4, 0.6, 0.7, 0.8, 0.1])
     trainer = Engine(lambda *_: None)
 
@@ -179,7 +183,7 @@ def test_training_stops_after_validations_without_improvement(tmp_path: Path) ->
 def test_after_a_resume_a_worse_model_does_not_replace_a_better_one(tmp_path: Path) -> None:
     network = nn.Linear(1, 1)
     path = str(tmp_path / "model.pt")
-    first = KeepBest(network, path, "error")
+    first = KeepBest(network, path, "error", NO_PETS)
     nn.init.constant_(network.weight, 1.0)
     validate(first, 0.2)
     engine = Engine(lambda *_: None)
@@ -187,7 +191,7 @@ def test_after_a_resume_a_worse_model_does_not_replace_a_better_one(tmp_path: Pa
     file = tmp_path / "checkpoint.pt"
     Checkpoint({"best": first}, str(file), 1, None).save(engine)
 
-    second = KeepBest(network, path, "error")
+    second = KeepBest(network, path, "error", NO_PETS)
     engine = Engine(lambda *_: None)
     engine.state.epoch_length = 3
     Checkpoint({"best": second}, str(file), 1, str(file)).resume(engine)
@@ -210,6 +214,45 @@ def test_resumed_training_goes_on_where_it_stopped(
     assert built.trainer.state.epoch == 3
     assert torch.load(checkpoint, weights_only=True)["epoch"] == 3
     assert built.trainer.state.iteration == 3
+
+
+def test_folder_of_another_training_is_refused_before_any_work(
+    run: Run, small: dict[str, Any], small_case: dict[str, str], tmp_path: Path
+) -> None:
+    run("train", **small)
+    folder = tmp_path / "training"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    elsewhere = {"resume_from": tmp_path / "elsewhere" / "checkpoint.pt"}
+    run("train", **{**small, "ckpt_dir": tmp_path / "elsewhere"})
+    Path(small_case["image"]).unlink()  # whose absence would be told, were it looked for
+    for options in ({}, elsewhere):
+        with pytest.raises(RuntimeError) as caught:
+            run("train", **{**small, **options})
+        sentence = str(bad_input_behind(caught.value))
+        assert sentence.startswith("ckpt_dir must be a folder without another training")
+        assert str(folder) in sentence
+        assert "--resume_from" in sentence
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_weights_carry_which_pets_they_have_seen(
+    run: Run, small: dict[str, Any], small_case: dict[str, str], tmp_path: Path
+) -> None:
+    other = nib.Nifti1Image.from_filename(small_case["image"])
+    values = np.asanyarray(other.dataobj) * np.float32(1.2)
+    nib.save(nib.Nifti1Image(values, other.affine), tmp_path / "other.nii.gz")
+    held = {"image": str(tmp_path / "other.nii.gz"), "label": small_case["label"]}
+    run("train", **{**small, "validate__dataset__data": [held]})
+    told = json.loads((tmp_path / "training" / "model.json").read_text())
+    assert told["weights_sha256"] == file_sha256(tmp_path / "training" / "model.pt")
+    for case, part in ((small_case, "training"), (held, "validation")):
+        pet = nib.Nifti1Image.from_filename(case["image"])
+        assert seen_in(fingerprint(pet), told) == part
+    # A resume into another folder takes along what was seen before.
+    options = {"resume_from": tmp_path / "training" / "checkpoint.pt", "ckpt_dir": tmp_path / "b"}
+    run("train", **{**small, **options})
+    resumed = json.loads((tmp_path / "b" / "model.json").read_text())
+    assert set(resumed["validation"]) >= set(told["validation"])
 
 
 @pytest.mark.parametrize("content", [b"", b"not a file of tensors", None])

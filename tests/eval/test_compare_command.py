@@ -242,6 +242,26 @@ def test_fold_that_saw_the_patient_is_told(
     assert json.loads((tmp_path / "out/summary.json").read_text())["warnings"]
 
 
+def test_case_that_the_weights_were_trained_on_is_told(
+    rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
+) -> None:
+    own, unknown = predict("own"), predict("unknown")
+    weights = {"weights_sha256": {"model.pt": "0" * 64}}
+    seen = {"P001/C1": "training", "P002/C1": "validation"}
+    fold = {case.name: None for case in read_cohort(cohort).cases}
+    replace_json(own / "prediction.json", **weights, pet_seen_in=seen, fold=fold)
+    replace_json(unknown / "prediction.json", **weights)
+    done = compare(rpt_eval, cohort, tmp_path / "out", f"own={own}", f"unknown={unknown}")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "own: its weights were TRAINED ON the PETs of 1 of" in said
+    assert "own: the PETs of 1 of" in said
+    assert "unknown: its weights do not tell which PETs" in said
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert [method["trained_on"] for method in summary["methods"]] == [["P001/C1"], []]
+    assert any("TRAINED ON" in sentence for sentence in summary["warnings"])
+
+
 def test_a_map_far_from_the_reference_s_scale_is_told(
     rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
 ) -> None:
