@@ -12,15 +12,16 @@ class RelativeSd:
     """Relative standard uncertainty (1 SD) and its parts; ``None`` where one is unknown.
 
     Attributes:
-        total: Root of the sum of squares of the known parts; ``None`` where the region is too
-            small for its outline to be told by the image, or has no activity.
+        total: Root of the sum of squares of the known parts; ``None`` where the calibration's is
+            not known, the region is too small for its outline to be told by the image, or has no
+            activity.
         calibration: Of the calibration factor.
         volume: Of the outline; unknown without the resolution.
         fit: Of the time–activity fit; unknown where no point is left over.
     """
 
     total: float | None
-    calibration: float
+    calibration: float | None
     volume: float | None
     fit: float | None
 
@@ -30,7 +31,7 @@ def relative_sd(
     *,
     volume_ml: float,
     voxel_ml: float,
-    calibration_relative_sd: float,
+    calibration_relative_sd: float | None,
     fwhm_mm: float | None,
     recovery_relative_sd: float | None = None,
 ) -> RelativeSd:
@@ -40,7 +41,7 @@ def relative_sd(
         fit: The region's curve.
         volume_ml: Volume of the region, mL.
         voxel_ml: Volume of a voxel, mL.
-        calibration_relative_sd: u(Q)/Q.
+        calibration_relative_sd: u(Q)/Q; ``None`` where it is not known.
         fwhm_mm: Resolution of the activity images, mm; ``None`` leaves the volume's part out.
         recovery_relative_sd: u(R)/R, for the dose divided by the recovery coefficient.
     """
@@ -50,7 +51,9 @@ def relative_sd(
     if fit.tia_sd_mbq_h is not None:
         fitted = fit.tia_sd_mbq_h / fit.tia_mbq_h
     if fwhm_mm is None:
-        total = math.hypot(calibration_relative_sd, fitted or 0.0)
+        total = None
+        if calibration_relative_sd is not None:
+            total = math.hypot(calibration_relative_sd, fitted or 0.0)
         return RelativeSd(total, calibration_relative_sd, None, fitted)
     if diameter_mm(volume_ml=volume_ml) < SMALLEST_DIAMETER_OF_FWHM * fwhm_mm:
         return RelativeSd(None, calibration_relative_sd, None, fitted)

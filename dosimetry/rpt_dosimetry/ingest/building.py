@@ -51,9 +51,7 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
         images,
         therapy,
         plan.study,
-        calibration_relative_sd=largest_calibration_sd(
-            scans.spects, otherwise=plan.study.calibration_sd_pct / 100.0
-        ),
+        calibration_relative_sd=largest_calibration_sd(scans.spects),
     )
     if scans.planar is not None:
         summary["calibration"] = factor_story(scans.planar.factor) | images_story(scans.planar)
@@ -86,7 +84,12 @@ def _read(plan: Plan) -> Scans:
     for number, source in enumerate(cycle.spect, start=1):
         with _named(role := f"spect {number}"):
             files[role] = find_scan(source, root, need_ct=number == 1)
-    camera = Camera(root, cycle.dead_time, _planar(plan, files["spect 1"]))
+    camera = Camera(
+        root,
+        cycle.dead_time,
+        _planar(plan, files["spect 1"]),
+        plan.study.calibration_sd_pct / 100.0,
+    )
     spects = []
     for number, source in enumerate(cycle.spect, start=1):
         with _named(role := f"spect {number}"):

@@ -58,7 +58,7 @@ class SpectSource(ScanSource):
 class DeadTimeSource(_Strict):
     """How the camera loses counts; see the command calibrate."""
 
-    tau_us: Positive
+    tau_us: NotNegative
     sd_pct: Annotated[float, Field(ge=0, lt=100)] = 0.0
     model: Literal["paralyzable", "non-paralyzable"] = "paralyzable"
 
@@ -73,6 +73,7 @@ class PlanarSource(_Strict):
     excreted: Fraction | None = None
     excreted_at_most: Fraction | None = None
     excretion_sd: NotNegative | None = None
+    outside_views_at_most: Fraction | None = None
     administered_sd_pct: Percent | None = None
     scatter: Literal["tew", "dew", "none"] = "tew"
     dew_factor: Positive | None = None
