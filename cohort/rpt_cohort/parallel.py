@@ -5,7 +5,9 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import TypeVar
 
 from rpt_cohort.command import progress
@@ -45,12 +47,8 @@ def in_parallel(
         with closing(progress(items, description)) as shown:
             return [function(item) for item in shown]
     # Not forked: a fork of a process with threads (torch's, say) can wait for ever.
-    # An interrupt is the parent's to handle: it drops what waits.
     pool = ProcessPoolExecutor(
-        processes,
-        mp_context=get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        processes, mp_context=get_context("spawn"), initializer=_begin_worker
     )
     try:
         futures = [pool.submit(function, item) for item in items]
@@ -58,3 +56,18 @@ def in_parallel(
             return [future.result() for future in shown]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Leave interrupts to the parent, which drops what waits, and end where it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A parent that is terminated or killed cannot tell its workers; its sentinel does, which the
+    # system makes ready when the parent is gone.
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
