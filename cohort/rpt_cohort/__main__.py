@@ -12,7 +12,7 @@ from rpt_cohort.command import fail, new_app, run_app, say, stderr
 from rpt_cohort.describing import cohort_table
 from rpt_cohort.reading import read_cohort
 
-app = new_app("The cohort folder of rpt-dosegan: check it, describe it.")
+app = new_app("The cohort folder of rpt-dosegan: check it, describe it.", distribution="rpt-cohort")
 Folder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort folder.")]
 
 

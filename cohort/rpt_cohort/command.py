@@ -1,8 +1,11 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
 import sys
-from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version as installed_version
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,16 +18,42 @@ Item = TypeVar("Item")
 
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
+_listeners: list[Callable[[float], None]] = []
+"""What moves with the share of the work that is done; the last one listens."""
 
-def new_app(description: str) -> typer.Typer:
-    """Make a typer application in the house's manner."""
-    return typer.Typer(
+
+def new_app(description: str, *, distribution: str) -> typer.Typer:
+    """Make a typer application in the house's manner, with ``--version``.
+
+    Args:
+        description: Of the help.
+        distribution: Whose version is told, such as ``rpt-dosimetry``.
+    """
+    app = typer.Typer(
         help=description,
         add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
+    def tell_version(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"{distribution} {installed_version(distribution)}")
+            raise typer.Exit
+
+    @app.callback(help=description)
+    def commands(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=tell_version, is_eager=True, help="Tell the version and end."
+            ),
+        ] = False,
+    ) -> None:
+        """Keep the commands' names, also while there is one command."""
+
+    return app
 
 
 def run_app(app: Callable[[], None]) -> None:
@@ -57,11 +86,79 @@ def say(sentence: str) -> None:
 def progress(items: Sequence[Item], description: str) -> Generator[Item, None, None]:
     """Yield ``items`` under a progress bar on stderr.
 
-    Without rich's threads, which an exception between two items would leave behind.
+    Between two items it moves by what ``tell_done`` tells of the one at hand.
+    """
+    with progress_bar(description, total=len(items)) as move:
+        for number, item in enumerate(items):
+            with _listening(partial(_move_from, move, number)):
+                yield item
+            move(number + 1)
+
+
+def _move_from(move: Callable[[float], None], begun: int, share: float) -> None:
+    move(begun + share)
+
+
+@contextmanager
+def progress_bar(description: str, *, total: float) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr, and yield what moves it to how much is done.
+
+    Without rich's threads, which an exception would leave behind.
     """
     with Progress(console=stderr, auto_refresh=False) as bar:
-        task = bar.add_task(description, total=len(items))
-        for item in items:
+        task = bar.add_task(description, total=total)
+        bar.refresh()
+
+        def move(done: float) -> None:
+            bar.update(task, completed=done)
             bar.refresh()
-            yield item
-            bar.advance(task)
+
+        yield move
+
+
+@contextmanager
+def at_work(description: str) -> Iterator[None]:
+    """Show a bar that moves by what ``tell_done`` tells of the work within."""
+    with progress_bar(description, total=1.0) as move, _listening(move):
+        yield
+        move(1.0)
+
+
+def tell_done(share: float) -> None:
+    """Tell which share of the work at hand is done, 0 to 1; where no bar is shown, nobody."""
+    if _listeners:
+        _listeners[-1](share)
+
+
+@contextmanager
+def part_of_work(begin: float, end: float) -> Iterator[None]:
+    """Make a part of the work at hand: within, ``tell_done`` tells shares of it.
+
+    Args:
+        begin: Share of the whole that is done before it.
+        end: Share that is done after it.
+    """
+    outer = _listeners[-1] if _listeners else None
+
+    def within(share: float) -> None:
+        if outer is not None:
+            outer(begin + (end - begin) * share)
+
+    within(0.0)
+    with _listening(within):
+        yield
+    within(1.0)
+
+
+@contextmanager
+def _listening(listener: Callable[[float], None]) -> Iterator[None]:
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def listen(listener: Callable[[float], None]) -> None:
+    """Let a listener hear ``tell_done`` from now on, as a process of its own does."""
+    _listeners.append(listener)

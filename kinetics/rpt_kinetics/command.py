@@ -4,7 +4,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from importlib.metadata import version as installed_version
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,15 +20,38 @@ Item = TypeVar("Item")
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def new_app(description: str) -> typer.Typer:
-    """Make a typer application in the house's manner."""
-    return typer.Typer(
+def new_app(description: str, *, distribution: str) -> typer.Typer:
+    """Make a typer application in the house's manner, with ``--version``.
+
+    Args:
+        description: Of the help.
+        distribution: Whose version is told, such as ``rpt-kinetics``.
+    """
+    app = typer.Typer(
         help=description,
         add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
+    def tell_version(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"{distribution} {installed_version(distribution)}")
+            raise typer.Exit
+
+    @app.callback(help=description)
+    def commands(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=tell_version, is_eager=True, help="Tell the version and end."
+            ),
+        ] = False,
+    ) -> None:
+        """Keep the commands' names, also while there is one command."""
+
+    return app
 
 
 def run_app(app: Callable[[], None]) -> None:

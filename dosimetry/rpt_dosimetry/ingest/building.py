@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from rpt_cohort import BadInput, Volume
+from rpt_cohort.command import part_of_work, tell_done
 
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
 from rpt_dosimetry.calibration.output import factor_story
@@ -39,14 +40,17 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     Raises:
         BadInput: Something cannot be used; the sentence begins with the scan's role.
     """
-    scans = _read(plan)
+    with part_of_work(0.0, 0.2):
+        scans = _read(plan)
     therapy = check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
     warnings = [*scans.doubtful_activities(plan.cycle), *scans.doubtful_order()]
     grid = cycle_grid(scans.spects[0].bq_per_ml, plan.grid, warnings)
     # Read before the registrations, which take long, and carried after them.
     drawn = {role: _labels(role, plan, scans, warnings) for role in ("organs", "lesions")}
-    aligned = _aligned(scans, plan, grid)
+    with part_of_work(0.3, 0.8):
+        aligned = _aligned(scans, plan, grid)
     images = _images(scans, aligned, drawn, grid)
+    tell_done(0.85)
     result, summary = cycle_dose(
         images,
         therapy,
@@ -55,6 +59,7 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     )
     if scans.planar is not None:
         summary["calibration"] = factor_story(scans.planar.factor) | images_story(scans.planar)
+    tell_done(0.95)
     summary["warnings"] = [*scans.warnings(), *warnings, *summary["warnings"]]
     write_volumes(folder, images, aligned["pet"].data, result.dose_gy / therapy.net_gbq)
     write_report(folder, plan, aligned, images, result, summary)
@@ -68,7 +73,8 @@ def check_inputs(plan: Plan) -> None:
     Raises:
         BadInput: Something cannot be used; the sentence begins with the scan's role.
     """
-    scans = _read(plan)
+    with part_of_work(0.0, 0.8):
+        scans = _read(plan)
     scans.doubtful_activities(plan.cycle)
     check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
     cycle_grid(scans.spects[0].bq_per_ml, plan.grid, [])
@@ -94,6 +100,7 @@ def _read(plan: Plan) -> Scans:
     for number, source in enumerate(cycle.spect, start=1):
         with _named(role := f"spect {number}"):
             spects.append(read_spect(files[role], source, camera))
+        tell_done(number / (len(cycle.spect) + 1))
     with _named("pet"):
         files["pet"] = find_scan(cycle.pet, root, need_ct=True)
         pet = read_pet(files["pet"], cycle.pet)
@@ -129,8 +136,8 @@ def _aligned(scans: Scans, plan: Plan, grid: GridMm) -> dict[str, Aligned]:
         for number, spect in enumerate(scans.spects[1:], start=2)
     }
     moving["pet"] = Scan(scans.pet.suv, scans.pet.ct), plan.cycle.pet.start
-    for role, (scan, start) in moving.items():
-        with _named(role):
+    for number, (role, (scan, start)) in enumerate(moving.items()):
+        with _named(role), part_of_work(number / len(moving), (number + 1) / len(moving)):
             aligned[role] = align(fixed, still, scan, grid, start=start)
     return aligned
 

@@ -14,6 +14,7 @@ from rpt_cohort import (
     provenance,
     read_volume,
 )
+from rpt_cohort.command import part_of_work, tell_done
 
 from rpt_dosimetry.registration import deformable
 from rpt_dosimetry.registration.check_picture import check_picture
@@ -90,9 +91,11 @@ def write_registration(
     """
     with new_folder(out) as folder:
         fixed, moving, mask = files.read()
-        found = register(fixed, moving, mask=mask, start=start)
+        with part_of_work(0.1, 0.4 if deform else 0.8):
+            found = register(fixed, moving, mask=mask, start=start)
         if deform:
             found = deformed(found)
+        tell_done(0.8)
         grid, stays = one_grid(fixed.emission, slice_voxels=slice_voxels), shifted(np.zeros(3))
         still = resample_emission(fixed.emission, grid, stays, name="The fixed image")
         carried = resample_emission(
@@ -102,6 +105,7 @@ def write_registration(
             name="The moving image",
             deformation=found.deformation,
         )
+        tell_done(0.9)
         _write_maps(
             folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
         )
