@@ -1,10 +1,12 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -63,8 +65,33 @@ def run_app(app: Callable[[], None]) -> None:
     except BadInput as error:
         fail(str(error))
     except OSError as error:
-        # Not its name: files from a clinic often carry the patient's.
-        fail(f"a file or folder could not be read or written: {error.strerror or error}.")
+        fail(
+            f"a file or folder{_typed(error.filename)} could not be read or written: "
+            f"{error.strerror or 'unknown fault'}."
+        )
+
+
+def _typed(filename: object) -> str:
+    """Return the argument by which a file was named; its own name may hold a patient's."""
+    if not isinstance(filename, str | os.PathLike):
+        return ""
+    path = Path(filename).absolute()
+    for word in sys.argv[1:]:
+        typed = word.partition("=")[2] if word.startswith("--") and "=" in word else word
+        if typed and not typed.startswith("--") and path.is_relative_to(Path(typed).absolute()):
+            return f", '{typed}' or below it," if path != Path(typed).absolute() else f" '{typed}'"
+    return ""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let refusals of what a path holds repeat it as it was typed."""
+    try:
+        yield
+    except BadInput as error:
+        if str(path) in str(error):
+            raise
+        raise BadInput(f"'{path}': {error}") from error
 
 
 def fail(sentence: str) -> None:

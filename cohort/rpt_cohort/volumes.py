@@ -64,7 +64,7 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         BadInput: Missing, not a NIfTI file, truncated, not 3D, or of complex or
             structured values.
     """
-    name = name or path.name
+    name = name or f"'{path}'"
     if not path.is_file():
         raise BadInput(f"{name} must be a NIfTI file, and there is none. Check the path.")
     try:

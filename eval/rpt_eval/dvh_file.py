@@ -119,13 +119,13 @@ def histogram_csv(histogram: Dvh, unit: str) -> bytes:
 
 def _refuse_out(out: Path) -> None:
     if out.suffix != ".csv":
-        raise BadInput(f"--out must end in .csv, got '{out.name}'.")
+        raise BadInput(f"--out must end in .csv, got '{out}'.")
     if not out.parent.is_dir():
-        raise BadInput("The folder of --out must exist, and it does not. Create it first.")
+        raise BadInput(f"The folder of --out '{out}' must exist, and it does not. Create it first.")
 
 
 def _read_dose(path: Path, unit: str) -> Volume:
-    volume = read_volume(path, name="The dose map (--dose)")
+    volume = read_volume(path, name=f"The dose map (--dose) '{path}'")
     refuse_impossible(volume, name="The dose map (--dose)")
     largest, written, other = LARGEST[unit]
     if volume.data.max() > largest:
@@ -139,7 +139,7 @@ def _read_dose(path: Path, unit: str) -> Volume:
 def _read_mask(path: Path, label: int | None) -> Volume:
     if label is not None and label < 1:
         raise BadInput(f"--label must be above 0, which is background, got {label}.")
-    volume = read_volume(path, name="The mask (--mask)")
+    volume = read_volume(path, name=f"The mask (--mask) '{path}'")
     numbers = volume.data
     with np.errstate(invalid="ignore"):
         if not np.isfinite(numbers).all() or (numbers < 0).any() or (numbers % 1 != 0).any():

@@ -57,7 +57,7 @@ def read_settings(cohort: Path) -> Settings:
     right = all(type(parameters.get(name)) is kind for name, kind in names.items())
     if told.get("package") != "rpt-phantom" or not right:
         raise BadInput(
-            f"'{cohort.name}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
+            f"'{cohort}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
             "and settings that can be read. Make it anew."
         )
     return Settings(**{name: parameters[name] for name in names})
@@ -78,7 +78,7 @@ def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None
     for case in cases:
         if case not in there:
             raise BadInput(
-                f"case must be one of '{cohort.name}', such as {there[0]}, and {case!r} is not."
+                f"case must be one of '{cohort}', such as {there[0]}, and {case!r} is not."
             )
         info = read_cycle(cohort / case)
         told = info.provenance.get("parameters")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rpt_cohort import BadInput, file_sha256, json_bytes, read_volume, write_together
-from rpt_cohort.command import say
+from rpt_cohort.command import naming, say
 
 from rpt_dosimetry.calibration.alignment import Alignment
 from rpt_dosimetry.calibration.conversion import read_factor
@@ -221,7 +221,9 @@ def calibrate(
                 )
             known = _known_factor(factor, camera_cps_per_mbq, camera_sd_pct)
             inputs = {} if factor is None else {"calibration": file_sha256(factor)}
-            _write_activity(out, read_spect(spect, told), known, correction[0], inputs)
+            with naming(spect):
+                counted = read_spect(spect, told)
+            _write_activity(out, counted, known, correction[0], inputs)
             return
         if out.suffix != ".json" or factor is not None or camera_cps_per_mbq is not None:
             raise BadInput(
@@ -253,13 +255,15 @@ def calibrate(
             nuclide,
         )
         excretion = Excretion(biological_h, effective_h, excreted, excreted_at_most, excretion_sd)
-        counted = read_spect(spect, told)
-        views = read_planar(read_nm(planar, kind=WHOLE_BODY))
+        with naming(spect):
+            counted = read_spect(spect, told)
+        with naming(planar):
+            views = read_planar(read_nm(planar, kind=WHOLE_BODY))
         result = calibrate_by_images(
             counted,
             planar=views,
             planar_time_h=planar_time_h,
-            ct=read_volume(ct, name="The CT"),
+            ct=read_volume(ct, name=f"The CT '{ct}'"),
             administered=administered,
             excretion=excretion,
             choices=choices,
@@ -314,7 +318,10 @@ def _known_factor(
     if (camera_cps_per_mbq is None) != (camera_sd_pct is None):
         raise BadInput("--camera-cps-per-mbq and --camera-sd-pct must come together.")
     if camera_cps_per_mbq is None or camera_sd_pct is None:
-        return None if path is None else read_factor(path)
+        if path is None:
+            return None
+        with naming(path):
+            return read_factor(path)
     if path is not None:
         raise BadInput("One of --factor and --camera-cps-per-mbq must be given, got both.")
     return CalibrationFactor(camera_cps_per_mbq, {"camera": camera_sd_pct / 100.0})

@@ -35,8 +35,8 @@ def segment(
     """
     target, beside = out_and_json(out)
     find_totalsegmentator()
-    volume = read_volume(ct, name="The CT")
-    check_hu(volume, name="The CT")
+    volume = read_volume(ct, name=f"The CT '{ct}'")
+    check_hu(volume, name=f"The CT '{ct}'")
     say(f"{PROGRAM} works, minutes without a GPU …")
     organs = segment_organs(volume, fast=fast)
     found = np.unique(organs.data[organs.data > 0])

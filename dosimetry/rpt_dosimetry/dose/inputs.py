@@ -49,7 +49,8 @@ class Files:
         for role, path in self.named().items():
             if not path.is_file():
                 raise BadInput(
-                    f"The file of {role} must be a NIfTI file, and there is none. Check the path."
+                    f"The file of {role}, '{path}', must be a NIfTI file, and there is none. "
+                    "Check the path."
                 )
 
 

@@ -54,15 +54,15 @@ class RegistrationFiles:
         """Read the fixed scan, the moving scan and the mask.
 
         Raises:
-            BadInput: A file is missing or broken; it goes by its role, not by its own name.
+            BadInput: A file is missing or broken.
         """
         return (
             Scan(
-                read_volume(self.fixed, name="The fixed image"),
+                read_volume(self.fixed, name=f"The fixed image '{self.fixed}'"),
                 _read(self.fixed_ct, name="The fixed CT (--fixed-ct)"),
             ),
             Scan(
-                read_volume(self.moving, name="The moving image"),
+                read_volume(self.moving, name=f"The moving image '{self.moving}'"),
                 _read(self.moving_ct, name="The moving CT (--moving-ct)"),
             ),
             _read(self.mask, name="The mask (--mask)"),
@@ -175,4 +175,4 @@ def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None
 
 
 def _read(path: Path | None, *, name: str) -> Volume | None:
-    return None if path is None else read_volume(path, name=name)
+    return None if path is None else read_volume(path, name=f"{name} '{path}'")
