@@ -39,10 +39,11 @@ def new_app(description: str, *, distribution: str) -> typer.Typer:
         rich_markup_mode=None,
     )
 
-    def tell_version(wanted: bool) -> None:
+    def tell_version(wanted: bool) -> bool:
         if wanted:
             typer.echo(f"{distribution} {installed_version(distribution)}")
             raise typer.Exit
+        return wanted
 
     @app.callback(help=description)
     def commands(

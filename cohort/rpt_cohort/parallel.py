@@ -65,7 +65,7 @@ def in_parallel(
         processes, mp_context=context, initializer=_begin_worker, initargs=(shares,)
     )
     try:
-        futures = [pool.submit(_numbered, function, *one) for one in enumerate(items)]
+        futures = [pool.submit(_numbered, function, at, item) for at, item in enumerate(items)]
         with progress_bar(description, total=len(items)) as move:
             _show_until_done(futures, shares, move)
         return [future.result() for future in futures]

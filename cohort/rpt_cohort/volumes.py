@@ -64,7 +64,7 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         BadInput: Missing, not a NIfTI file, truncated, not 3D, or of complex or
             structured values.
     """
-    name = name or f"'{path}'"
+    name = name or str(path)
     if not path.is_file():
         raise BadInput(f"{name} must be a NIfTI file, and there is none. Check the path.")
     try:

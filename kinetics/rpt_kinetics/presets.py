@@ -63,7 +63,7 @@ def read_preset(name: str) -> Preset:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"'{path}' must be a readable TOML file: {error}.") from error
+        raise BadInput(f"{path} must be a readable TOML file: {error}.") from error
     return preset_of(content, name=path.stem)
 
 

@@ -133,7 +133,7 @@ def from_tomogram(tomogram: Tomogram, told: Told, *, warnings: Sequence[str] = (
 
 
 def _from_nifti(path: Path, told: Told) -> Spect:
-    volume = read_volume(path, name=f"The SPECT '{path}'")
+    volume = read_volume(path, name="The SPECT")
     if not np.isfinite(volume.data).all():
         raise BadInput("The SPECT must be finite everywhere, and it is not. Write it anew.")
     return Spect(volume, COUNTS, told.duration_s, "told", told.time_h, None, file_sha256(path), [])

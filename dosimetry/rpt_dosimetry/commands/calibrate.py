@@ -259,11 +259,13 @@ def calibrate(
             counted = read_spect(spect, told)
         with naming(planar):
             views = read_planar(read_nm(planar, kind=WHOLE_BODY))
+        with naming(ct):
+            ct_hu = read_volume(ct, name="The CT")
         result = calibrate_by_images(
             counted,
             planar=views,
             planar_time_h=planar_time_h,
-            ct=read_volume(ct, name=f"The CT '{ct}'"),
+            ct=ct_hu,
             administered=administered,
             excretion=excretion,
             choices=choices,

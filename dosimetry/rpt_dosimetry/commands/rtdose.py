@@ -133,8 +133,10 @@ def _read(dose: Path, out: Path) -> None:
 def _check_free(out: Path) -> None:
     """Refuse a target that cannot be written, before the work."""
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
-        raise BadInput(f"The folder of --out '{out}' must exist and be writable. Create it first.")
+        raise BadInput(
+            f"The folder of --out must exist and be writable, got '{out}'. Create it first."
+        )
     if out.exists():
         raise BadInput(
-            f"--out '{out}' must be new, and it is there already. Remove it or name another."
+            f"--out must be new, and '{out}' is there already. Remove it or name another."
         )

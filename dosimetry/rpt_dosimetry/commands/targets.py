@@ -19,9 +19,9 @@ def out_and_json(out: Path | None) -> tuple[Path, Path]:
     if not out.name.endswith(SUFFIX) or out.name == SUFFIX:
         raise BadInput(f"OUT must end in {SUFFIX}, got '{out}'.")
     if not out.parent.is_dir():
-        raise BadInput(f"The folder of '{out}' must exist, and it does not. Create it first.")
+        raise BadInput(f"The folder of {out.name} must exist, got '{out}'. Create it first.")
     if not os.access(out.parent, os.W_OK | os.X_OK):
-        raise BadInput(f"The folder of '{out}' must be writable, and it is not.")
+        raise BadInput(f"The folder of {out.name} must be writable, and that of '{out}' is not.")
     beside = out.with_name(out.name.removesuffix(SUFFIX) + ".json")
     for path in (out, beside):
         if path.is_dir():

@@ -223,13 +223,11 @@ def read_study(path: Path) -> Study:
     except yaml.MarkedYAMLError as error:
         line = "a line" if error.problem_mark is None else f"line {error.problem_mark.line + 1}"
         raise BadInput(
-            f"The study '{path}' must be YAML with every key once, and at {line} it is not. See "
-            "--example."
+            f"The study must be YAML with every key once, and '{path}' is not at {line}. See --example."
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise BadInput(
-            f"The study '{path}' must be a readable YAML file in UTF-8, and it is not. See "
-            "--example."
+            f"The study must be a readable YAML file in UTF-8, and '{path}' is not. See --example."
         ) from error
     try:
         return Study.model_validate(content)

@@ -14,7 +14,7 @@ from rpt_cohort import (
     provenance,
     read_volume,
 )
-from rpt_cohort.command import part_of_work, tell_done
+from rpt_cohort.command import naming, part_of_work, tell_done
 
 from rpt_dosimetry.registration import deformable
 from rpt_dosimetry.registration.check_picture import check_picture
@@ -58,14 +58,14 @@ class RegistrationFiles:
         """
         return (
             Scan(
-                read_volume(self.fixed, name=f"The fixed image '{self.fixed}'"),
-                _read(self.fixed_ct, name="The fixed CT (--fixed-ct)"),
+                _read(self.fixed, name="The fixed image"),
+                _maybe(self.fixed_ct, name="The fixed CT (--fixed-ct)"),
             ),
             Scan(
-                read_volume(self.moving, name=f"The moving image '{self.moving}'"),
-                _read(self.moving_ct, name="The moving CT (--moving-ct)"),
+                _read(self.moving, name="The moving image"),
+                _maybe(self.moving_ct, name="The moving CT (--moving-ct)"),
             ),
-            _read(self.mask, name="The mask (--mask)"),
+            _maybe(self.mask, name="The mask (--mask)"),
         )
 
     def sha256(self) -> dict[str, str]:
@@ -174,5 +174,10 @@ def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None
         (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
 
 
-def _read(path: Path | None, *, name: str) -> Volume | None:
-    return None if path is None else read_volume(path, name=f"{name} '{path}'")
+def _maybe(path: Path | None, *, name: str) -> Volume | None:
+    return None if path is None else _read(path, name=name)
+
+
+def _read(path: Path, *, name: str) -> Volume:
+    with naming(path):
+        return read_volume(path, name=name)

@@ -41,7 +41,7 @@ def read_dose_per_activity(path: Path, *, administered_gbq: float) -> Volume:
             "With --administered-gbq the dose must be in Gy/GBq, and its name or JSON tells Gy. "
             "Leave the option out."
         )
-    volume = read_volume(path, name=f"The dose '{path}'")
+    volume = read_volume(path, name="The dose")
     return Volume(volume.data.astype(np.float64) * administered_gbq, volume.affine)
 
 
@@ -68,7 +68,7 @@ def read_dose_gy(path: Path) -> Volume:
             f"The dose must be in Gy, and the JSON beside it does not tell '{_TOLD}' but another "
             "quantity. Give the map in Gy."
         )
-    volume = read_volume(path, name=f"The dose '{path}'")
+    volume = read_volume(path, name="The dose")
     return Volume(volume.data.astype(np.float64), volume.affine)
 
 
