@@ -24,7 +24,8 @@ def check(cohort: Folder) -> None:
     for fault in faults:
         stderr.print(fault, markup=False)
     if faults:
-        fail(f"the cohort has {len(faults)} fault{'s' if len(faults) > 1 else ''}, named above.")
+        noun = "fault" if len(faults) == 1 else "faults"
+        fail(f"the cohort has {len(faults)} {noun}, named above, and is '{cohort}'.")
     cases = read_cohort(cohort).cases
     say(f"sound: {len(cases)} cycles of {len({case.patient for case in cases})} patients")
 
