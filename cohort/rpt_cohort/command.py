@@ -1,6 +1,7 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,12 +65,43 @@ def run_app(app: Callable[[], None]) -> None:
     try:
         app()
     except BadInput as error:
-        fail(str(error))
+        fail(repeat_typed(str(error), sys.argv[1:]))
     except OSError as error:
         fail(
             f"a file or folder{_typed(error.filename)} could not be read or written: "
             f"{error.strerror or 'unknown fault'}."
         )
+
+
+def repeat_typed(sentence: str, words: Sequence[str]) -> str:
+    """Let a refusal repeat a path as it was typed.
+
+    A file goes by its own name in the sentences of a library, or by the option that named it.
+
+    Args:
+        sentence: The refusal.
+        words: What was typed after the command.
+    """
+    named = list(zip(["", *words], words, strict=False))
+    named += [(one[0], one[2]) for one in (word.partition("=") for word in words) if one[1]]
+    typed = [(option, value) for option, value in named if _is_path(value)]
+    if any(value in sentence for _, value in typed):
+        return sentence
+    for _, value in typed:
+        name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
+        if re.search(name, sentence):
+            return re.sub(name, lambda _found, value=value: value, sentence)
+    for option, value in typed:
+        if option.startswith("--") and re.search(rf"(?<![\w-]){option}(?![\w-])", sentence):
+            return f"{sentence} {option} was '{value}'."
+    return sentence
+
+
+def _is_path(word: str) -> bool:
+    """Tell what names a file or folder from numbers, names and options."""
+    return not word.startswith("-") and (
+        os.sep in word or Path(word).suffix[1:2].isalpha() or Path(word).exists()
+    )
 
 
 def _typed(filename: object) -> str:

@@ -13,7 +13,7 @@ from rpt_cohort import (
     read_volume,
     write_together,
 )
-from rpt_cohort.command import naming, warn
+from rpt_cohort.command import warn
 
 from rpt_eval.cycles import refuse_impossible
 from rpt_eval.dvh import Dvh
@@ -119,18 +119,13 @@ def histogram_csv(histogram: Dvh, unit: str) -> bytes:
 
 def _refuse_out(out: Path) -> None:
     if out.suffix != ".csv":
-        raise BadInput(f"--out must end in .csv, got '{out}'.")
+        raise BadInput(f"--out must end in .csv, got '{out.name}'.")
     if not out.parent.is_dir():
-        raise BadInput(f"The folder of --out must exist, got '{out}'. Create it first.")
-
-
-def _read(path: Path, *, name: str) -> Volume:
-    with naming(path):
-        return read_volume(path, name=name)
+        raise BadInput("The folder of --out must exist, and it does not. Create it first.")
 
 
 def _read_dose(path: Path, unit: str) -> Volume:
-    volume = _read(path, name="The dose map (--dose)")
+    volume = read_volume(path, name="The dose map (--dose)")
     refuse_impossible(volume, name="The dose map (--dose)")
     largest, written, other = LARGEST[unit]
     if volume.data.max() > largest:
@@ -144,7 +139,7 @@ def _read_dose(path: Path, unit: str) -> Volume:
 def _read_mask(path: Path, label: int | None) -> Volume:
     if label is not None and label < 1:
         raise BadInput(f"--label must be above 0, which is background, got {label}.")
-    volume = _read(path, name="The mask (--mask)")
+    volume = read_volume(path, name="The mask (--mask)")
     numbers = volume.data
     with np.errstate(invalid="ignore"):
         if not np.isfinite(numbers).all() or (numbers < 0).any() or (numbers % 1 != 0).any():

@@ -32,7 +32,7 @@ def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None) -> s
         BadInput: The case is not in both folders, or a map is broken or on another grid.
     """
     if out.suffix != ".png":
-        raise BadInput(f"--out must end in .png, got '{out}'.")
+        raise BadInput(f"--out must end in .png, got '{out.name}'.")
     content = read_cohort(cohort)
     case = choose_case(content.cases, name)
     info = read_json(pred / "prediction.json", PredictionInfo)

@@ -175,7 +175,7 @@ def read_frames(
     spread = table.numbers(column)
     if not np.all(spread > 0):
         raise BadInput(
-            f"{path}: standard_deviation must be above 0 in each frame, got "
+            f"{path.name}: standard_deviation must be above 0 in each frame, got "
             f"{spread.min():g}. Leave the column out to weight by the frames' durations."
         )
     given = ACTIVITY_UNITS[column.removeprefix("standard_deviation_")]
@@ -205,7 +205,7 @@ def read_fit_input(
         return read_input_csv(path, decay_corrected=True)
     if not np.isfinite(half_life_min):
         raise BadInput(
-            f"half_life_min must be given, in min, as {path} is not corrected for decay. "
+            f"half_life_min must be given, in min, as {path.name} is not corrected for decay. "
             f"{HALF_LIVES}."
         )
     return read_input_csv(path, decay_corrected=False).corrected_for_decay(half_life_min)

@@ -80,17 +80,17 @@ def read_dynamic(path: Path, mask_path: Path, *, frames: int) -> Dynamic:
     image, mask_image = _open(path), _open(mask_path)
     if len(image.shape) != 4:
         raise BadInput(
-            f"{path} must have four dimensions (x, y, z, frames), got shape {image.shape}. "
+            f"{path.name} must have four dimensions (x, y, z, frames), got shape {image.shape}. "
             "Join the frames in one file."
         )
     if image.shape[3] != frames:
         raise BadInput(
-            f"{path} must have one frame for each of {frames} rows of the table of frames, "
+            f"{path.name} must have one frame for each of {frames} rows of the table of frames, "
             f"got {image.shape[3]}. Check that the table belongs to the image."
         )
     if mask_image.shape != image.shape[:3]:
         raise BadInput(
-            f"{mask_path} must be on the grid of {path}, {image.shape[:3]} voxels, got "
+            f"{mask_path.name} must be on the grid of {path.name}, {image.shape[:3]} voxels, got "
             f"{mask_image.shape}. Resample it to that grid."
         )
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
@@ -98,13 +98,13 @@ def read_dynamic(path: Path, mask_path: Path, *, frames: int) -> Dynamic:
     off_mm = np.linalg.norm(corners @ difference[:3, :3].T + difference[:3, 3], axis=1).max()
     if not off_mm <= GRID_TOLERANCE_MM:
         raise BadInput(
-            f"{mask_path} must have the affine of {path}, and its corner voxels lie "
+            f"{mask_path.name} must have the affine of {path.name}, and its corner voxels lie "
             f"{off_mm:.3g} mm off. Resample it to that grid."
         )
     inside = _values(mask_image, ...)
     if not np.isfinite(inside).all() or not inside.any():
         raise BadInput(
-            f"{mask_path} must hold 0 outside and another finite number inside, and has "
+            f"{mask_path.name} must hold 0 outside and another finite number inside, and has "
             "nothing inside or a value that is not finite. Draw the mask anew."
         )
     return Dynamic(image, inside != 0, np.asarray(image.affine, dtype=np.float64))
@@ -177,9 +177,11 @@ def _open(path: Path) -> Any:
     try:
         image = nib.Nifti1Image.from_filename(str(path))
     except NIFTI_ERRORS as error:
-        raise _unreadable(str(path)) from error
+        raise _unreadable(path.name) from error
     if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
-        raise BadInput(f"{path} must have an invertible affine. Write it anew with its geometry.")
+        raise BadInput(
+            f"{path.name} must have an invertible affine. Write it anew with its geometry."
+        )
     return image
 
 
@@ -187,7 +189,7 @@ def _values(image: Any, where: Any) -> Floats:
     try:
         return np.asarray(image.dataobj[where], dtype=np.float64)
     except NIFTI_ERRORS as error:
-        raise _unreadable(str(image.get_filename())) from error
+        raise _unreadable(Path(image.get_filename()).name) from error
 
 
 def _unreadable(name: str) -> BadInput:

@@ -20,7 +20,7 @@ def named_or_file(name: str) -> InputFunction | Path:
     path = Path(name)
     if not path.is_file():
         raise BadInput(
-            f"--input must be {', '.join(NAMED_INPUTS)} or a CSV file, and '{path}' is none "
+            f"--input must be {', '.join(NAMED_INPUTS)} or a CSV file, and '{path.name}' is none "
             "of them. Check the spelling and the folder."
         )
     return path

@@ -53,13 +53,13 @@ def read_input_csv(path: Path, *, decay_corrected: bool | None = None) -> InputF
     found = {fluid: column for fluid, column in columns.items() if column}
     if not found:
         raise BadInput(
-            f"{path} must have a column plasma_UNIT or blood_UNIT, UNIT one of "
+            f"{path.name} must have a column plasma_UNIT or blood_UNIT, UNIT one of "
             f"{', '.join(ACTIVITY_UNITS)}; got {', '.join(table.columns)}. Name the column so."
         )
     units = {ACTIVITY_UNITS[column.partition("_")[2]] for column in found.values()}
     if len(units) > 1:
         raise BadInput(
-            f"{path} must give plasma and blood in one unit, got "
+            f"{path.name} must give plasma and blood in one unit, got "
             f"{' and '.join(sorted(units))}. Convert one of the two."
         )
     if decay_corrected is None and "decay_correction" in table.columns:

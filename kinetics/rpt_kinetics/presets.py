@@ -58,12 +58,12 @@ def read_preset(name: str) -> Preset:
     if path.suffix != SUFFIX or not path.is_file():
         raise BadInput(
             f"The preset must be one of {', '.join(preset_names())}, or a {SUFFIX} file like "
-            f"theirs, got '{path}'. Check the spelling and the folder."
+            f"theirs, got '{path.name}'. Check the spelling and the folder."
         )
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} must be a readable TOML file: {error}.") from error
+        raise BadInput(f"{path.name} must be a readable TOML file: {error}.") from error
     return preset_of(content, name=path.stem)
 
 

@@ -19,7 +19,7 @@ class Table:
     """A CSV's columns as text.
 
     Attributes:
-        name: The file, as it was named.
+        name: The file's name.
         columns: Column name → cells, all of one length.
     """
 
@@ -73,21 +73,21 @@ def read_table(path: Path) -> Table:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise BadInput(f"{path} must be a readable CSV file: {reason}.") from error
+        raise BadInput(f"{path.name} must be a readable CSV file: {reason}.") from error
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(row)]
     except csv.Error as error:
         raise BadInput(
-            f"{path} must be a CSV file of numbers, and cannot be read as one ({error}). "
+            f"{path.name} must be a CSV file of numbers, and cannot be read as one ({error}). "
             "Export the table anew, one short cell for each number."
         ) from error
     if len(rows) < 2:
         raise BadInput(
-            f"{path} must have a line of column names and rows below, got {len(rows)} lines. "
+            f"{path.name} must have a line of column names and rows below, got {len(rows)} lines. "
             "Export the table anew, with both."
         )
-    _check_shape(str(path), rows)
-    return Table(str(path), {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])})
+    _check_shape(path.name, rows)
+    return Table(path.name, {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])})
 
 
 def _check_shape(name: str, rows: list[list[str]]) -> None:

@@ -49,7 +49,7 @@ def write_tac(
     """
     if out.suffix != ".csv":
         raise BadInput(
-            f"--out must be a file name that ends in .csv, got '{out}'. "
+            f"--out must be a file name that ends in .csv, got '{out.name}'. "
             "Name it for example TAC.csv."
         )
     half_life_min = or_no_decay(half_life_min)
@@ -124,7 +124,7 @@ def _keep_inputs(files: Sequence[Path], targets: Sequence[Path]) -> None:
     for target in targets:
         if target.exists() and any(target.samefile(file) for file in files):
             raise BadInput(
-                f"--out must not replace the input, and '{target}' is the file that --input "
+                f"--out must not replace the input, and '{target.name}' is the file that --input "
                 "names. Give another name."
             )
 

@@ -54,9 +54,13 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     """
     for path in files:
         if not path.parent.is_dir():
-            raise BadInput(f"The folder of {path.name} must exist, got '{path}'. Create it first.")
+            raise BadInput(
+                f"The folder of {path.name} must exist, and it does not. Create it first."
+            )
         if path.is_dir():
-            raise BadInput(f"'{path}' must be a file name, got a folder. Name a file inside it.")
+            raise BadInput(
+                f"'{path.name}' must be a file name, got a folder. Name a file inside it."
+            )
     written: dict[Path, Path] = {}
     try:
         for path, content in files.items():
@@ -80,15 +84,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         BadInput: ``path`` is there already and is not an empty folder, or its
             parent is missing.
     """
-    typed = path
     path = path.resolve()  # of a link to an empty folder, the folder is what is replaced
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise BadInput(
-            f"'{path.name}' must be new or empty, and '{typed}' is not. Remove it or name another."
+            f"'{path.name}' must be new or empty, and it is not. Remove it or name another."
         )
     if not path.parent.is_dir():
         raise BadInput(
-            f"The folder above '{path.name}' must exist, got '{typed}'. Create it first."
+            f"The folder above '{path.name}' must exist, and it does not. Create it first."
         )
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     partial.chmod(0o777 & ~_umask())
@@ -118,7 +121,7 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise BadInput(f"{path} must be a readable file: {error.strerror}.") from error
+        raise BadInput(f"{path.name} must be a readable file: {error.strerror}.") from error
 
 
 def provenance(

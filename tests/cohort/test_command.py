@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rpt_cohort import command
-from rpt_cohort.command import at_work, part_of_work, progress, tell_done
+from rpt_cohort.command import at_work, part_of_work, progress, repeat_typed, tell_done
 from rpt_cohort.parallel import in_parallel
 
 PACKAGES = ("rpt_cohort", "rpt_dosimetry", "rpt_phantom", "rpt_eval", "rpt_kinetics")
@@ -81,3 +81,22 @@ def test_every_package_tells_the_numpy_it_needs(room: str) -> None:
     calls = any(re.search(rf"\bnp\.({new})\b", source) for source in sources)
     if calls or "rpt-dosimetry" in needed:
         assert "numpy>=2.0" in needed
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words", "told"),
+    [
+        ("raw.csv must be a CSV.", ["tac", "--input", "in/raw.csv"], "in/raw.csv must be a CSV."),
+        ("The 'out' must be new.", ["--out=/a/out"], "The '/a/out' must be new."),
+        ("--out must be new.", ["--out", "a/b.dcm"], "--out must be new. --out was 'a/b.dcm'."),
+        ("a/b.dcm is none.", ["a/b.dcm", "--out", "c.csv"], "a/b.dcm is none."),
+        ("--label must be 1.", ["--label", "3", "--out", "a/b"], "--label must be 1."),
+        (
+            "--pred m must be one.",
+            ["--pred", "m=no/dir"],
+            "--pred m must be one. --pred was 'm=no/dir'.",
+        ),
+    ],
+)
+def test_a_refusal_repeats_what_was_typed(sentence, words, told) -> None:
+    assert repeat_typed(sentence, words) == told

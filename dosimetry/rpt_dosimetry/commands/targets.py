@@ -25,5 +25,5 @@ def out_and_json(out: Path | None) -> tuple[Path, Path]:
     beside = out.with_name(out.name.removesuffix(SUFFIX) + ".json")
     for path in (out, beside):
         if path.is_dir():
-            raise BadInput(f"'{path}' must be a file name, got a folder. Name a file inside it.")
+            raise BadInput(f"{path} must be a file name, got a folder. Name a file inside it.")
     return out, beside
