@@ -13,7 +13,7 @@ from rpt_cohort.describing import cohort_table
 from rpt_cohort.reading import read_cohort, read_cycle
 from rpt_cohort.seal import is_recorded
 
-app = new_app("The cohort folder of rpt-dosegan: check it, describe it.")
+app = new_app("The cohort folder of rpt-dosegan: check it, describe it.", distribution="rpt-cohort")
 Folder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort folder.")]
 
 
@@ -28,7 +28,8 @@ def check(cohort: Folder) -> None:
     for fault in faults:
         stderr.print(fault, markup=False)
     if faults:
-        fail(f"the cohort has {len(faults)} fault{'s' if len(faults) > 1 else ''}, named above.")
+        noun = "fault" if len(faults) == 1 else "faults"
+        fail(f"the cohort has {len(faults)} {noun}, named above, and is '{cohort}'.")
     content = read_cohort(cohort)
     cases = content.cases
     unrecorded = [one.name for one in cases if not is_recorded(read_cycle(content.folder(one)))]

@@ -50,9 +50,9 @@ def find_faults(root: Path) -> list[str]:
     """
     if not root.is_dir():
         return [f"'{root}' must be a cohort folder, and there is none. Check the path."]
-    faults = json_faults(root / "cohort.json", CohortInfo)
+    faults = json_faults(root / "cohort.json", CohortInfo, name="cohort.json")
     info = None if faults else read_json(root / "cohort.json", CohortInfo)
-    datalist_broken = json_faults(root / "datalist.json", Datalist)
+    datalist_broken = json_faults(root / "datalist.json", Datalist, name="datalist.json")
     faults += datalist_broken
     if datalist_broken:
         return faults

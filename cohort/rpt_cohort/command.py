@@ -1,9 +1,15 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
 import logging
+import os
+import re
 import sys
-from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -16,10 +22,18 @@ Item = TypeVar("Item")
 
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
+_listeners: list[Callable[[float], None]] = []
+"""What moves with the share of the work that is done; the last one listens."""
 
-def new_app(description: str) -> typer.Typer:
-    """Make a typer application in the house's manner."""
-    return typer.Typer(
+
+def new_app(description: str, *, distribution: str) -> typer.Typer:
+    """Make a typer application in the house's manner, with ``--version``.
+
+    Args:
+        description: Of the help.
+        distribution: Whose version is told, such as ``rpt-dosimetry``.
+    """
+    app = typer.Typer(
         help=description,
         add_completion=False,
         no_args_is_help=True,
@@ -27,16 +41,91 @@ def new_app(description: str) -> typer.Typer:
         rich_markup_mode=None,
     )
 
+    def tell_version(wanted: bool) -> bool:
+        if wanted:
+            typer.echo(f"{distribution} {installed_version(distribution)}")
+            raise typer.Exit
+        return wanted
+
+    @app.callback(help=description)
+    def commands(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=tell_version, is_eager=True, help="Tell the version and end."
+            ),
+        ] = False,
+    ) -> None:
+        """Keep the commands' names, also while there is one command."""
+
+    return app
+
 
 def run_app(app: Callable[[], None]) -> None:
     """Run a command; bad input and failing disks end in one sentence and exit 2."""
     try:
         app()
     except BadInput as error:
-        fail(str(error))
+        fail(repeat_typed(str(error), sys.argv[1:]))
     except OSError as error:
-        # Not its name: files from a clinic often carry the patient's.
-        fail(f"a file or folder could not be read or written: {error.strerror or error}.")
+        fail(
+            f"a file or folder{_typed(error.filename)} could not be read or written: "
+            f"{error.strerror or 'unknown fault'}."
+        )
+
+
+def repeat_typed(sentence: str, words: Sequence[str]) -> str:
+    """Let a refusal repeat a path as it was typed.
+
+    A file goes by its own name in the sentences of a library, or by the option that named it.
+
+    Args:
+        sentence: The refusal.
+        words: What was typed after the command.
+    """
+    named = list(zip(["", *words], words, strict=False))
+    named += [(one[0], one[2]) for one in (word.partition("=") for word in words) if one[1]]
+    typed = [(option, value) for option, value in named if _is_path(value)]
+    if any(value in sentence for _, value in typed):
+        return sentence
+    for _, value in typed:
+        name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
+        if re.search(name, sentence):
+            return re.sub(name, lambda _found, value=value: value, sentence)
+    for option, value in typed:
+        if option.startswith("--") and re.search(rf"(?<![\w-]){option}(?![\w-])", sentence):
+            return f"{sentence} {option} was '{value}'."
+    return sentence
+
+
+def _is_path(word: str) -> bool:
+    """Tell what names a file or folder from numbers, names and options."""
+    return not word.startswith("-") and (
+        os.sep in word or Path(word).suffix[1:2].isalpha() or Path(word).exists()
+    )
+
+
+def _typed(filename: object) -> str:
+    """Return the argument by which a file was named; its own name may hold a patient's."""
+    if not isinstance(filename, str | os.PathLike):
+        return ""
+    path = Path(filename).absolute()
+    for word in sys.argv[1:]:
+        typed = word.partition("=")[2] if word.startswith("--") and "=" in word else word
+        if typed and not typed.startswith("--") and path.is_relative_to(Path(typed).absolute()):
+            return f", '{typed}' or below it," if path != Path(typed).absolute() else f" '{typed}'"
+    return ""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let refusals of what a path holds repeat it as it was typed."""
+    try:
+        yield
+    except BadInput as error:
+        if str(path) in str(error):
+            raise
+        raise BadInput(f"'{path}': {error}") from error
 
 
 def fail(sentence: str) -> None:
@@ -68,11 +157,79 @@ def say(sentence: str) -> None:
 def progress(items: Sequence[Item], description: str) -> Generator[Item, None, None]:
     """Yield ``items`` under a progress bar on stderr.
 
-    Without rich's threads, which an exception between two items would leave behind.
+    Between two items it moves by what ``tell_done`` tells of the one at hand.
+    """
+    with progress_bar(description, total=len(items)) as move:
+        for number, item in enumerate(items):
+            with _listening(partial(_move_from, move, number)):
+                yield item
+            move(number + 1)
+
+
+def _move_from(move: Callable[[float], None], begun: int, share: float) -> None:
+    move(begun + share)
+
+
+@contextmanager
+def progress_bar(description: str, *, total: float) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr, and yield what moves it to how much is done.
+
+    Without rich's threads, which an exception would leave behind.
     """
     with Progress(console=stderr, auto_refresh=False) as bar:
-        task = bar.add_task(description, total=len(items))
-        for item in items:
+        task = bar.add_task(description, total=total)
+        bar.refresh()
+
+        def move(done: float) -> None:
+            bar.update(task, completed=done)
             bar.refresh()
-            yield item
-            bar.advance(task)
+
+        yield move
+
+
+@contextmanager
+def at_work(description: str) -> Iterator[None]:
+    """Show a bar that moves by what ``tell_done`` tells of the work within."""
+    with progress_bar(description, total=1.0) as move, _listening(move):
+        yield
+        move(1.0)
+
+
+def tell_done(share: float) -> None:
+    """Tell which share of the work at hand is done, 0 to 1; where no bar is shown, nobody."""
+    if _listeners:
+        _listeners[-1](share)
+
+
+@contextmanager
+def part_of_work(begin: float, end: float) -> Iterator[None]:
+    """Make a part of the work at hand: within, ``tell_done`` tells shares of it.
+
+    Args:
+        begin: Share of the whole that is done before it.
+        end: Share that is done after it.
+    """
+    outer = _listeners[-1] if _listeners else None
+
+    def within(share: float) -> None:
+        if outer is not None:
+            outer(begin + (end - begin) * share)
+
+    within(0.0)
+    with _listening(within):
+        yield
+    within(1.0)
+
+
+@contextmanager
+def _listening(listener: Callable[[float], None]) -> Iterator[None]:
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def listen(listener: Callable[[float], None]) -> None:
+    """Let a listener hear ``tell_done`` from now on, as a process of its own does."""
+    _listeners.append(listener)

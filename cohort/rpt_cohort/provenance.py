@@ -19,7 +19,7 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise BadInput(f"{path.name} must be a readable file: {error.strerror}.") from error
+        raise BadInput(f"{path} must be a readable file: {error.strerror}.") from error
 
 
 def provenance(

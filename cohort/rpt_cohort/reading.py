@@ -55,8 +55,7 @@ def read_cycle(folder: Path) -> CycleInfo:
     Raises:
         BadInput: Missing, or it breaks the schema.
     """
-    patient_and_cycle = f"{folder.parent.name}/{folder.name}"
-    return read_json(folder / "cycle.json", CycleInfo, name=f"{patient_and_cycle}/cycle.json")
+    return read_json(folder / "cycle.json", CycleInfo)
 
 
 def read_prediction(root: Path) -> PredictionInfo:
@@ -68,8 +67,8 @@ def read_prediction(root: Path) -> PredictionInfo:
     """
     info = read_json(root / "prediction.json", PredictionInfo)
     for case in info.fold:
-        name = f"{case}/dose.nii.gz"
-        dose_gy_per_gbq = read_volume(root / name, name=name).data
+        name = root / case / "dose.nii.gz"
+        dose_gy_per_gbq = read_volume(name, name=str(name)).data
         if not np.isfinite(dose_gy_per_gbq).all() or dose_gy_per_gbq.min() < 0:
             raise BadInput(f"{name} must be finite and 0 Gy/GBq or more. Predict it again.")
     return info
@@ -81,17 +80,17 @@ def read_json(path: Path, model: type[Model], *, name: str | None = None) -> Mod
     Raises:
         BadInput: Missing, not JSON, or it breaks the schema; the first fault is told.
     """
-    return _validated(path, model, name or path.name)
+    return _validated(path, model, name or str(path))
 
 
 def json_faults(path: Path, model: type[BaseModel], *, name: str | None = None) -> list[str]:
     """Return every fault of one JSON file, a sentence each."""
     try:
-        _validated(path, model, name or path.name)
+        _validated(path, model, name or str(path))
     except BadInput as error:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
-            return _sentences(cause, name or path.name)
+            return _sentences(cause, name or str(path))
         return [str(error)]
     return []
 

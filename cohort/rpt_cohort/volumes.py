@@ -82,7 +82,7 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         BadInput: Missing, not a NIfTI file, truncated, not 3D, of complex or structured values,
             or its header does not tell one place in one unit of length.
     """
-    name = name or path.name
+    name = name or str(path)
     if not path.is_file():
         raise BadInput(f"{name} must be a NIfTI file, and there is none. Check the path.")
     try:

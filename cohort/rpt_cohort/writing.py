@@ -34,9 +34,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     """
     for path in files:
         if not path.parent.is_dir():
-            raise BadInput(
-                f"The folder of {path.name} must exist, got '{path.parent}'. Create it first."
-            )
+            raise BadInput(f"The folder of {path.name} must exist, got '{path}'. Create it first.")
         if path.is_dir():
             raise BadInput(f"'{path}' must be a file name, got a folder. Name a file inside it.")
     written: dict[Path, Path] = {}
@@ -62,14 +60,15 @@ def new_folder(path: Path) -> Iterator[Path]:
         BadInput: ``path`` is there already and is not an empty folder, or its
             parent is missing.
     """
+    typed = path
     path = path.resolve()  # of a link to an empty folder, the folder is what is replaced
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise BadInput(
-            f"'{path.name}' must be new or empty, and it is not. Remove it or name another."
+            f"'{path.name}' must be new or empty, and '{typed}' is not. Remove it or name another."
         )
     if not path.parent.is_dir():
         raise BadInput(
-            f"The folder above '{path.name}' must exist, and it does not. Create it first."
+            f"The folder above '{path.name}' must exist, got '{typed}'. Create it first."
         )
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     partial.chmod(0o777 & ~_umask())

@@ -15,17 +15,13 @@ from rpt_dosimetry.commands.rtdose import rtdose
 from rpt_dosimetry.commands.segment import segment
 from rpt_dosimetry.commands.suv import suv
 
-_WHAT = "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy."
-
-app = new_app(_WHAT)
+app = new_app(
+    "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy.",
+    distribution="rpt-dosimetry",
+)
 _DICOM = (suv, activity, calibrate, ct, segment, masks, register, rtdose, ingest)
 for command in (*_DICOM, kernel, dose, cumulate):
     app.command()(command)
-
-
-@app.callback(help=_WHAT)
-def commands() -> None:
-    """Keep the commands' names while there is one command."""
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from rpt_cohort.command import new_app, run_app, say, stderr
 from rpt_eval.cycles import Against
 from rpt_eval.picture import write_picture
 
-app = new_app("Is the predicted dose map any good, and better than what?")
+app = new_app("Is the predicted dose map any good, and better than what?", distribution="rpt-eval")
 DoseUnit = Literal["gy", "gy_per_gbq"]
 Split = Literal["all", "training", "testing"]
 CohortFolder = Annotated[Path, typer.Option(help="Cohort folder.")]

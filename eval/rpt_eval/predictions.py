@@ -54,7 +54,7 @@ def read_methods(named: Sequence[str]) -> list[Method]:
         if name in methods:
             raise BadInput(f"--pred must name each method once, got {name!r} twice.")
         if not Path(folder).is_dir():
-            raise BadInput(f"--pred {name} must be a prediction folder, and there is none.")
+            raise BadInput(f"--pred {name} must be a prediction folder, and '{folder}' is none.")
         path = Path(folder) / "prediction.json"
         info = read_json(path, PredictionInfo, name=f"prediction.json of {name}")
         methods[name] = Method(name, Path(folder), info)

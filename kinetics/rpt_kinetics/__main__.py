@@ -29,7 +29,9 @@ AS_TYPED = {
     "half_life_min": "--half-life-min",
 }
 
-app = new_app("Compartment models of PET tracers and therapeutic agents.")
+app = new_app(
+    "Compartment models of PET tracers and therapeutic agents.", distribution="rpt-kinetics"
+)
 
 
 @app.command()

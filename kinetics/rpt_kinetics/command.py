@@ -1,10 +1,13 @@
 """The commands' manners: one sentence and exit 2 for bad input, progress on stderr."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,15 +22,39 @@ Item = TypeVar("Item")
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def new_app(description: str) -> typer.Typer:
-    """Make a typer application in the house's manner."""
-    return typer.Typer(
+def new_app(description: str, *, distribution: str) -> typer.Typer:
+    """Make a typer application in the house's manner, with ``--version``.
+
+    Args:
+        description: Of the help.
+        distribution: Whose version is told, such as ``rpt-kinetics``.
+    """
+    app = typer.Typer(
         help=description,
         add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
+    def tell_version(wanted: bool) -> bool:
+        if wanted:
+            typer.echo(f"{distribution} {installed_version(distribution)}")
+            raise typer.Exit
+        return wanted
+
+    @app.callback(help=description)
+    def commands(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=tell_version, is_eager=True, help="Tell the version and end."
+            ),
+        ] = False,
+    ) -> None:
+        """Keep the commands' names, also while there is one command."""
+
+    return app
 
 
 def run_app(app: Callable[[], None]) -> None:
@@ -40,10 +67,55 @@ def run_app(app: Callable[[], None]) -> None:
             raise
         fail(sentence)
     except BadInput as error:
-        fail(str(error))
+        fail(repeat_typed(str(error), sys.argv[1:]))
     except OSError as error:
-        # Not its name: files from a clinic often carry the patient's.
-        fail(f"a file or folder could not be read or written: {error.strerror or error}.")
+        fail(
+            f"a file or folder{_typed(error.filename)} could not be read or written: "
+            f"{error.strerror or 'unknown fault'}."
+        )
+
+
+def repeat_typed(sentence: str, words: Sequence[str]) -> str:
+    """Let a refusal repeat a path as it was typed.
+
+    A file goes by its own name in the sentences of a library, or by the option that named it.
+
+    Args:
+        sentence: The refusal.
+        words: What was typed after the command.
+    """
+    named = list(zip(["", *words], words, strict=False))
+    named += [(one[0], one[2]) for one in (word.partition("=") for word in words) if one[1]]
+    typed = [(option, value) for option, value in named if _is_path(value)]
+    if any(value in sentence for _, value in typed):
+        return sentence
+    for _, value in typed:
+        name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
+        if re.search(name, sentence):
+            return re.sub(name, lambda _found, value=value: value, sentence)
+    for option, value in typed:
+        if option.startswith("--") and re.search(rf"(?<![\w-]){option}(?![\w-])", sentence):
+            return f"{sentence} {option} was '{value}'."
+    return sentence
+
+
+def _is_path(word: str) -> bool:
+    """Tell what names a file or folder from numbers, names and options."""
+    return not word.startswith("-") and (
+        os.sep in word or Path(word).suffix[1:2].isalpha() or Path(word).exists()
+    )
+
+
+def _typed(filename: object) -> str:
+    """Return the argument by which a file was named; its own name may hold a patient's."""
+    if not isinstance(filename, str | os.PathLike):
+        return ""
+    path = Path(filename).absolute()
+    for word in sys.argv[1:]:
+        typed = word.partition("=")[2] if word.startswith("--") and "=" in word else word
+        if typed and not typed.startswith("--") and path.is_relative_to(Path(typed).absolute()):
+            return f", '{typed}' or below it," if path != Path(typed).absolute() else f" '{typed}'"
+    return ""
 
 
 def fail(sentence: str) -> None:

@@ -8,7 +8,7 @@ from rpt_phantom.commands.gallery import gallery
 from rpt_phantom.commands.patient import patient
 from rpt_phantom.commands.resemblance import resemblance
 
-app = new_app("Make virtual patients with known truth.")
+app = new_app("Make virtual patients with known truth.", distribution="rpt-phantom")
 app.command()(cohort)
 app.command()(patient)
 app.command()(dicom)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 from rpt_cohort import BadInput, CohortInfo, Volume, read_cohort, read_cycle
+from rpt_cohort.command import part_of_work, tell_done
 from rpt_cohort.reading import read_json
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
@@ -56,7 +57,7 @@ def read_settings(cohort: Path) -> Settings:
     right = all(type(parameters.get(name)) is kind for name, kind in names.items())
     if told.get("package") != "rpt-phantom" or not right:
         raise BadInput(
-            f"'{cohort.name}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
+            f"'{cohort}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
             "and settings that can be read. Make it anew."
         )
     return Settings(**{name: parameters[name] for name in names})
@@ -77,7 +78,7 @@ def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None
     for case in cases:
         if case not in there:
             raise BadInput(
-                f"case must be one of '{cohort.name}', such as {there[0]}, and {case!r} is not."
+                f"case must be one of '{cohort}', such as {there[0]}, and {case!r} is not."
             )
         info = read_cycle(cohort / case)
         told = info.provenance.get("parameters")
@@ -108,10 +109,13 @@ def write_dicom(cohort: Path, case: str, out: Path) -> Path:
     check_remade(cohort, settings, [case])
     name, _, number = case.partition("/C")
     patient, cycle = patient_number(name), int(number)
-    made = make_cycle(settings, patient=patient, cycle=cycle)
-    views = whole_body(settings, made, patient=patient, cycle=cycle)
+    with part_of_work(0.0, 0.4):
+        made = make_cycle(settings, patient=patient, cycle=cycle)
+    with part_of_work(0.4, 0.9):
+        views = whole_body(settings, made, patient=patient, cycle=cycle)
     held = clinic_cycle(made, patient=patient, cycle=cycle, planar=views)
-    return write_cycle(out, held, seed=str(settings.seed), engine=ENGINE)
+    with part_of_work(0.9, 1.0):
+        return write_cycle(out, held, seed=str(settings.seed), engine=ENGINE)
 
 
 def clinic_cycle(
@@ -167,6 +171,7 @@ def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: i
     activity = whole.activity_bq_per_ml(
         time_h=PLANAR_H, administered_mbq=made.record.administered_activity_mbq
     )
+    tell_done(0.5)
     hu = whole.box.square(whole.anatomy.hu.astype(np.float32), outside=AIR_HU)
     scan = scan_planar(
         whole.box.square(activity),

@@ -132,13 +132,13 @@ def check_out(out: Path) -> None:
         BadInput: It is so, or the folder above it is missing.
     """
     if not out.absolute().parent.is_dir():
-        raise BadInput(f"The folder above '{out.name}' must exist, and it does not. Create it.")
+        raise BadInput(f"The folder above '{out}' must exist, and it does not. Create it.")
     if out.exists() and not out.is_dir():
-        raise BadInput(f"'{out.name}' must be a folder, and it is a file. Name another.")
+        raise BadInput(f"'{out}' must be a folder, and it is a file. Name another.")
     strangers = _strangers(out) if out.exists() else []
     if strangers:
         raise BadInput(
-            f"'{out.name}' must be new or empty, or a cohort that this command made, and it holds "
+            f"'{out}' must be new or empty, or a cohort that this command made, and it holds "
             f"{strangers[0]}, which is none of its own. Move that away, or name another folder."
         )
 
@@ -196,7 +196,7 @@ def _to_do(out: Path, tasks: Sequence[Task], *, overwrite: bool) -> tuple[list[T
     others = [name for name in there if name not in done]
     if others and not overwrite:
         raise BadInput(
-            f"'{out.name}' must hold cycles of these settings only, and {others[0]} is of others "
+            f"'{out}' must hold cycles of these settings only, and {others[0]} is of others "
             f"or not asked for ({len(others)} of {len(there)}). Name another folder, or give "
             "--overwrite."
         )

@@ -51,7 +51,7 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
             installed.
     """
     if out.suffix != ".png":
-        raise BadInput(f"--out must end in .png, got '{out.name}'.")
+        raise BadInput(f"--out must end in .png, got '{out}'.")
     settings = read_settings(cohort)
     found = read_cohort(cohort)
     cases = found.cases[:most]

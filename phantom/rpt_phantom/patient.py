@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8, UInt16
+from rpt_cohort.command import tell_done
 from rpt_cohort.schema import Therapy, Tracer
 
 from rpt_phantom.coverage import refuse_cut
@@ -115,11 +116,13 @@ def make_cycle(
     """
     truth = virtual_truth(settings, patient=patient, cycle=cycle)
     refuse_cut(truth.anatomy, organs, slices=settings.slices, name=f"P{patient:03d}/C{cycle}")
+    tell_done(0.4)
     box, generators = truth.box, of_cycle(settings.seed, patient, cycle)
     record = draw_record(
         generators(Purpose.RECORD), truth.person, cycle=cycle, tracer=settings.tracer
     )
     series = image_series(settings, truth, record, generators)
+    tell_done(0.8)
     return VirtualCycle(
         settings=settings,
         grid=box.case,

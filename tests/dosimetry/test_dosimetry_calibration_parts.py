@@ -29,7 +29,12 @@ from rpt_dosimetry.calibration.excretion import (
     retained_within,
 )
 from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts, image_based_factor
-from rpt_dosimetry.calibration.field import field_fraction, overlap
+from rpt_dosimetry.calibration.field import (
+    counts_at_edges,
+    field_fraction,
+    held_by_views,
+    overlap,
+)
 from rpt_dosimetry.calibration.scatter import check_scatter, choose_windows, primary_counts
 from rpt_dosimetry.nm.planar import ANTERIOR, Plane
 from rpt_dosimetry.nm.windows import EnergyWindow
@@ -305,6 +310,25 @@ def test_views_of_something_else() -> None:
         align(rng.random((30, 10)), pixel_mm=(10.0, 10.0), spect=spect)
 
 
+def test_edges_that_hold_counts() -> None:
+    """Of a mean line of 10: 2 at the left, 0.1 at the right, blank lines above, full below."""
+    peak = np.full((12, 30), 10.0)
+    peak[0], peak[-1] = 2.0, 0.1
+    peak[:, 25:] = 0
+    found = {name.split()[0]: share for name, share in counts_at_edges(peak, peak).items()}
+    assert found == pytest.approx({"left": 2 / (102.1 / 12), "lower": 1, "upper": 1})
+    assert counts_at_edges(np.zeros((3, 3)), np.zeros((3, 3))) == {}
+
+
+def test_what_the_views_hold() -> None:
+    assert held_by_views(at_most_outside=None, edges={}) == (1, 0)
+    assert held_by_views(at_most_outside=None, edges={"lower": 0.3}) == (1, None)
+    held, sd = held_by_views(at_most_outside=0.4, edges={"lower": 0.3})
+    assert (held, sd) == pytest.approx((0.8, 0.2 / math.sqrt(3) / 0.8))
+    with pytest.raises(BadInput, match=r"outside_views_at_most must be a fraction .* 5 % is 0\.05"):
+        held_by_views(at_most_outside=20.0, edges={})
+
+
 # --- excretion ---
 
 
@@ -375,6 +399,13 @@ def test_parts_add_in_squares() -> None:
     spect = SpectCounts(1e4, 900.0)
     made = image_based_factor(spect, **LU, in_field=0.5, retained=1.0, relative_sd={"a": 0.03})
     assert made.relative_sd == {"a": 0.03, "counting": 0.01}
+
+
+@pytest.mark.parametrize("parts", [{}, {"a": None}, {"a": 0.03, "b": None}])
+def test_no_total_of_what_is_not_known(parts) -> None:
+    factor = CalibrationFactor(9.0, parts)
+    assert factor.total_relative_sd is None
+    assert all(name in factor.why_no_total for name, sd in parts.items() if sd is None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A known factor is recovered from simulated planar and SPECT counts."""
 
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -22,6 +23,8 @@ from planar_patient import (
     simulate,
     spect_object,
 )
+
+ALL_TOLD = ["--administered-sd-pct", 1, "--excretion-sd", 0.05]
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,11 @@ def biological_h() -> float:
 def test_known_factor(scans, command, tmp_path) -> None:
     out = tmp_path / "CALIBRATION.json"
     told = ["--planar-time-h", PLANAR_H, "--biological-h", biological_h()]
-    done = command(*words(scans, out, *dead(scans), *told, "--administered-sd-pct", 1))
+    done = command(*words(scans, out, *dead(scans), *told, *ALL_TOLD))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
+    assert found["counts_at_edges_of_views"] == {}
+    assert found["why_no_total"] is None
     assert found["fraction_in_field"] == pytest.approx(scans.in_field, rel=0.02)
     assert found["cps_per_mbq"] == pytest.approx(CPS_PER_MBQ, rel=0.02)
     assert found["planar_first_pixel_mm"] == pytest.approx([-240.0, -812.3], abs=VOXEL_MM)
@@ -63,6 +68,81 @@ def test_known_factor(scans, command, tmp_path) -> None:
     assert found["relative_sd_pct"]["field_fraction_attenuation_beyond_ct"] == 0
     parts = found["relative_sd_pct"].values()
     assert found["total_relative_sd_pct"] == pytest.approx(sum(p**2 for p in parts) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "part"),
+    [
+        (["--administered-sd-pct", 1], "administered_activity"),
+        (["--excretion-sd", 0.05], "excretion"),
+        (["--tau-us", "--spect-cps", "--detector-mm"], "dead_time_of_spect"),
+    ],
+)
+def test_no_total_without_what_is_unknown(scans, command, tmp_path, left_out, part) -> None:
+    """It was ±0.1 % while excretion and what lies outside the views were unknown."""
+    out = tmp_path / "C.json"
+    more = [*dead(scans), *ALL_TOLD]
+    for option in (word for word in left_out if str(word).startswith("--")):
+        at = more.index(option)
+        del more[at : at + 2]
+    done = command(*words(scans, out, "--excreted", 1 - RETAINED, *more))
+    assert done.status == 0, done.err
+    found = json.loads(out.read_text())
+    assert found["total_relative_sd_pct"] is None
+    assert found["relative_sd_pct"][part] is None
+    assert [name for name, sd in found["relative_sd_pct"].items() if sd is None] == [part]
+    assert part in found["why_no_total"]
+    assert found["limits"]
+    assert found["why_no_total"] in done.err
+    assert "46 % too low" in done.err
+    assert "uncertainty not known" in done.err
+    # Nothing made by it has a total either.
+    activity = tmp_path / "A.nii.gz"
+    done = command(
+        "calibrate", scans.spect, activity, "--factor", out, "--duration-s", SPECT_S, "--time-h", 24
+    )
+    assert done.status == 0, done.err
+    assert found["why_no_total"] in done.err
+    assert json.loads(activity.with_name("A.json").read_text())["total_relative_sd_pct"] is None
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "edge"), [(slice(0, 220), "lower"), (slice(40, None), "upper")], ids=["legs", "head"]
+)
+def test_views_that_end_within_the_patient(scans, command, tmp_path, rows, edge, padded) -> None:
+    """From head to thighs, or without the head; cut, or blank where nothing was scanned."""
+    views = pydicom.dcmread(scans.planar)
+    counts = views.pixel_array  # the first row is the head's
+    if padded:
+        seen = np.zeros_like(counts)
+        seen[:, rows] = counts[:, rows]
+    else:
+        seen = counts[:, rows]
+    views.Rows, views.PixelData = seen.shape[1], seen.tobytes()
+    views.save_as(tmp_path / "planar.dcm")
+    cut = replace(scans, planar=tmp_path / "planar.dcm")
+    out = tmp_path / "C.json"
+
+    def calibrated(*more) -> tuple[dict, str]:
+        excreted = ["--excreted", 1 - RETAINED]
+        done = command(*words(cut, out, *dead(scans), *ALL_TOLD, *excreted, *more))
+        assert done.status == 0, done.err
+        return json.loads(out.read_text()), done.err
+
+    found, told = calibrated()
+    (name,) = found["counts_at_edges_of_views"]
+    assert name.startswith(edge)
+    assert f"hold counts at an edge, of a mean line: {edge}" in told
+    assert found["cps_per_mbq"] < CPS_PER_MBQ
+    assert found["total_relative_sd_pct"] is None
+    assert found["relative_sd_pct"]["activity_outside_the_views"] is None
+    bounded, told = calibrated("--outside-views-at-most", 0.4)
+    assert bounded["cps_per_mbq"] == pytest.approx(found["cps_per_mbq"] / 0.8)
+    outside = bounded["relative_sd_pct"]["activity_outside_the_views"]
+    assert outside == pytest.approx(100 * 0.2 / 3**0.5 / 0.8)
+    assert bounded["total_relative_sd_pct"] > outside
+    assert "hold counts at an edge" in told
 
 
 def test_each_correction_counts(scans, command, tmp_path) -> None:
@@ -81,7 +161,8 @@ def test_each_correction_counts(scans, command, tmp_path) -> None:
 
 def test_excretion_within_bounds(scans, command, tmp_path) -> None:
     out = tmp_path / "C.json"
-    done = command(*words(scans, out, *dead(scans), "--excreted-at-most", 0.5))
+    more = [*dead(scans), "--administered-sd-pct", 1, "--excreted-at-most", 0.5]
+    done = command(*words(scans, out, *more))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
     assert found["retained_fraction"] == 0.75
@@ -94,7 +175,7 @@ def test_ct_of_the_field_alone(command, tmp_path) -> None:
     """What the CT does not show is bounded, and the truth lies within the told uncertainty."""
     scans = simulate(tmp_path, ct_rows=FIELD)
     out = tmp_path / "C.json"
-    done = command(*words(scans, out, *dead(scans), "--excreted", 1 - RETAINED))
+    done = command(*words(scans, out, *dead(scans), *ALL_TOLD, "--excreted", 1 - RETAINED))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
     assert found["cps_per_mbq"] == pytest.approx(9.02, rel=5e-3)

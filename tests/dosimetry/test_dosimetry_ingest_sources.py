@@ -170,7 +170,7 @@ def planar(tmp_path_factory):
         "spect": [{"folder": "spect", "head_cps": scans.spect_cps}],
         "planar": {
             **{"folder": "views", "excreted": 1 - RETAINED, "excretion_sd": 0.02},
-            "detector_mm": DETECTOR_ROWS * VOXEL_MM,
+            **{"administered_sd_pct": 1.0, "detector_mm": DETECTOR_ROWS * VOXEL_MM},
         },
         "dead_time": {"tau_us": TAU_S * 1e6, "sd_pct": 10.0},
     }
@@ -198,9 +198,13 @@ def test_a_planar_scan_calibrates(planar) -> None:
     # The factor's uncertainty goes on to the dose's, in the place of the study's 5 %.
     assert spect.calibration_relative_sd == factor.factor.total_relative_sd
     assert 0.02 / RETAINED < spect.calibration_relative_sd < 0.1
-    assert largest_calibration_sd([spect], otherwise=0.05) == spect.calibration_relative_sd
-    unknown = replace(spect, calibration_relative_sd=None)
-    assert largest_calibration_sd([spect, unknown], otherwise=0.2) == 0.2
+    assert largest_calibration_sd([spect]) == spect.calibration_relative_sd
+    # What is not known is not the study's 5 % either.
+    unknown = {key: value for key, value in cycle["planar"].items() if key != "excretion_sd"}
+    factor, spect = planar_read(root, cycle | {"planar": unknown}, scans)
+    assert any("no total, because" in sentence for sentence in factor.warnings)
+    assert spect.calibration_relative_sd is None
+    assert largest_calibration_sd([spect, replace(spect, calibration_relative_sd=0.1)]) is None
     assert "cps/MBq" in spect.branch
 
 

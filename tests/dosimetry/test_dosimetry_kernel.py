@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels import ORGANS, SPHERES, self_dose
-from rpt_dosimetry.commands.kernel import LARGEST_VOXELS
+from rpt_dosimetry.commands.kernel import LARGEST_VOXELS, WRITTEN_VOXELS
 from rpt_dosimetry.radiation.kernel import (
     KEV_PER_MGY_G_PER_MBQ_S,
     absorbed_kev,
     compute_kernel,
+    cut_shape,
     kernel_shape,
 )
 from rpt_dosimetry.radiation.media import MEDIA
@@ -53,6 +54,52 @@ def test_energy_is_told_without_the_kernel(spacing_mm) -> None:
     inside, outside = absorbed_kev("Lu-177", spacing_mm=spacing_mm)
     assert inside == pytest.approx(kernel.absorbed_kev, rel=2e-4)
     assert inside + outside == pytest.approx(kernel.emitted_kev, rel=1e-9)
+
+
+@pytest.mark.parametrize("spacing_mm", [(2.21,) * 3, (1.4, 1.4, 1.4), (1.5, 3.0, 9.0), (4.8,) * 3])
+def test_what_is_written_has_a_sane_size(spacing_mm) -> None:
+    """313 voxels a side at 2.21 mm; what fits is a cube, and is told by the point kernels too."""
+    whole = kernel_shape("Lu-177", spacing_mm=spacing_mm)
+    cut = cut_shape(whole, spacing_mm=spacing_mm, most_voxels=WRITTEN_VOXELS)
+    assert all(n % 2 == 1 and n <= of for n, of in zip(cut, whole, strict=True))
+    assert np.prod(cut) <= WRITTEN_VOXELS
+    if np.prod(whole) <= WRITTEN_VOXELS:
+        assert cut == whole
+    else:
+        assert np.prod(cut) > 0.9 * WRITTEN_VOXELS
+        sides_mm = np.array(cut) * spacing_mm
+        assert np.ptp(sides_mm) <= 2 * max(spacing_mm)
+
+
+def test_a_cut_kernel_tells_what_it_leaves_out(tmp_path, command) -> None:
+    ended = command("kernel", "--voxel-mm", "2.21,2.21,2.21", "--out", tmp_path / "K.nii.gz")
+    assert ended.status == 0, ended.err
+    told = json.loads((tmp_path / "K.json").read_text())
+    assert told["shape"] == [161, 161, 161]
+    photons, half = photon_kernel("Lu-177", "soft"), 161 * 0.221 * SOFT / 2
+    emitted = 147.92 + photons.absorbed_kev
+    inner, outer = photons.within_kev(np.array([half, half * np.sqrt(3)]))
+    assert (photons.absorbed_kev - outer) / emitted < told["left_out"]
+    assert told["left_out"] < (photons.absorbed_kev - inner) / emitted
+    assert f"{told['left_out']:.2%} left out" in ended.err
+
+
+def test_bone_is_the_skeleton_and_cortical_bone_denser(tmp_path, command) -> None:
+    told = {}
+    for medium in ("bone", "cortical"):
+        out = tmp_path / f"{medium}.nii.gz"
+        ended = command("kernel", "--voxel-mm", "9,9,9", "--medium", medium, "--out", out)
+        assert ended.status == 0, ended.err
+        told[medium] = json.loads((tmp_path / f"{medium}.json").read_text())
+        assert told[medium]["medium_is"] in ended.err
+    assert told["bone"]["density_g_per_cm3"] == 1.40
+    assert "skeleton's average" in told["bone"]["medium_is"]
+    assert told["cortical"]["density_g_per_cm3"] == 1.85
+    assert sum(told["cortical"]["mass_percent"].values()) == pytest.approx(100, abs=0.01)
+    # The electrons stay in the voxel, whose mass is what differs.
+    ratio = told["bone"]["self_mgy_per_mbq_s"] / told["cortical"]["self_mgy_per_mbq_s"]
+    assert ratio == pytest.approx(1.85 / 1.40, rel=0.02)
+    assert "skeleton's average" in " ".join(command("kernel", "--help").out.split())
 
 
 @pytest.mark.parametrize("medium", MEDIA)

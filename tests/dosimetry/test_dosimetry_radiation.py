@@ -70,7 +70,7 @@ def test_alpha_emitter_is_refused() -> None:
 
 
 def test_unknown_medium() -> None:
-    with pytest.raises(BadInput, match="one of soft, water, lung, bone, got 'fat'"):
+    with pytest.raises(BadInput, match="one of soft, water, lung, bone, cortical, got 'fat'"):
         find_medium("fat")
 
 

@@ -104,9 +104,9 @@ def test_another_quantity_is_refused_by_its_json(
 
 def test_targets_and_choices_that_do_not_do(tmp_path, files, command, patient_words) -> None:
     dose, reference = files
-    (tmp_path / "Jane.dcm").write_bytes(b"there already")
+    (tmp_path / "there.dcm").write_bytes(b"there already")
     for words, message in (
-        ((dose, "--reference", reference, "--out", tmp_path / "Jane.dcm"), "--out must be new"),
+        ((dose, "--reference", reference, "--out", tmp_path / "there.dcm"), "--out must be new"),
         ((dose, "--reference", reference, "--out", tmp_path / "no/o.dcm"), "must exist and be"),
         ((dose, "--reference", reference, "--out", tmp_path / "o.nrrd"), "--out must end in .dcm"),
         ((dose, "--out", tmp_path / "o.dcm"), "--reference must be named"),

@@ -137,6 +137,12 @@ def test_what_is_not_known_is_not_counted() -> None:
     assert found.total == pytest.approx(math.hypot(0.05, found.volume))
 
 
+def test_no_total_without_the_calibration() -> None:
+    found = combine(**SIZES, calibration_relative_sd=None, fit_relative_sd=0.05)
+    assert (found.calibration, found.total) == (None, None)
+    assert found.volume > 0
+
+
 def test_a_sharp_outline_is_surer() -> None:
     sharp = combine(**SIZES, calibration_relative_sd=0.0, fit_relative_sd=0.0, outline_fwhm_mm=1.5)
     assert (

@@ -112,7 +112,10 @@ def test_an_input_that_says_it_is_not_corrected_is_corrected(tmp_path: Path, rpt
         tmp_path / "no.csv",
     )  # fmt: skip
     assert ended.returncode == 2
-    assert "--half-life-min must be given, in min, as raw.csv is not corrected" in ended.stderr
+    assert (
+        f"--half-life-min must be given, in min, as {tmp_path / 'raw.csv'} is not corrected"
+        in ended.stderr
+    )
 
 
 @pytest.mark.parametrize("out", ["raw.csv", "link.csv", "other.csv"])

@@ -144,7 +144,7 @@ def test_gallery_is_a_page_and_replaces_none(
         [sys.executable, "-m", "rpt_phantom", *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "'page.png' must be new, and it is there. Give --overwrite." in done.stderr
+    assert "page.png' must be new, and it is there. Give --overwrite." in done.stderr
 
 
 @pytest.mark.slow

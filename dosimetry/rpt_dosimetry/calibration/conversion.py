@@ -1,6 +1,7 @@
 """From counts to activity concentration, by a calibration factor."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,41 @@ def read_factor(path: Path) -> CalibrationFactor:
         content: Any = json.loads(path.read_bytes())
         if content["quantity"] != QUANTITY:
             raise ValueError("another quantity")
-        cps_per_mbq = float(content["cps_per_mbq"])
-        parts = {str(part): float(sd) for part, sd in content["relative_sd_pct"].items()}
+        cps_per_mbq, parts = _story(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             "The calibration must be a JSON that calibrate wrote, and it is not. Run calibrate "
             "with an OUT that ends in .json first."
         ) from error
-    return CalibrationFactor(cps_per_mbq, {part: sd / 100.0 for part, sd in parts.items()})
+    return CalibrationFactor(cps_per_mbq, parts)
+
+
+def factor_beside(told: Mapping[str, Any]) -> CalibrationFactor | None:
+    """Take the factor by which an activity was made from the JSON beside it.
+
+    Args:
+        told: The JSON.
+
+    Returns:
+        The factor; ``None`` where the JSON tells of none, as that of ``activity``.
+
+    Raises:
+        BadInput: It tells of one otherwise than ``calibrate`` does.
+    """
+    if "relative_sd_pct" not in told:
+        return None
+    try:
+        cps_per_mbq, parts = _story(told)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            "cps_per_mbq and relative_sd_pct of the JSON beside the image must be as calibrate "
+            "writes them, and they are not. Convert the counts anew."
+        ) from error
+    return CalibrationFactor(cps_per_mbq, parts)
+
+
+def _story(told: Mapping[str, Any]) -> tuple[float, dict[str, float | None]]:
+    return float(told["cps_per_mbq"]), {
+        str(part): None if pct is None else float(pct) / 100.0
+        for part, pct in told["relative_sd_pct"].items()
+    }

@@ -16,11 +16,11 @@ class CalibrationFactor:
 
     Attributes:
         cps_per_mbq: Counts of the reconstructed image per second and MBq.
-        relative_sd: Part → standard uncertainty over the factor; what is not named is unknown.
+        relative_sd: Part → standard uncertainty over the factor; ``None`` where it is not known.
     """
 
     cps_per_mbq: float
-    relative_sd: Mapping[str, float] = field(default_factory=dict)
+    relative_sd: Mapping[str, float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a factor or an uncertainty that cannot be."""
@@ -30,13 +30,26 @@ class CalibrationFactor:
                 f"{self.cps_per_mbq!r} cps/MBq."
             )
         for part, sd in self.relative_sd.items():
-            if not 0 <= sd <= 1:
+            if sd is not None and not 0 <= sd <= 1:
                 raise BadInput(f"The uncertainty of {part} must be from 0 to 100 %, got {sd:.1%}.")
 
     @property
-    def total_relative_sd(self) -> float:
-        """Root of the sum of the squares of the parts, which are independent."""
-        return math.sqrt(sum(sd**2 for sd in self.relative_sd.values()))
+    def total_relative_sd(self) -> float | None:
+        """Root of the sum of the squares of the parts; ``None`` where one is not known."""
+        known = [sd for sd in self.relative_sd.values() if sd is not None]
+        return math.hypot(*known) if known and len(known) == len(self.relative_sd) else None
+
+    @property
+    def why_no_total(self) -> str | None:
+        """Why there is no total, a sentence; ``None`` where there is one."""
+        if self.total_relative_sd is not None:
+            return None
+        unknown = [part for part, sd in self.relative_sd.items() if sd is None]
+        return (
+            "The factor's uncertainty has no total, because it is not told what it is uncertain "
+            f"by through {' and '.join(unknown) or 'anything'}; the parts that are known stand by "
+            "themselves."
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,7 @@ def image_based_factor(
     half_life_h: float,
     in_field: float,
     retained: float,
-    relative_sd: Mapping[str, float],
+    relative_sd: Mapping[str, float | None],
 ) -> CalibrationFactor:
     """Calibrate a SPECT by the activity in its field of view.
 

@@ -5,6 +5,7 @@ and what the alignment is uncertain by, is ours.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,16 @@ from rpt_cohort import BadInput
 
 from rpt_dosimetry.calibration.attenuation_path import FrontalPlane
 
+LOWER, UPPER, RIGHT, LEFT = (
+    "lower (the feet's side)",
+    "upper (the head's side)",
+    "right (the patient's)",
+    "left (the patient's)",
+)
+EDGE_SHARE = 0.02
+"""Counts of a view's outermost line over those of its mean line, up to which nobody goes on beyond
+it; ours. Counts of the background and of noise are fewer, of a leg or an arm that is cut far more:
+a thigh's row holds some 40 % of a mean one."""
 ALIGNMENT_MM = 5.0
 """Half-width of the place of the field along the body; ours, about a pixel of a view."""
 THINNEST = 0.5
@@ -90,6 +101,58 @@ def _share(
     inside_x = overlap(mean.x_mm, spect.x_mm)
     inside_z = overlap(mean.z_mm, spect.z_mm + moved_mm)
     return float(inside_x @ image @ inside_z) / float(image.sum())
+
+
+def counts_at_edges(
+    primary: Float64[np.ndarray, "x z"], peak: Float64[np.ndarray, "x z"]
+) -> dict[str, float]:
+    """Return at which edges of the views the patient goes on.
+
+    Args:
+        primary: Both views' counts, scatter and dead time corrected.
+        peak: Both views' counts as recorded. Lines without any were not scanned: the edge is
+            where counts begin.
+
+    Returns:
+        Edge → counts of its line over those of the mean line, where they are more than
+        ``EDGE_SHARE``.
+    """
+    shares: dict[str, float] = {}
+    for axis, names in ((0, (LEFT, RIGHT)), (1, (LOWER, UPPER))):
+        scanned = np.flatnonzero(peak.sum(axis=1 - axis) > 0)
+        if not len(scanned):
+            continue
+        lines = primary.sum(axis=1 - axis)[scanned[0] : scanned[-1] + 1]
+        for name, at in zip(names, (0, -1), strict=True):
+            shares[name] = float(lines[at] / lines.mean()) if lines.mean() > 0 else 0.0
+    return {name: share for name, share in shares.items() if share > EDGE_SHARE}
+
+
+def held_by_views(
+    *, at_most_outside: float | None, edges: Mapping[str, float]
+) -> tuple[float, float | None]:
+    """Return which fraction of the body's activity the views hold, and its relative uncertainty.
+
+    Args:
+        at_most_outside: Largest fraction outside them; ``None`` where nobody told it.
+        edges: Where the patient goes on; see ``counts_at_edges``.
+
+    Returns:
+        The middle of the bounds with a rectangle's standard uncertainty. Untold, it is all of it,
+        certain where no edge holds counts and of unknown uncertainty where one does.
+
+    Raises:
+        BadInput: The bound is no fraction.
+    """
+    if at_most_outside is None:
+        return 1.0, None if edges else 0.0
+    if not 0 <= at_most_outside < 1:
+        raise BadInput(
+            "outside_views_at_most must be a fraction from 0 to below 1, got "
+            f"{at_most_outside!r}. 5 % is 0.05."
+        )
+    half = at_most_outside / 2.0
+    return 1.0 - half, half / math.sqrt(3.0) / (1.0 - half)
 
 
 def overlap(

@@ -48,7 +48,7 @@ def activity_files(
     *,
     dead_time_correction: float,
     inputs: Mapping[str, str],
-) -> tuple[tuple[bytes, bytes], float]:
+) -> tuple[tuple[bytes, bytes], float, list[str]]:
     """Convert a SPECT to activity concentration.
 
     Args:
@@ -58,7 +58,7 @@ def activity_files(
         inputs: What else was read: role → SHA-256.
 
     Returns:
-        The NIfTI file and its JSON, and the activity in the field of view, MBq.
+        The NIfTI file and its JSON, the activity in the field of view, MBq, and warnings.
 
     Raises:
         BadInput: A factor without counts or counts without one, or the duration is not told.
@@ -68,12 +68,13 @@ def activity_files(
             "--factor or --camera-cps-per-mbq must be given with a SPECT in counts, and not with "
             f"one in Bq/mL; this one is in {spect.quantity}."
         )
-    data, story = spect.volume.data, {}
+    data, story, warnings = spect.volume.data, {}, list(spect.warnings)
     if factor is not None:
         total = float(spect.volume.data.sum(dtype=np.float64))
         counts = SpectCounts(total, spect.needed_duration_s, dead_time_correction)
         data = concentration_bq_per_ml(spect.volume, factor=factor, spect=counts)
         story = factor_story(factor) | {"dead_time_correction": dead_time_correction}
+        warnings += [] if factor.why_no_total is None else [factor.why_no_total]
     total_mbq = float(data.sum(dtype=np.float64)) * voxel_ml(spect.volume) / _BQ_PER_MBQ
     content = {
         "quantity": "activity concentration at mid-scan, Bq/mL",
@@ -86,22 +87,27 @@ def activity_files(
         "activity_in_field_of_view_mbq": total_mbq,
         "shape": list(data.shape),
         "spacing_mm": list(spect.volume.spacing_mm),
-        "warnings": spect.warnings,
+        "warnings": warnings,
         "provenance": _provenance(
             {"duration_s": spect.duration_s}, {"spect": spect.sha256, **inputs}
         ),
     }
     image = nifti_bytes(data, spect.volume.affine, dtype=np.float32)
-    return (image, json_bytes(content)), total_mbq
+    return (image, json_bytes(content)), total_mbq, warnings
 
 
 def factor_story(factor: CalibrationFactor) -> dict[str, Any]:
-    """Tell a factor and its uncertainty by parts."""
+    """Tell a factor and its uncertainty by parts; what is not known is ``None``."""
     return {
         "cps_per_mbq": factor.cps_per_mbq,
-        "relative_sd_pct": {part: 100.0 * sd for part, sd in factor.relative_sd.items()},
-        "total_relative_sd_pct": 100.0 * factor.total_relative_sd,
+        "relative_sd_pct": {part: _percent(sd) for part, sd in factor.relative_sd.items()},
+        "total_relative_sd_pct": _percent(factor.total_relative_sd),
+        "why_no_total": factor.why_no_total,
     }
+
+
+def _percent(relative_sd: float | None) -> float | None:
+    return None if relative_sd is None else 100.0 * relative_sd
 
 
 def _provenance(parameters: Mapping[str, Any], sha256: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 
 from rpt_dosimetry.calibration.dead_time import DeadTime
+from rpt_dosimetry.calibration.factor import CalibrationFactor
 from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
 from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
 from rpt_dosimetry.nm.values import COUNTS
@@ -46,6 +47,7 @@ class Spect:
         nuclide: As the NM object codes it; ``None`` where it does not.
         sha256: Of the file, in hex.
         warnings: A sentence each.
+        factor: By which its Bq/mL were made of counts; ``None`` where nothing tells it.
     """
 
     volume: Volume
@@ -56,6 +58,7 @@ class Spect:
     nuclide: str | None
     sha256: str
     warnings: list[str] = field(default_factory=list)
+    factor: CalibrationFactor | None = None
 
     @property
     def needed_duration_s(self) -> float:
@@ -138,11 +141,11 @@ def _from_nifti(path: Path, told: Told) -> Spect:
 
 def dead_time_correction(
     dead_time: DeadTime | None, *, observed_cps: float | None, tau_relative_sd: float
-) -> tuple[float, float]:
+) -> tuple[float, float | None]:
     """Return true over recorded counts, and its relative standard uncertainty by that of τ.
 
     Args:
-        dead_time: ``None`` corrects nothing.
+        dead_time: ``None`` corrects nothing, and nobody knows what was lost.
         observed_cps: Mean rate of one head in the window of τ during the SPECT, 1/s.
         tau_relative_sd: Standard uncertainty of τ over τ.
 
@@ -155,7 +158,7 @@ def dead_time_correction(
             "many a head recorded. Take the rate from the projections."
         )
     if dead_time is None or observed_cps is None:
-        return 1.0, 0.0
+        return 1.0, None
     if not 0 <= tau_relative_sd < 1:
         raise BadInput(f"tau_sd_pct must be from 0 to below 100 %, got {tau_relative_sd:.1%}.")
     low, middle, high = (

@@ -1,5 +1,6 @@
 """From the planar scan and the CT to the fraction of the activity in the field of view."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from rpt_dosimetry.calibration.attenuation_path import (
 )
 from rpt_dosimetry.calibration.conjugate import binned, geometric_mean, path_on
 from rpt_dosimetry.calibration.dead_time import DeadTime, sweep_live_fraction
-from rpt_dosimetry.calibration.field import FieldFraction, field_fraction
+from rpt_dosimetry.calibration.field import FieldFraction, counts_at_edges, field_fraction
 from rpt_dosimetry.calibration.scatter import (
     Windows,
     check_scatter,
@@ -48,6 +49,7 @@ class Choices:
         dual_factor: Of the dual energy window.
         sweep: Dead time; ``None`` leaves it uncorrected.
         place: Where the first pixel lies; ``None`` finds it.
+        outside_at_most: Largest fraction of the activity outside the views; ``None``: not told.
     """
 
     photon_kev: float
@@ -55,6 +57,7 @@ class Choices:
     dual_factor: float | None = None
     sweep: Sweep | None = None
     place: Alignment | None = None
+    outside_at_most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,14 @@ class ViewedField:
         at: Where the views lie.
         windows: Photopeak and neighbours.
         least_live_fraction: Of the rows of both views; 1 without dead time.
+        edges: Edges of the views at which the patient goes on; see ``counts_at_edges``.
     """
 
     fraction: FieldFraction
     at: Alignment
     windows: Windows
     least_live_fraction: float
+    edges: Mapping[str, float]
 
 
 def view_field(planar: Planar, *, spect: Volume, ct: Volume, choices: Choices) -> ViewedField:
@@ -103,7 +108,9 @@ def view_field(planar: Planar, *, spect: Volume, ct: Volume, choices: Choices) -
     at = choices.place or align(geometric_mean(*views), pixel_mm=pixel_mm, spect=seen)
     mean = _binned_mean(views, pixel_mm, at)
     path = path_on(attenuation_path(ct, photon_kev=choices.photon_kev), mean)
-    return ViewedField(field_fraction(mean, path, spect=seen), at, windows, min(live))
+    peaks = [planar.plane(view, windows.peak).counts for view in (ANTERIOR, POSTERIOR)]
+    edges = counts_at_edges(views[0] + views[1], peaks[0] + peaks[1])
+    return ViewedField(field_fraction(mean, path, spect=seen), at, windows, min(live), edges)
 
 
 def _primary(

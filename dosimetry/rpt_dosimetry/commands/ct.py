@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rpt_cohort import json_bytes, nifti_bytes, write_together
-from rpt_cohort.command import say
+from rpt_cohort.command import naming, say
 
 from rpt_dosimetry.commands.one_series import (
     ListSeries,
@@ -44,7 +44,8 @@ def ct(
         return
     target, beside = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
-    chosen = choose_ct(find_series(series_dir, warnings=found, progress=show_progress), series)
+    with naming(series_dir):
+        chosen = choose_ct(find_series(series_dir, warnings=found, progress=show_progress), series)
     result = read_ct(chosen, warnings=found, progress=show_progress)
     volume = result.volume
     told = {

@@ -82,12 +82,15 @@ def _known_parts(unknown: tuple[str, ...]) -> str:
 
 def _refuse_out(out: Path, dose_dirs: list[Path]) -> None:
     if out.suffix != ".json":
-        raise BadInput(f"--out must end in .json, got '{out.name}'.")
+        raise BadInput(f"--out must end in .json, got '{out}'.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
-        raise BadInput("The folder of --out must exist and be writable. Create it first.")
+        raise BadInput(
+            f"The folder of --out must exist and be writable, got '{out}'. Create it first."
+        )
     if out.is_dir():
-        raise BadInput(f"--out must be a file, got the folder '{out.name}'. Name a file inside it.")
+        raise BadInput(f"--out must be a file, got the folder '{out}'. Name a file inside it.")
     if any(out.resolve().is_relative_to(folder.resolve()) for folder in dose_dirs):
         raise BadInput(
-            "--out must not be inside a DOSE_DIR, whose files it may replace. Name another folder."
+            f"--out '{out}' must not be inside a DOSE_DIR, whose files it may replace. Name "
+            "another folder."
         )

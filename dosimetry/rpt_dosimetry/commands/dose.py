@@ -208,7 +208,10 @@ def dose(
 def _refuse_out(out: Path) -> None:
     parent = out.resolve().parent
     if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
-        raise BadInput(f"The folder of --out must be writable, and '{parent}' is not.")
+        raise BadInput(
+            f"The folder of --out must be writable, and '{out.parent}' is not: '{out}' cannot be "
+            "written."
+        )
 
 
 def _therapy(parameters: dict[str, Any]) -> Therapy:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rpt_cohort.command import progress, warn
+from rpt_cohort.command import naming, progress, warn
 
 from rpt_dosimetry.series import Series, choose_pet, find_series
 
@@ -31,14 +31,20 @@ SeriesUid = Annotated[
 def list_series(series_dir: Path) -> None:
     """Print the series of a folder."""
     found: list[str] = []
-    for one in find_series(series_dir, warnings=found, despite_damage=True, progress=show_progress):
+    with naming(series_dir):
+        series = find_series(
+            series_dir, warnings=found, despite_damage=True, progress=show_progress
+        )
+    for one in series:
         typer.echo(str(one))
     warn_of_each(found)
 
 
 def chosen_series(series_dir: Path, wanted: str | None, warnings: list[str]) -> Series:
     """Find the series that a command is to read."""
-    return choose_pet(find_series(series_dir, warnings=warnings, progress=show_progress), wanted)
+    with naming(series_dir):
+        found = find_series(series_dir, warnings=warnings, progress=show_progress)
+        return choose_pet(found, wanted)
 
 
 def warn_of_each(sentences: Sequence[str]) -> None:

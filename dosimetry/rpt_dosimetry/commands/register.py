@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rpt_cohort import BadInput
-from rpt_cohort.command import say, warn
+from rpt_cohort.command import at_work, say, warn
 
 from rpt_dosimetry.registration.job import RegistrationFiles, write_registration
 from rpt_dosimetry.registration.one_grid import SLICE_VOXELS
@@ -84,9 +84,10 @@ def register(
         raise BadInput(
             f"--slice-voxels must be {LEAST_VOXELS} to {MOST_VOXELS}, got {slice_voxels}."
         )
-    found, carried = write_registration(
-        files, start=_start(start), deform=deformable, slice_voxels=slice_voxels, out=out
-    )
+    with at_work("Registering"):
+        found, carried = write_registration(
+            files, start=_start(start), deform=deformable, slice_voxels=slice_voxels, out=out
+        )
     if carried.left_share > LOST_SHARE:
         warn(f"{carried.left_share:.1%} of the moving image's activity lies outside the grid.")
     told = found.residual

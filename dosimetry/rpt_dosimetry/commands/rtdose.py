@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rpt_cohort import BadInput, json_bytes, nifti_bytes, write_together
-from rpt_cohort.command import say
+from rpt_cohort.command import naming, say
 
 from rpt_dosimetry.commands.one_series import show_progress, warn_of_each
 from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
@@ -94,12 +94,16 @@ def _write(
             "dose was computed on."
         )
     _check_free(out)
-    if administered_gbq is None:
-        dose_gy = read_dose_gy(dose)
-    else:
-        dose_gy = read_dose_per_activity(dose, administered_gbq=administered_gbq)
+    with naming(dose):
+        if administered_gbq is None:
+            dose_gy = read_dose_gy(dose)
+        else:
+            dose_gy = read_dose_per_activity(dose, administered_gbq=administered_gbq)
     found: list[str] = []
-    images = read_reference(reference, series_uid=series, warnings=found, progress=show_progress)
+    with naming(reference):
+        images = read_reference(
+            reference, series_uid=series, warnings=found, progress=show_progress
+        )
     write_together({out: rtdose_bytes(dose_gy, images, predicted=predicted)})
     warn_of_each(found)
     say(
@@ -112,7 +116,8 @@ def _read(dose: Path, out: Path) -> None:
     target, beside = out_and_json(out, overwrite=True)
     for path in (target, beside):
         _check_free(path)
-    volume, told = read_rtdose(dose)
+    with naming(dose):
+        volume, told = read_rtdose(dose)
     report = rtdose_report(volume, told)
     write_together(
         {
@@ -126,8 +131,12 @@ def _read(dose: Path, out: Path) -> None:
 
 
 def _check_free(out: Path) -> None:
-    """Refuse a target that cannot be written, before the work; its name may hold a patient's."""
+    """Refuse a target that cannot be written, before the work."""
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
-        raise BadInput("The folder of --out must exist and be writable. Create it first.")
+        raise BadInput(
+            f"The folder of --out must exist and be writable, got '{out}'. Create it first."
+        )
     if out.exists():
-        raise BadInput("--out must be new, and it is there already. Remove it or name another.")
+        raise BadInput(
+            f"--out must be new, and '{out}' is there already. Remove it or name another."
+        )

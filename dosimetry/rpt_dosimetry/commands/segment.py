@@ -14,7 +14,7 @@ from rpt_cohort import (
     read_volume,
     write_together,
 )
-from rpt_cohort.command import say
+from rpt_cohort.command import naming, say
 
 from rpt_dosimetry.commands.targets import Overwrite, out_and_json
 from rpt_dosimetry.dose.density import check_hu
@@ -36,8 +36,9 @@ def segment(
     """
     target, beside = out_and_json(out, overwrite=overwrite)
     find_totalsegmentator()
-    volume = read_volume(ct, name="The CT")
-    check_hu(volume, name="The CT")
+    with naming(ct):
+        volume = read_volume(ct, name="The CT")
+        check_hu(volume, name="The CT")
     say(f"{PROGRAM} works, minutes without a GPU …")
     organs = segment_organs(volume, fast=fast)
     found = np.unique(organs.data[organs.data > 0])

@@ -21,15 +21,15 @@ def out_and_json(out: Path | None, *, overwrite: bool) -> tuple[Path, Path]:
     if out is None:
         raise BadInput(f"OUT must be named, a file that ends in {SUFFIX}. --list needs none.")
     if not out.name.endswith(SUFFIX) or out.name == SUFFIX:
-        raise BadInput(f"OUT must end in {SUFFIX}, got '{out.name}'.")
+        raise BadInput(f"OUT must end in {SUFFIX}, got '{out}'.")
     if not out.parent.is_dir():
-        raise BadInput(f"The folder of {out.name} must exist, got '{out.parent}'. Create it first.")
+        raise BadInput(f"The folder of {out.name} must exist, got '{out}'. Create it first.")
     if not os.access(out.parent, os.W_OK | os.X_OK):
-        raise BadInput(f"The folder of {out.name} must be writable, and '{out.parent}' is not.")
+        raise BadInput(f"The folder of {out.name} must be writable, and that of '{out}' is not.")
     beside = out.with_name(out.name.removesuffix(SUFFIX) + ".json")
     for path in (out, beside):
         if path.is_dir():
-            raise BadInput(f"{path.name} must be a file name, got a folder. Name a file inside it.")
+            raise BadInput(f"{path} must be a file name, got a folder. Name a file inside it.")
     refuse_existing(out, beside, overwrite=overwrite)
     return out, beside
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
+from rpt_cohort.command import naming
 
 from rpt_dosimetry.activity import IMPOSSIBLE_EXCESS
 from rpt_dosimetry.dose.therapy import Therapy
@@ -75,18 +76,20 @@ def read_activities(paths: Sequence[Path]) -> ActivitySeries:
         BadInput: A file is broken, on another grid or not the one that the JSON beside it tells
             of, its voxels are no boxes of a possible size, or a value is negative or not finite.
     """
-    grid = read_volume(paths[0], name=_name(0))
-    _check_geometry(grid)
+    with naming(paths[0]):
+        grid = read_volume(paths[0], name=_name(0))
+        _check_geometry(grid)
     stack = np.empty((len(paths), *grid.data.shape), dtype=np.float32)
     for number, path in enumerate(paths):
-        volume = grid if number == 0 else read_volume(path, name=_name(number))
-        check_beside(path, volume.data, name=_name(number), quantity=ACTIVITY)
-        fault = grid_fault(volume, grid, name=_name(number), like_name=_name(0))
-        if fault is not None:
-            raise BadInput(fault)
-        with np.errstate(over="ignore", invalid="ignore"):
-            stack[number] = volume.data
-        _check_values(stack[number], name=_name(number))
+        with naming(path):
+            volume = grid if number == 0 else read_volume(path, name=_name(number))
+            check_beside(path, volume.data, name=_name(number), quantity=ACTIVITY)
+            fault = grid_fault(volume, grid, name=_name(number), like_name=_name(0))
+            if fault is not None:
+                raise BadInput(fault)
+            with np.errstate(over="ignore", invalid="ignore"):
+                stack[number] = volume.data
+            _check_values(stack[number], name=_name(number))
     return ActivitySeries(stack, grid)
 
 

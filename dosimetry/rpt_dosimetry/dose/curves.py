@@ -31,6 +31,9 @@ show at different places noise, too."""
 MOST_SCALED = 2.0
 """SDs of a difference, up to which a voxel's rise lies inside its noise. Ours."""
 
+UNKNOWN_CALIBRATION_SD = 0.05
+"""Ours, for the check against the net activity alone: no total of the table takes it."""
+
 
 @dataclass(frozen=True)
 class TiaMap:
@@ -136,7 +139,7 @@ def refuse_rising_image(total_mbq: Float64[np.ndarray, " t"]) -> None:
 
 
 def refuse_too_many_decays(
-    tia: TiaMap, therapy: Therapy, *, voxel_ml: float, calibration_relative_sd: float
+    tia: TiaMap, therapy: Therapy, *, voxel_ml: float, calibration_relative_sd: float | None
 ) -> None:
     """Refuse more decays than the net activity has.
 
@@ -146,12 +149,14 @@ def refuse_too_many_decays(
         voxel_ml: Volume of a voxel, mL.
         calibration_relative_sd: Standard uncertainty of the calibration, relative; two of them
             are let pass (ours), or a sealed phantom would be refused for every second scanner.
+            ``None``, not known, is taken as ``UNKNOWN_CALIBRATION_SD`` here.
 
     Raises:
         BadInput: The image's time-integrated activity is above it.
     """
     total = float(tia.mbq_h_per_ml.sum() * voxel_ml)
-    if not total <= therapy.most_tia_mbq_h * (1.0 + 2.0 * calibration_relative_sd + ROUNDING):
+    sd = UNKNOWN_CALIBRATION_SD if calibration_relative_sd is None else calibration_relative_sd
+    if not total <= therapy.most_tia_mbq_h * (1.0 + 2.0 * sd + ROUNDING):
         raise BadInput(
             "The time-integrated activity of the image must be at most the net activity x its "
             f"mean life, {therapy.most_tia_mbq_h:.6g} MBq h, got {total:.6g} MBq h: nothing can "

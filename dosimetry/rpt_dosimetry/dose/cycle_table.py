@@ -65,7 +65,7 @@ def read_cycle_table(folder: Path) -> CycleTable:
     Raises:
         BadInput: It is none, or its files are broken.
     """
-    name = folder.resolve().name
+    name = str(folder)
     if not (folder / SUMMARY).is_file() and (folder / REPORT).is_dir():
         folder = folder / REPORT
     for file in (SUMMARY, TABLE):
@@ -90,12 +90,12 @@ def read_cycle_table(folder: Path) -> CycleTable:
         )
     except (KeyError, TypeError, ValueError, OSError, csv.Error, RecursionError) as error:
         raise BadInput(
-            f"'{name}' must hold {SUMMARY} and {TABLE} as `dose` writes them, and they are not. "
+            f"'{folder}' must hold {SUMMARY} and {TABLE} as `dose` writes them, and they are not. "
             "Compute the dose anew."
         ) from error
     if not (cycle.net_mbq > 0 and rows):
         raise BadInput(
-            f"'{name}' must tell an activity above 0 MBq and at least one region. "
+            f"'{folder}' must tell an activity above 0 MBq and at least one region. "
             "Compute the dose anew."
         )
     return cycle

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Shaped
 from rpt_cohort import BadInput, Volume, file_sha256, grid_fault, read_volume
+from rpt_cohort.command import naming
 from rpt_cohort.labels import LARGEST
 
 from rpt_dosimetry.dose.activity_series import ActivitySeries, read_activities
@@ -55,7 +56,8 @@ class Files:
         for role, path in self.named().items():
             if not path.is_file():
                 raise BadInput(
-                    f"The file of {role} must be a NIfTI file, and there is none. Check the path."
+                    f"The file of {role} must be a NIfTI file, and there is none at '{path}'. "
+                    "Check the path."
                 )
 
 
@@ -106,8 +108,9 @@ def _labels(
 
 
 def _on_grid(path: Path, grid: Volume, *, name: str) -> Volume:
-    volume = read_volume(path, name=name)
-    fault = grid_fault(volume, grid, name=name, like_name="the activity")
-    if fault is not None:
-        raise BadInput(fault)
+    with naming(path):
+        volume = read_volume(path, name=name)
+        fault = grid_fault(volume, grid, name=name, like_name="the activity")
+        if fault is not None:
+            raise BadInput(fault)
     return volume

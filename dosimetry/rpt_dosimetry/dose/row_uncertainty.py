@@ -16,8 +16,8 @@ class RelativeSd:
 
     Attributes:
         total: Root of the sum of squares of the parts, the outline's only where it is known;
-            ``None`` where that of the fit is unknown, or the region is too small for its outline
-            to be told by the image, or has no activity.
+            ``None`` where the calibration's or the fit's is unknown, or the region is too small for
+            its outline to be told by the image, or has no activity.
         total_95: Half of the 95 % interval, likewise: with one or two points left over far more
             than twice ``total``.
         calibration: Of the calibration factor.
@@ -27,7 +27,7 @@ class RelativeSd:
 
     total: float | None
     total_95: float | None
-    calibration: float
+    calibration: float | None
     volume: float | None
     fit: float | None
 
@@ -37,7 +37,7 @@ def relative_sd(
     *,
     volume_ml: float,
     voxel_ml: float,
-    calibration_relative_sd: float,
+    calibration_relative_sd: float | None,
     fwhm_mm: float | None,
     recovery_relative_sd: float | None = None,
 ) -> RelativeSd:
@@ -47,7 +47,7 @@ def relative_sd(
         fit: The region's curve.
         volume_ml: Volume of the region, mL.
         voxel_ml: Volume of a voxel, mL.
-        calibration_relative_sd: u(Q)/Q.
+        calibration_relative_sd: u(Q)/Q; ``None`` where it is not known.
         fwhm_mm: Resolution of the activity images, mm; ``None`` leaves the volume's part out.
         recovery_relative_sd: u(R)/R, for the dose divided by the recovery coefficient.
     """
@@ -71,7 +71,7 @@ def relative_sd(
             recovery_relative_sd=recovery_relative_sd,
         )
         known, volume = found.total, found.volume
-    if fitted is None or fitted_95 is None:
-        return RelativeSd(None, None, calibration, volume, None)
+    if known is None or fitted is None or fitted_95 is None:
+        return RelativeSd(None, None, calibration, volume, fitted)
     total, total_95 = math.hypot(known, fitted), math.hypot(NORMAL_95 * known, fitted_95)
     return RelativeSd(total, total_95, calibration, volume, fitted)

@@ -25,7 +25,8 @@ class Told:
 
     Attributes:
         tissues: BED's parameters.
-        calibration_relative_sd: Standard uncertainty of the calibration factor, relative.
+        calibration_relative_sd: Standard uncertainty of the calibration factor, relative;
+            ``None`` where it is not known.
         fwhm_mm: Resolution of the activity images, mm; turns recovery and the volume's part of
             the uncertainty on.
         recovery_relative_sd: Standard uncertainty of the recovery coefficients, relative;
@@ -33,7 +34,7 @@ class Told:
     """
 
     tissues: Tissues
-    calibration_relative_sd: float
+    calibration_relative_sd: float | None
     fwhm_mm: float | None
     recovery_relative_sd: float | None = None
 

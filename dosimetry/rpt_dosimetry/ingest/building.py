@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from rpt_cohort import BadInput, Volume
+from rpt_cohort.command import part_of_work, tell_done
 
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
 from rpt_dosimetry.calibration.output import factor_story
@@ -40,24 +41,26 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     Raises:
         BadInput: Something cannot be used; the sentence begins with the scan's role.
     """
-    scans = _read(plan)
+    with part_of_work(0.0, 0.2):
+        scans = _read(plan)
     therapy = check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
     warnings = [*scans.doubtful_activities(plan.cycle), *scans.doubtful_order()]
     grid = cycle_grid(scans.spects[0].bq_per_ml, plan.grid, warnings)
     # Read before the registrations, which take long, and carried after them.
     drawn = {role: _labels(role, plan, scans, warnings) for role in ("organs", "lesions")}
-    aligned = _aligned(scans, plan, grid)
+    with part_of_work(0.3, 0.8):
+        aligned = _aligned(scans, plan, grid)
     images = _images(scans, aligned, drawn, grid)
+    tell_done(0.85)
     result, summary = cycle_dose(
         images,
         therapy,
         plan.study,
-        calibration_relative_sd=largest_calibration_sd(
-            scans.spects, otherwise=plan.study.calibration_sd_pct / 100.0
-        ),
+        calibration_relative_sd=largest_calibration_sd(scans.spects),
     )
     if scans.planar is not None:
         summary["calibration"] = factor_story(scans.planar.factor) | images_story(scans.planar)
+    tell_done(0.95)
     summary["warnings"] = [*scans.warnings(), *warnings, *summary["warnings"]]
     write_volumes(folder, images, aligned["pet"].data, result, therapy)
     write_report(folder, plan, aligned, images, result, summary)
@@ -71,7 +74,8 @@ def check_inputs(plan: Plan) -> None:
     Raises:
         BadInput: Something cannot be used; the sentence begins with the scan's role.
     """
-    scans = _read(plan)
+    with part_of_work(0.0, 0.8):
+        scans = _read(plan)
     scans.doubtful_activities(plan.cycle)
     check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
     cycle_grid(scans.spects[0].bq_per_ml, plan.grid, [])
@@ -87,11 +91,17 @@ def _read(plan: Plan) -> Scans:
     for number, source in enumerate(cycle.spect, start=1):
         with _named(role := f"spect {number}"):
             files[role] = find_scan(source, root, need_ct=number == 1)
-    camera = Camera(root, cycle.dead_time, _planar(plan, files["spect 1"]))
+    camera = Camera(
+        root,
+        cycle.dead_time,
+        _planar(plan, files["spect 1"]),
+        plan.study.calibration_sd_pct / 100.0,
+    )
     spects = []
     for number, source in enumerate(cycle.spect, start=1):
         with _named(role := f"spect {number}"):
             spects.append(read_spect(files[role], source, camera))
+        tell_done(number / (len(cycle.spect) + 1))
     with _named("pet"):
         files["pet"] = find_scan(cycle.pet, root, need_ct=True)
         pet = read_pet(files["pet"], cycle.pet)
@@ -127,8 +137,8 @@ def _aligned(scans: Scans, plan: Plan, grid: GridMm) -> dict[str, Aligned]:
         for number, spect in enumerate(scans.spects[1:], start=2)
     }
     moving["pet"] = Scan(scans.pet.suv, scans.pet.ct), plan.cycle.pet.start
-    for role, (scan, start) in moving.items():
-        with _named(role):
+    for number, (role, (scan, start)) in enumerate(moving.items()):
+        with _named(role), part_of_work(number / len(moving), (number + 1) / len(moving)):
             aligned[role] = align(fixed, still, scan, grid, start=start)
     return aligned
 

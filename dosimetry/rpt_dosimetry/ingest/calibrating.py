@@ -37,11 +37,13 @@ class Calibrated:
         volume: Activity concentration, Bq/mL.
         relative_sd: Standard uncertainty of its calibration; ``None`` where it is not known.
         branch: How it came about.
+        warnings: A sentence each.
     """
 
     volume: Volume
     relative_sd: float | None
     branch: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,14 @@ class Camera:
         root: The study's folder.
         dead_time: How the camera loses counts; ``None`` corrects nothing.
         planar: Its factor by the cycle's planar scan; goes after a SPECT's own file of one.
+        told_relative_sd: Standard uncertainty of SPECTs that come in Bq/mL, as the study tells it,
+            where no JSON beside them does.
     """
 
     root: Path
     dead_time: DeadTimeSource | None = None
     planar: ImageBased | None = None
+    told_relative_sd: float = 0.05
 
 
 def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
@@ -76,7 +81,12 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
         for key in ("calibration", "head_cps", "decay_reference"):
             if getattr(source, key) is not None:
                 raise BadInput(f"{key} must be left out for a SPECT in {spect.quantity}.")
-        return Calibrated(spect.volume, None, spect.quantity)
+        made_by = spect.factor
+        if made_by is None:
+            return Calibrated(spect.volume, camera.told_relative_sd, spect.quantity)
+        return Calibrated(
+            spect.volume, made_by.total_relative_sd, spect.quantity, _no_total(made_by)
+        )
     if factor is None and camera.planar is not None:
         factor = camera.planar.factor
     if factor is None:
@@ -93,6 +103,8 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
         _total_sd(factor, dead_sd, of_planar=file is None),
         f"counts, {factor.cps_per_mbq:.6g} cps/MBq, {counts.duration_s:g} s, dead time × "
         f"{correction:.6g}",
+        # What a planar scan leaves unknown is told by itself.
+        () if file is None else _no_total(factor),
     )
 
 
@@ -157,10 +169,17 @@ def _choices(source: PlanarSource, cycle: CycleSource) -> Choices:
     if source.place_mm is not None:
         x_mm, z_mm = source.place_mm
         place = Alignment(x_mm, z_mm, None)
-    return Choices(PHOTON_KEV, source.scatter, source.dew_factor, sweep, place)
+    return Choices(
+        PHOTON_KEV,
+        source.scatter,
+        source.dew_factor,
+        sweep,
+        place,
+        outside_at_most=source.outside_views_at_most,
+    )
 
 
-def _dead_time(source: SpectSource, told: DeadTimeSource | None) -> tuple[float, float]:
+def _dead_time(source: SpectSource, told: DeadTimeSource | None) -> tuple[float, float | None]:
     return dead_time_correction(
         None if told is None else DeadTime(told.tau_us, told.model),
         observed_cps=source.head_cps,
@@ -168,6 +187,12 @@ def _dead_time(source: SpectSource, told: DeadTimeSource | None) -> tuple[float,
     )
 
 
-def _total_sd(factor: CalibrationFactor, dead_sd: float, *, of_planar: bool) -> float:
-    # A factor found from a scan of this cycle has the dead time's part in it already.
-    return factor.total_relative_sd if of_planar else math.hypot(factor.total_relative_sd, dead_sd)
+def _no_total(factor: CalibrationFactor) -> tuple[str, ...]:
+    return () if factor.why_no_total is None else (factor.why_no_total,)
+
+
+def _total_sd(factor: CalibrationFactor, dead_sd: float | None, *, of_planar: bool) -> float | None:
+    # A factor found from a scan of this cycle has the dead time's part in it already; that of a
+    # camera is taken to be uncertain by what its scans lose, where no dead time is told.
+    total = factor.total_relative_sd
+    return total if of_planar or total is None else math.hypot(total, dead_sd or 0.0)

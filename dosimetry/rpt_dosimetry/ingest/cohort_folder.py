@@ -59,7 +59,7 @@ def locked(out: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BadInput(
-                f"'{out.name}' must be used by one run at a time, and another one runs."
+                f"'{out}' must be used by one run at a time, and another one runs."
             ) from error
         _clear(out)
         yield
@@ -78,24 +78,24 @@ def check_out(out: Path, study_path: Path) -> None:
     if out.resolve() in study_path.resolve().parents:
         raise BadInput(
             f"STUDY.yaml must lie outside the cohort: it tells who is who. Move it, or name "
-            f"another folder than '{out.name}'."
+            f"another folder than '{out}'."
         )
     if not out.parent.is_dir():
-        raise BadInput(f"The folder above '{out.name}' must exist, and it does not. Create it.")
+        raise BadInput(f"The folder above '{out}' must exist, and it does not. Create it.")
     if not out.exists():
         return
     if not out.is_dir():
-        raise BadInput(f"'{out.name}' must be a folder, and it is a file. Name another.")
+        raise BadInput(f"'{out}' must be a folder, and it is a file. Name another.")
     if not all(_is_ours(one) for one in out.iterdir()):
         raise BadInput(
-            f"'{out.name}' must be new, or a cohort that ingest made, and it holds other files. "
+            f"'{out}' must be new, or a cohort that ingest made, and it holds other files. "
             "Name another folder."
         )
     if (out / COHORT).exists():
         info = read_json(out / COHORT, CohortInfo)
         if info.provenance.get("command") != "ingest":
             raise BadInput(
-                f"'{out.name}' must be a cohort that ingest made, and another command made it. "
+                f"'{out}' must be a cohort that ingest made, and another command made it. "
                 "Name another folder."
             )
 

@@ -64,7 +64,7 @@ def check_therapy(cycle: CycleSource, study: Study, time_h: Sequence[float]) -> 
 
 
 def cycle_dose(
-    images: CycleImages, therapy: Therapy, study: Study, *, calibration_relative_sd: float
+    images: CycleImages, therapy: Therapy, study: Study, *, calibration_relative_sd: float | None
 ) -> tuple[CycleDose, dict[str, Any]]:
     """Compute the dose of a cycle.
 
@@ -75,7 +75,8 @@ def cycle_dose(
         images: On the cycle's grid.
         therapy: What was given, and when the scans were.
         study: Engine and options.
-        calibration_relative_sd: Standard uncertainty of the SPECTs' calibration over it.
+        calibration_relative_sd: Standard uncertainty of the SPECTs' calibration over it;
+            ``None`` where it is not known.
 
     Returns:
         The dose, and what ``summary.json`` tells of it, warnings included.

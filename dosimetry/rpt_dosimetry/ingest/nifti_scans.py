@@ -7,6 +7,7 @@ from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 from rpt_cohort.schema import Tracer
 from rpt_cohort.volumes import turned_to_ras
 
+from rpt_dosimetry.calibration.conversion import factor_beside
 from rpt_dosimetry.calibration.spect_input import Spect, Told
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
@@ -66,7 +67,7 @@ def spect_of_nifti(image: Nifti, told: Told) -> StoredSpect:
         time_h=told.time_h or header_h,
         nuclide=nuclide if isinstance(nuclide, str) else None,
         sha256=file_sha256(image.path),
-        warnings=[],
+        factor=factor_beside(image.told) if quantity == ACTIVITY else None,
     )
     return StoredSpect(spect, header_h, None, image.number("injected_activity_mbq"))
 

@@ -120,12 +120,15 @@ class Scans:
         ]
 
 
-def largest_calibration_sd(spects: Sequence[Spect], *, otherwise: float) -> float:
+def largest_calibration_sd(spects: Sequence[Spect]) -> float | None:
     """Return the largest relative standard uncertainty of the SPECTs' calibration.
 
     Args:
         spects: The SPECTs of a cycle.
-        otherwise: Of one whose own is not known.
+
+    Returns:
+        ``None`` where one's is not known.
     """
-    known = [spect.calibration_relative_sd for spect in spects]
-    return max(otherwise if one is None else one for one in known)
+    all_of_them = [spect.calibration_relative_sd for spect in spects]
+    known = [one for one in all_of_them if one is not None]
+    return max(known) if len(known) == len(all_of_them) else None

@@ -168,6 +168,7 @@ def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
         raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {image.nuclide}.")
     _compare_times(read, warnings)
     found = calibrate(image, source, camera)
+    warnings += found.warnings
     ct = read_scan_ct(files)
     return Spect(
         bq_per_ml=_not_negative(found.volume, warnings),

@@ -58,7 +58,7 @@ class SpectSource(ScanSource):
 class DeadTimeSource(_Strict):
     """How the camera loses counts; see the command calibrate."""
 
-    tau_us: Positive
+    tau_us: NotNegative
     sd_pct: Annotated[float, Field(ge=0, lt=100)] = 0.0
     model: Literal["paralyzable", "non-paralyzable"] = "paralyzable"
 
@@ -73,6 +73,7 @@ class PlanarSource(_Strict):
     excreted: Fraction | None = None
     excreted_at_most: Fraction | None = None
     excretion_sd: NotNegative | None = None
+    outside_views_at_most: Fraction | None = None
     administered_sd_pct: Percent | None = None
     scatter: Literal["tew", "dew", "none"] = "tew"
     dew_factor: Positive | None = None
@@ -215,23 +216,24 @@ def read_study(path: Path) -> Study:
     Raises:
         BadInput: No YAML, or a value is missing, unknown or impossible; the sentence names its
             place, such as ``cycles.0.spect.1.time_h``, and repeats no text: a folder's name may
-            hold a patient's.
+            hold a patient's. That of the study itself was typed.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except yaml.MarkedYAMLError as error:
         line = "a line" if error.problem_mark is None else f"line {error.problem_mark.line + 1}"
         raise BadInput(
-            f"The study must be YAML with every key once, and at {line} it is not. See --example."
+            f"The study must be YAML with every key once, and '{path}' is not at {line}. "
+            "See --example."
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise BadInput(
-            "The study must be a readable YAML file in UTF-8, and it is not. See --example."
+            f"The study must be a readable YAML file in UTF-8, and '{path}' is not. See --example."
         ) from error
     try:
         return Study.model_validate(content)
     except ValidationError as error:
-        raise BadInput(_sentence(error)) from error
+        raise BadInput(f"{path}: {_sentence(error)}") from error
 
 
 def _sentence(error: ValidationError) -> str:
@@ -241,4 +243,4 @@ def _sentence(error: ValidationError) -> str:
     got = f", got {fault['input']!r}" if isinstance(fault["input"], int | float) else ""
     more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
     message = fault["msg"].removeprefix("Value error, ")
-    return f"STUDY.yaml: {place + ': ' if place else ''}{message}{got}{more}. See --example."
+    return f"{place + ': ' if place else ''}{message}{got}{more}. See --example."

@@ -128,6 +128,28 @@ def kernel_shape(
     return 2 * i - 1, 2 * j - 1, 2 * k - 1
 
 
+def cut_shape(
+    whole: tuple[int, int, int], *, spacing_mm: Spacing, most_voxels: int
+) -> tuple[int, int, int]:
+    """Cut a kernel that has too many voxels to a cube, as far as it fits.
+
+    Args:
+        whole: Voxels of the whole kernel along each axis, odd.
+        spacing_mm: Sides of a voxel, mm.
+        most_voxels: How many it may have.
+
+    Returns:
+        Voxels along each axis, odd.
+    """
+    spacing, shape = np.array(spacing_mm), np.array(whole)
+    side_mm = float((shape * spacing).max())
+    while shape.prod(dtype=np.float64) > most_voxels:
+        side_mm *= 0.995
+        shape = np.minimum(whole, 2 * ((side_mm / spacing - 1.0) // 2.0).astype(int) + 1)
+    x, y, z = (max(1, int(n)) for n in shape)
+    return x, y, z
+
+
 def absorbed_kev(
     nuclide_name: str, *, spacing_mm: Spacing, medium_name: str = "soft"
 ) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """Tissues: elemental composition and mass density.
 
 Source: Cristy & Eckerman, ORNL/TM-8381 vol. 1 (1987), table 5, the tissues of the ORNL
-phantoms (soft tissue, skeleton, lung); water is H2O at 1 g/cm³.
+phantoms (soft tissue, skeleton, lung); water is H2O at 1 g/cm³; cortical bone is ESTAR's "Bone,
+Cortical (ICRP)", material 120 (NIST Standard Reference Database 124), with its I.
 """
 
 from collections.abc import Mapping
@@ -16,12 +17,14 @@ class Medium:
 
     Attributes:
         name: What the commands call it.
+        what: What it is.
         density_g_per_cm3: Mass density.
         mass_percent: Element → percent of the mass.
         mean_excitation_ev: Mean excitation energy I, eV, for the stopping power.
     """
 
     name: str
+    what: str
     density_g_per_cm3: float
     mass_percent: Mapping[str, float]
     mean_excitation_ev: float
@@ -48,16 +51,21 @@ _LUNG = {
     **{"Si": 0.006, "P": 0.080, "S": 0.225, "Cl": 0.266, "K": 0.194, "Ca": 0.009},
     **{"Fe": 0.037, "Zn": 0.001, "Rb": 0.001},
 }
+_CORTICAL = {
+    **{"H": 4.7234, "C": 14.4330, "N": 4.1990, "O": 44.6096, "Mg": 0.2200, "P": 10.4970},
+    **{"S": 0.3150, "Ca": 20.9930, "Zn": 0.0100},
+}
 
 # I: ESTAR's water, ICRU soft tissue and ICRP lung; the skeleton's by Bragg's rule (ours). An
 # error of 10 % in I changes the stopping power at 0.1 MeV by 1 %.
 MEDIA = {
     medium.name: medium
     for medium in (
-        Medium("soft", 1.04, _SOFT, 72.3),
-        Medium("water", 1.00, {"H": 11.19, "O": 88.81}, 75.0),
-        Medium("lung", 0.296, _LUNG, 75.3),
-        Medium("bone", 1.40, _SKELETON, 91.0),
+        Medium("soft", "soft tissue", 1.04, _SOFT, 72.3),
+        Medium("water", "water", 1.00, {"H": 11.19, "O": 88.81}, 75.0),
+        Medium("lung", "lung with its air", 0.296, _LUNG, 75.3),
+        Medium("bone", "the skeleton's average, marrow included", 1.40, _SKELETON, 91.0),
+        Medium("cortical", "cortical bone", 1.85, _CORTICAL, 106.4),
     )
 }
 """Name → medium."""

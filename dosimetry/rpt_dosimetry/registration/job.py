@@ -14,6 +14,7 @@ from rpt_cohort import (
     provenance,
     read_volume,
 )
+from rpt_cohort.command import naming, part_of_work, tell_done
 
 from rpt_dosimetry.nifti import (
     HU,
@@ -67,18 +68,18 @@ class RegistrationFiles:
         """Read the fixed scan, the moving scan and the mask.
 
         Raises:
-            BadInput: A file is missing or broken; it goes by its role, not by its own name.
+            BadInput: A file is missing or broken.
         """
         return (
             Scan(
-                read_volume(self.fixed, name="The fixed image"),
-                _read(self.fixed_ct, name="The fixed CT (--fixed-ct)", quantity=HU),
+                _read(self.fixed, name="The fixed image"),
+                _maybe(self.fixed_ct, name="The fixed CT (--fixed-ct)", quantity=HU),
             ),
             Scan(
-                read_volume(self.moving, name="The moving image"),
-                _read(self.moving_ct, name="The moving CT (--moving-ct)", quantity=HU),
+                _read(self.moving, name="The moving image"),
+                _maybe(self.moving_ct, name="The moving CT (--moving-ct)", quantity=HU),
             ),
-            _read(self.mask, name="The mask (--mask)"),
+            _maybe(self.mask, name="The mask (--mask)"),
         )
 
     def sha256(self) -> dict[str, str]:
@@ -108,9 +109,11 @@ def write_registration(
             FIXED: check_beside(files.fixed, fixed.emission.data, name="The fixed image"),
             MOVING: check_beside(files.moving, moving.emission.data, name="The moving image"),
         }
-        found = register(fixed, moving, mask=mask, start=start)
+        with part_of_work(0.1, 0.4 if deform else 0.8):
+            found = register(fixed, moving, mask=mask, start=start)
         if deform:
             found = deformed(found)
+        tell_done(0.8)
         grid, stays = one_grid(fixed.emission, slice_voxels=slice_voxels), shifted(np.zeros(3))
         still = resample_emission(fixed.emission, grid, stays, name="The fixed image")
         carried = resample_emission(
@@ -120,6 +123,7 @@ def write_registration(
             name="The moving image",
             deformation=found.deformation,
         )
+        tell_done(0.9)
         _write_maps(
             folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
         )
@@ -212,9 +216,15 @@ def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None
         (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
 
 
-def _read(path: Path | None, *, name: str, quantity: str | None = None) -> Volume | None:
+def _maybe(path: Path | None, *, name: str, quantity: str | None = None) -> Volume | None:
     if path is None:
         return None
-    volume = read_volume(path, name=name)
-    check_beside(path, volume.data, name=name, quantity=quantity)
+    volume = _read(path, name=name)
+    with naming(path):
+        check_beside(path, volume.data, name=name, quantity=quantity)
     return volume
+
+
+def _read(path: Path, *, name: str) -> Volume:
+    with naming(path):
+        return read_volume(path, name=name)

@@ -7,6 +7,8 @@ some tenths of a millimetre, where full sampling stays behind on the grid's own 
 
 from typing import Any
 
+from rpt_cohort.command import tell_done
+
 from rpt_dosimetry.registration.guides import Guide
 from rpt_dosimetry.registration.itk_images import LPS, one_thread, simpleitk, to_itk
 from rpt_dosimetry.registration.rigid import Rigid, from_euler
@@ -69,6 +71,13 @@ def find_rigid(fixed: Guide, moving: Guide, *, start: Rigid) -> Rigid:
         method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
         euler = _start(fixed, start)
         method.SetInitialTransform(euler, inPlace=True)
+        levels = len(SHRINK)
+
+        def tell() -> None:
+            within = min(method.GetOptimizerIteration() / ITERATIONS, 1.0)
+            tell_done((method.GetCurrentLevel() + within) / levels)
+
+        method.AddCommand(sitk.sitkIterationEvent, tell)
         method.Execute(fixed.image, moving.image)
     return from_euler(euler)
 

@@ -37,18 +37,18 @@ class Uncertainty:
     """Relative standard uncertainty (1 SD) of the dose, and its parts.
 
     Attributes:
-        calibration: From the calibration factor.
+        calibration: From the calibration factor; None where it is not known.
         volume: From the outline, through counts, recovery and mass together.
         recovery: From the recovery curve at a given volume; 0 where no recovery is corrected.
         fit: From the time-activity fit; None where it is not known, and then not in ``total``.
-        total: Root of the sum of squares.
+        total: Root of the sum of squares; None where the calibration's part is not known.
     """
 
-    calibration: float
+    calibration: float | None
     volume: float
     recovery: float
     fit: float | None
-    total: float
+    total: float | None
 
 
 def volume_relative_sd(*, volume_ml: float, voxel_mm: float, fwhm_mm: float) -> float:
@@ -88,7 +88,7 @@ def combine(
     volume_ml: float,
     voxel_mm: float,
     fwhm_mm: float,
-    calibration_relative_sd: float,
+    calibration_relative_sd: float | None,
     fit_relative_sd: float | None,
     recovery_relative_sd: float | None = None,
     outline_fwhm_mm: float | None = None,
@@ -99,7 +99,7 @@ def combine(
         volume_ml: Volume of the region, mL, taken as a sphere.
         voxel_mm: Voxel side, mm; of an anisotropic voxel the cube root of its volume.
         fwhm_mm: Resolution of the activity image, mm.
-        calibration_relative_sd: u(Q)/Q.
+        calibration_relative_sd: u(Q)/Q; None if not known.
         fit_relative_sd: u(Ã)/Ã of the time-activity fit, ``tia_sd_mbq_h / tia_mbq_h``; None if
             not known.
         recovery_relative_sd: u(R)/R of the recovery curve; None where no recovery is corrected.
@@ -113,7 +113,7 @@ def combine(
     Raises:
         BadInput: A size is not above 0, a deviation is negative, or the region is too small.
     """
-    parts = (calibration_relative_sd, recovery_relative_sd or 0.0, fit_relative_sd or 0.0)
+    parts = (calibration_relative_sd or 0.0, recovery_relative_sd or 0.0, fit_relative_sd or 0.0)
     if not all(math.isfinite(part) and part >= 0 for part in parts):
         raise BadInput(
             "The relative standard deviations of calibration, recovery and fit must be finite and "
@@ -130,7 +130,11 @@ def combine(
         volume=volume,
         recovery=recovery_relative_sd or 0.0,
         fit=fit_relative_sd,
-        total=math.hypot(volume, *parts),
+        total=(
+            None
+            if calibration_relative_sd is None or fit_relative_sd is None
+            else math.hypot(volume, *parts)
+        ),
     )
 
 

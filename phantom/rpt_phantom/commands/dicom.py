@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rpt_cohort.command import say
+from rpt_cohort.command import at_work, say
 
 from rpt_phantom.clinic import write_dicom
 
@@ -19,5 +19,6 @@ def dicom(
     The cycle is made again from the cohort's seed and settings; python -m rpt_dosimetry ingest
     reads what is written. The whole-body views need PyTomography.
     """
-    study = write_dicom(cohort, case, out)
+    with at_work("Scans"):
+        study = write_dicom(cohort, case, out)
     say(f"{case} as DICOM, with {study.name} for ingest, in {out}.")

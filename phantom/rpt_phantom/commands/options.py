@@ -51,11 +51,11 @@ def refuse_existing(*paths: Path, overwrite: bool) -> None:
     """
     for path in paths:
         if not path.absolute().parent.is_dir():
-            raise BadInput(f"The folder of '{path.name}' must exist, and it does not. Create it.")
+            raise BadInput(f"The folder of '{path}' must exist, and it does not. Create it.")
         if path.is_dir():
-            raise BadInput(f"'{path.name}' must be a file, and it is a folder. Name another.")
+            raise BadInput(f"'{path}' must be a file, and it is a folder. Name another.")
         if path.exists() and not overwrite:
-            raise BadInput(f"'{path.name}' must be new, and it is there. Give --overwrite.")
+            raise BadInput(f"'{path}' must be new, and it is there. Give --overwrite.")
 
 
 def organ_names(text: str) -> tuple[str, ...]:

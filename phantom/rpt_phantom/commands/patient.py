@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 import typer
 from rpt_cohort import BadInput, new_folder
-from rpt_cohort.command import say
+from rpt_cohort.command import at_work, say
 from rpt_cohort.schema import Therapy, Tracer
 
 from rpt_phantom.case_files import Task, write_case
@@ -53,6 +53,6 @@ def patient(
     needed = organ_names(organs)
     check_names(needed)
     task = Task(settings, f"P{patient:03d}", cycle, needed, fine_truth, command="patient")
-    with new_folder(out) as folder:
+    with new_folder(out) as folder, at_work("Cycle"):
         write_case(folder, task)
     say(f"Patient {patient}, cycle {cycle}, in {out}.")

@@ -34,7 +34,7 @@ def resemblance(
     Every cycle is made again from its seed, for its truth and for images without noise.
     """
     if out.suffix != ".md":
-        raise BadInput(f"--out must end in .md, got '{out.name}'.")
+        raise BadInput(f"--out must end in .md, got '{out}'.")
     refuse_existing(out, out.with_suffix(".json"), overwrite=overwrite)
     settings = read_settings(cohort)
     if settings.imaging != "fast":

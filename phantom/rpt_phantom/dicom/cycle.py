@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from rpt_cohort import Volume, new_folder
+from rpt_cohort.command import tell_done
 
 from rpt_phantom.dicom.clinic import ClinicCycle, Vector
 from rpt_phantom.dicom.ct import ct_series
@@ -68,6 +69,7 @@ def write_cycle(
         _write_pet_ct(root / "pet_ct", cycle, seed)
         for number in range(1, len(cycle.spects) + 1):
             _write_spect_ct(root / f"spect_ct_{number}", cycle, number, seed)
+            tell_done(number / (len(cycle.spects) + 1))
         if cycle.planar is not None:
             begin = cycle.planar.begin(cycle.administered.begin)
             visit = Visit(cycle.patient, seed, f"C{cycle.cycle}/planar", begin, "whole body")

@@ -8,6 +8,7 @@ import yaml
 from rpt_cohort import json_bytes, provenance
 from rpt_dosimetry.calibration.conversion import QUANTITY
 from rpt_dosimetry.calibration.factor import CalibrationFactor
+from rpt_dosimetry.calibration.output import factor_story
 from rpt_dosimetry.ingest.study import read_study
 
 from rpt_phantom.dicom.clinic import ClinicCycle, SpectCt
@@ -90,9 +91,7 @@ def calibration_bytes(cycle: ClinicCycle) -> bytes:
     return json_bytes(
         {
             "quantity": QUANTITY,
-            "cps_per_mbq": factor.cps_per_mbq,
-            "relative_sd_pct": {part: 100.0 * sd for part, sd in factor.relative_sd.items()},
-            "total_relative_sd_pct": 100.0 * factor.total_relative_sd,
+            **factor_story(factor),
             "method": "virtual: the factor that made the counts, of no camera",
             "provenance": provenance(
                 package="rpt-phantom",

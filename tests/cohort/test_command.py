@@ -1,0 +1,102 @@
+"""What all commands share: the version, and bars that move within a piece of work."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from rpt_cohort import command
+from rpt_cohort.command import at_work, part_of_work, progress, repeat_typed, tell_done
+from rpt_cohort.parallel import in_parallel
+
+PACKAGES = ("rpt_cohort", "rpt_dosimetry", "rpt_phantom", "rpt_eval", "rpt_kinetics")
+
+
+@pytest.fixture
+def moves(monkeypatch):
+    """How far each bar was moved, one after the other."""
+    seen: list[float] = []
+
+    def update(bar, task, *, completed: float) -> None:
+        seen.append(completed)
+
+    monkeypatch.setattr(command.Progress, "update", update)
+    return seen
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_version(package: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", package, "--version"], capture_output=True, text=True, check=True
+    )
+    name = package.replace("_", "-")
+    assert done.stdout.strip() == f"{name} {version(name)}"
+
+
+def test_a_bar_moves_within_its_work(moves) -> None:
+    with at_work("Registering"):
+        tell_done(0.1)
+        with part_of_work(0.2, 0.6):
+            tell_done(0.5)
+        tell_done(0.9)
+    assert moves == pytest.approx([0.1, 0.2, 0.4, 0.6, 0.9, 1.0])
+    tell_done(0.3)  # nobody hears it
+    assert len(moves) == 6
+
+
+def test_a_bar_moves_within_its_items(moves) -> None:
+    for _ in progress([1, 2], "Cycles"):
+        tell_done(0.5)
+    assert moves == [0.5, 1, 1.5, 2]
+
+
+def test_a_failure_leaves_no_listener(moves) -> None:
+    with pytest.raises(ValueError, match="no"), at_work("Cycles"), part_of_work(0, 1):
+        raise ValueError("no")
+    tell_done(0.7)
+    assert 0.7 not in moves
+
+
+def test_workers_move_the_bar(moves) -> None:
+    """Which they did when a cycle was done, after half a minute of nothing."""
+    assert in_parallel(partial(max, 0), [3, 1, 2], description="Cycles", workers=2) == [3, 1, 2]
+    assert moves[-1] == 3
+    moves.clear()
+    in_parallel(tell_done, [0.25, 0.25], description="Cycles", workers=2)
+    assert moves == sorted(moves)
+    assert moves[-1] == 2
+
+
+@pytest.mark.parametrize("room", ["cohort", "dosimetry", "phantom", "eval", "kinetics"])
+def test_every_package_tells_the_numpy_it_needs(room: str) -> None:
+    """What NumPy 2.0 brought is called only where it is asked for; phantom calls dosimetry's."""
+    folder = Path(__file__).parents[2] / room
+    needed = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    sources = [path.read_text() for path in (folder / f"rpt_{room}").rglob("*.py")]
+    new = "trapezoid|unstack|astype|concat|vecdot|matrix_transpose|cumulative_sum|isdtype|bool"
+    calls = any(re.search(rf"\bnp\.({new})\b", source) for source in sources)
+    if calls or "rpt-dosimetry" in needed:
+        assert "numpy>=2.0" in needed
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words", "told"),
+    [
+        ("raw.csv must be a CSV.", ["tac", "--input", "in/raw.csv"], "in/raw.csv must be a CSV."),
+        ("The 'out' must be new.", ["--out=/a/out"], "The '/a/out' must be new."),
+        ("--out must be new.", ["--out", "a/b.dcm"], "--out must be new. --out was 'a/b.dcm'."),
+        ("a/b.dcm is none.", ["a/b.dcm", "--out", "c.csv"], "a/b.dcm is none."),
+        ("--label must be 1.", ["--label", "3", "--out", "a/b"], "--label must be 1."),
+        (
+            "--pred m must be one.",
+            ["--pred", "m=no/dir"],
+            "--pred m must be one. --pred was 'm=no/dir'.",
+        ),
+    ],
+)
+def test_a_refusal_repeats_what_was_typed(sentence, words, told) -> None:
+    assert repeat_typed(sentence, words) == told
