@@ -92,7 +92,7 @@ def repeat_typed(sentence: str, words: Sequence[str]) -> str:
     for _, value in typed:
         name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
         if re.search(name, sentence):
-            return re.sub(name, lambda _found, value=value: value, sentence)
+            return value.join(re.split(name, sentence))
     for option, value in typed:
         if option.startswith("--") and re.search(rf"(?<![\w-]){option}(?![\w-])", sentence):
             return f"{sentence} {option} was '{value}'."
