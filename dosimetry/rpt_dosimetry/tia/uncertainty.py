@@ -40,8 +40,9 @@ class Uncertainty:
         calibration: From the calibration factor; None where it is not known.
         volume: From the outline, through counts, recovery and mass together.
         recovery: From the recovery curve at a given volume; 0 where no recovery is corrected.
-        fit: From the time-activity fit; None where it is not known, and then not in ``total``.
-        total: Root of the sum of squares; None where the calibration's part is not known.
+        fit: From the time-activity fit; None where it is not known.
+        total: Root of the sum of squares; None where the calibration's part or the fit's is not
+            known.
     """
 
     calibration: float | None
