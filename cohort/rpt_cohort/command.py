@@ -90,6 +90,8 @@ def repeat_typed(sentence: str, words: Sequence[str]) -> str:
         return sentence
     for _, value in typed:
         name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
+        if not Path(value).suffix:  # a plain word, such as out, is a name in quotes only
+            name = rf"(?<='){re.escape(Path(value).name)}(?=')"
         if re.search(name, sentence):
             return value.join(re.split(name, sentence))
     for option, value in typed:
@@ -171,12 +173,16 @@ def _move_from(move: Callable[[float], None], begun: int, share: float) -> None:
 
 
 @contextmanager
-def progress_bar(description: str, *, total: float) -> Iterator[Callable[[float], None]]:
-    """Show a bar on stderr, and yield what moves it to how much is done.
+def progress_bar(
+    description: str, *, total: float, transient: bool = False
+) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr, which goes at the end if it is transient, and yield what moves it.
 
     Without rich's threads, which an exception would leave behind.
     """
-    with Progress(console=stderr, auto_refresh=False) as bar:
+    # Where stderr is a file, a bar would leave a line at the end, which a transient one must not.
+    nowhere = transient and not stderr.is_terminal
+    with Progress(console=stderr, auto_refresh=False, transient=transient, disable=nowhere) as bar:
         task = bar.add_task(description, total=total)
         bar.refresh()
 
@@ -190,7 +196,8 @@ def progress_bar(description: str, *, total: float) -> Iterator[Callable[[float]
 @contextmanager
 def at_work(description: str) -> Iterator[None]:
     """Show a bar that moves by what ``tell_done`` tells of the work within."""
-    with progress_bar(description, total=1.0) as move, _listening(move):
+    bar = progress_bar(description, total=1.0, transient=True)  # a refusal stands alone
+    with bar as move, _listening(move):
         yield
         move(1.0)
 

@@ -91,6 +91,8 @@ def repeat_typed(sentence: str, words: Sequence[str]) -> str:
         return sentence
     for _, value in typed:
         name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
+        if not Path(value).suffix:  # a plain word, such as out, is a name in quotes only
+            name = rf"(?<='){re.escape(Path(value).name)}(?=')"
         if re.search(name, sentence):
             return value.join(re.split(name, sentence))
     for option, value in typed:

@@ -90,6 +90,7 @@ def test_every_package_tells_the_numpy_it_needs(room: str) -> None:
         ("The 'out' must be new.", ["--out=/a/out"], "The '/a/out' must be new."),
         ("--out must be new.", ["--out", "a/b.dcm"], "--out must be new. --out was 'a/b.dcm'."),
         ("a/b.dcm is none.", ["a/b.dcm", "--out", "c.csv"], "a/b.dcm is none."),
+        ("Leave the other out.", ["a.csv", "--out", "/a/out"], "Leave the other out."),
         ("--label must be 1.", ["--label", "3", "--out", "a/b"], "--label must be 1."),
         (
             "--pred m must be one.",
