@@ -223,7 +223,7 @@ def read_study(path: Path) -> Study:
     except yaml.MarkedYAMLError as error:
         line = "a line" if error.problem_mark is None else f"line {error.problem_mark.line + 1}"
         raise BadInput(
-            f"The study must be YAML with every key once, and '{path}' is not at {line}. "
+            f"The study must be YAML with every key once, and at {line} it is not, in '{path}'. "
             "See --example."
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
