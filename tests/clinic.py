@@ -201,8 +201,10 @@ class Clinic:
 
 
 def write_study(path: Path, cycles: list[dict[str, Any]], **changes: Any) -> Path:
-    """Write a STUDY.yaml of cycles."""
+    """Write a STUDY.yaml of cycles; one SPECT tells no washout and needs a model that is named."""
     content = {"name": "synthetic", "engine": "local", "slice_voxels": 40, "cycles": cycles}
+    if any(len(cycle.get("spect", ())) == 1 for cycle in cycles):
+        content["model"] = "physical"
     path.write_text(yaml.safe_dump(content | changes, allow_unicode=True))
     return path
 

@@ -126,7 +126,7 @@ def test_views_that_end_within_the_patient(scans, command, tmp_path, rows, edge,
 
     def calibrated(*more) -> tuple[dict, str]:
         excreted = ["--excreted", 1 - RETAINED]
-        done = command(*words(cut, out, *dead(scans), *ALL_TOLD, *excreted, *more))
+        done = command(*words(cut, out, *dead(scans), *ALL_TOLD, *excreted, *more, "--overwrite"))
         assert done.status == 0, done.err
         return json.loads(out.read_text()), done.err
 
@@ -150,7 +150,7 @@ def test_each_correction_counts(scans, command, tmp_path) -> None:
     out = tmp_path / "C.json"
 
     def factor(*more) -> float:
-        assert command(*words(scans, out, *more)).status == 0
+        assert command(*words(scans, out, *more, "--overwrite")).status == 0
         return json.loads(out.read_text())["cps_per_mbq"] / CPS_PER_MBQ
 
     kept = ["--excreted", 1 - RETAINED]

@@ -78,7 +78,7 @@ def test_what_is_there_is_kept(name, there, pet_series, tmp_path, command) -> No
     (tmp_path / there).write_text("mine")
     ended = command(name, folder, tmp_path / "a.nii.gz")
     assert (ended.status, ended.err.count("\n"), "Reading" in ended.err) == (2, 1, False)
-    assert f"'{there}' must be new, and it is there" in ended.err
+    assert f"{there}' must be new, and it is there" in ended.err
     assert (tmp_path / there).read_text() == "mine"
     assert command(name, folder, tmp_path / "a.nii.gz", "--overwrite").status == 0
     assert json.loads((tmp_path / "a.json").read_text())["warnings"] == []
