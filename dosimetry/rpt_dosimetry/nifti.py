@@ -19,6 +19,8 @@ SUV, ACTIVITY, COUNTS = (
 )
 HU = "CT number, HU"
 """What ``quantity`` may say: what the commands suv, activity and ct write, and counts."""
+ORGAN_NUMBERS = "organ number, TotalSegmentator v2 total"
+LESION_NUMBERS = "lesion number"
 VOXELS_SHA256 = "voxels_sha256"
 """Key of the JSON: by it another volume beside an old JSON is known."""
 

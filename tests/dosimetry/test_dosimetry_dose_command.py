@@ -288,26 +288,53 @@ def test_no_total_where_the_fit_is_unknown(cycle, command, tmp_path) -> None:
     assert float(kidney["calibration_sd_pct"]) == 5.0
 
 
+@pytest.mark.parametrize(("told_pct", "cell"), [(31.0, 31.0), (None, None)])
+def test_the_calibration_that_a_json_tells_is_taken(
+    told_pct, cell, cycle, command, tmp_path
+) -> None:
+    for number in range(4):
+        content = {"total_relative_sd_pct": told_pct}
+        (tmp_path / f"A{number}.json").write_text(json.dumps(content))
+    done = command(*cycle)
+    assert done.status == 0, done.err
+    kidney = table(tmp_path / "out")["kidney"]
+    if cell is None:
+        assert kidney["calibration_sd_pct"] == kidney["relative_sd_pct"] == ""
+        assert "standard uncertainty is not known" in " ".join(done.err.split())
+    else:
+        assert float(kidney["calibration_sd_pct"]) == cell
+    stated = command(*cycle, "--calibration-sd-pct", 4, "--out", tmp_path / "stated")
+    assert "4 %, which was taken" in " ".join(stated.err.split())
+    assert float(table(tmp_path / "stated")["kidney"]["calibration_sd_pct"]) == 4.0
+
+
+def test_lesion_numbers_are_no_organs(cycle, command, tmp_path) -> None:
+    (tmp_path / "organs.json").write_text(json.dumps({"quantity": "lesion number"}))
+    done = command(*cycle)
+    assert done.status == 2
+    assert "quantity of the JSON beside the image must be 'organ number" in done.err
+
+
 @pytest.mark.parametrize("stated", [False, True])
 def test_a_late_rise_inside_the_background_is_fitted_through(
     stated, cycle, command, tmp_path, organs
 ) -> None:
-    """Kidneys of 100, 60, 20 and, in a background of 15, 25."""
+    """Kidneys of 100, 60, 20 and, in a background of 10, 25."""
     kidneys, rest = np.isin(organs, (2, 3)), organs == 0
     paths = [tmp_path / f"A{number}.nii.gz" for number in range(4)]
     for path, level, body in zip(paths, (100, 60, 20, 25), (50, 25, 12, 3), strict=True):
         image = read(path).copy()
         image[kidneys] = 4e3 * level
         image[organs == 199] = 4e3 * body
-        image[rest] = 0 if stated else 4e3 * 15
+        image[rest] = 0 if stated else 4e3 * 10
         write(path, image)
     rising = command(*cycle, "--noise-floor-bq-per-ml", 0, "--out", tmp_path / "lines")
     assert rising.status == 0, rising.err
     bound = float(table(tmp_path / "lines")["kidney"]["tia_mbq_h"])
-    done = command(*cycle, *(["--noise-floor-bq-per-ml", 6e4] if stated else []))
+    done = command(*cycle, *(["--noise-floor-bq-per-ml", 4e4] if stated else []))
     assert done.status == 0, done.err
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert told["noise_floor_bq_per_ml"] == pytest.approx([6e4] * 4)
+    assert told["noise_floor_bq_per_ml"] == pytest.approx([4e4] * 4)
     kidney = table(tmp_path / "out")["kidney"]
     assert kidney["fallback"] == ""
     # 100 and 60 alone tell 27 h, the later ones no more than that they are below the noise.

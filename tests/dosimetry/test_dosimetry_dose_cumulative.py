@@ -188,3 +188,21 @@ def refused(done, told: str, folder: Path) -> None:
     assert done.status == 2
     assert re.search(told, done.err), done.err
     assert not (folder / "all.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (("P001", 1), ("P002", 2), "must be of one patient, .* tell P001, P002"),
+        (("P001", 2), ("P001", 1), "in their order, the last one last, .* got 2, 1"),
+    ],
+)
+def test_what_cycle_json_tells_is_believed(two, command, tmp_path, first, second, told) -> None:
+    for folder, (patient, cycle) in zip(two, (first, second), strict=True):
+        (folder / "cycle.json").write_text(json.dumps({"patient": patient, "cycle": cycle}))
+    done = command("cumulate", *two, "--out", tmp_path / "all.json")
+    assert done.status == 2
+    assert re.search(told, " ".join(done.err.split()))
+    for folder, cycle in zip(two, (1, 2), strict=True):
+        (folder / "cycle.json").write_text(json.dumps({"patient": "P001", "cycle": cycle}))
+    assert command("cumulate", *two, "--out", tmp_path / "all.json").status == 0

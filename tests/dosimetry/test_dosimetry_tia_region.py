@@ -273,10 +273,10 @@ def test_a_rise_inside_the_noise_is_fitted_through() -> None:
     told = fit_region(NOISE_H, [100.0, 60.0, 20.0, 25.0], half_life_h=LU177_H)
     assert "rises at the end" in (told.fallback or "")
     fit = fit_region(
-        NOISE_H, [100.0, 60.0, 20.0, 25.0], half_life_h=LU177_H, noise_floor_mbq=[5.0] * 4
+        NOISE_H, [100.0, 60.0, 20.0, 25.0], half_life_h=LU177_H, noise_floor_mbq=[10.0] * 4
     )
     assert fit.fallback is None
-    # What would be there: 100 · 2^(−(t − 4)/30), within what a noise of 5 MBq may do.
+    # What would be there: 100 · 2^(−(t − 4)/30), within what a noise of 10 MBq may do.
     assert fit.tia_mbq_h == pytest.approx(100 * 2 ** (4 / 30) * 30 / math.log(2), rel=0.15)
     assert told.tia_mbq_h > 1.9 * fit.tia_mbq_h
 
@@ -290,6 +290,32 @@ def test_a_last_point_that_falls_into_the_noise_does_not_govern() -> None:
     )
     assert fit.misfit < 0.08
     assert fit.tia_mbq_h == pytest.approx(clean, rel=0.05)
+
+
+def test_a_noise_floor_hides_no_misfit_of_points_above_it() -> None:
+    points = [5.0, 23.0, 26.0, 5.0]
+    free, floored = (
+        fit_region(NOISE_H, points, half_life_h=LU177_H, noise_floor_mbq=floor, model="mono")
+        for floor in (None, [1.0] * 4)
+    )
+    assert floored.misfit == pytest.approx(free.misfit)
+    assert floored.misfit > 0.3
+
+
+def test_more_scans_find_a_slow_uptake_too() -> None:
+    time_h = [1.0, 4.0, 24.0, 72.0, 96.0, 168.0]
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        curve = curves.slow_tumour(rng)
+        points = curves.activity(curve, time_h) * np.exp(0.05 * rng.standard_normal(6))
+        fit = fit_region(time_h, points.tolist(), half_life_h=LU177_H)
+        assert fit.tia_mbq_h == pytest.approx(curves.tia_h(curve), rel=0.12)
+
+
+def test_late_points_that_no_model_meets_say_what_is_unknown() -> None:
+    fit = fit_region([24.0, 72.0, 168.0], [20.0, 60.0, 30.0], half_life_h=LU177_H)
+    assert fit.uptake_unseen is not None or fit.fallback is not None
+    assert fit.fallback is not None or fit.misfit > 0.08
 
 
 @pytest.mark.parametrize("schedule", ["4/24/72/168", "4/24/96", "1/24/168"])

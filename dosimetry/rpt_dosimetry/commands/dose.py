@@ -134,9 +134,12 @@ def dose(
         ),
     ] = None,
     calibration_sd_pct: Annotated[
-        float,
-        typer.Option(help="Standard uncertainty of the scanner's calibration, %; state your own."),
-    ] = 5.0,
+        float | None,
+        typer.Option(
+            help="Standard uncertainty of the scanner's calibration, %; state your own.",
+            show_default="total_relative_sd_pct of the JSONs beside the images, else 5",
+        ),
+    ] = None,
     fwhm_mm: Annotated[
         float | None,
         typer.Option(
@@ -165,7 +168,11 @@ def dose(
     _refuse_out(out)
     Files(activity, ct=ct, organs=organs, lesions=lesions).check_there()
     scans = told_scans(
-        activity, time_h=time_h or None, nuclide=nuclide, administered_mbq=administered_mbq
+        activity,
+        time_h=time_h or None,
+        nuclide=nuclide,
+        administered_mbq=administered_mbq,
+        calibration_sd_pct=calibration_sd_pct,
     )
     parameters: dict[str, Any] = {
         "time_h": scans.time_h,
@@ -183,7 +190,7 @@ def dose(
         "repair_half_time_h": parse_by_region(
             repair_half_time_h or [], option="--repair-half-time-h", unit="h"
         ),
-        "calibration_sd_pct": calibration_sd_pct,
+        "calibration_sd_pct": scans.calibration_sd_pct,
         "fwhm_mm": fwhm_mm,
         "recovery_sd_pct": recovery_sd_pct,
     }
@@ -259,7 +266,7 @@ def _choices(parameters: dict[str, Any], therapy: Therapy) -> Choices:
         voxel_curve=curve,
         told=Told(
             tissues,
-            calibration_relative_sd=sd_pct / 100.0,
+            calibration_relative_sd=None if sd_pct is None else sd_pct / 100.0,
             fwhm_mm=fwhm_mm,
             recovery_relative_sd=None if recovery_pct is None else recovery_pct / 100.0,
         ),

@@ -28,6 +28,7 @@ from rpt_dosimetry.masks.labels import (
     region_file,
 )
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
+from rpt_dosimetry.nifti import LESION_NUMBERS, ORGAN_NUMBERS
 from rpt_dosimetry.report import FRAME_SHA256, uid_sha256
 
 
@@ -106,7 +107,7 @@ def masks(
     names = {} if lesions else table.names
     inputs = {"regions": path, "like": like} | ({} if lesions else {"organ table": table_path})
     told = {
-        "quantity": "lesion number" if lesions else "organ number, TotalSegmentator v2 total",
+        "quantity": LESION_NUMBERS if lesions else ORGAN_NUMBERS,
         "regions": _regions(labels, names),
         "warnings": warnings,
         "provenance": provenance(

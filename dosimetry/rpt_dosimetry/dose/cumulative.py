@@ -149,6 +149,18 @@ def _check_one_therapy(cycles: Sequence[CycleTable]) -> None:
     nuclides = sorted({cycle.nuclide for cycle in cycles})
     if len(nuclides) > 1:
         raise BadInput(f"The cycles must be of one nuclide, got {', '.join(nuclides)}.")
+    patients = sorted({cycle.patient for cycle in cycles if cycle.patient is not None})
+    if len(patients) > 1:
+        raise BadInput(
+            f"The cycles must be of one patient, and their cycle.json tell {', '.join(patients)}. "
+            "Name cycles of one; if two names are one patient, name their folders report/."
+        )
+    numbers = [cycle.cycle for cycle in cycles if cycle.cycle is not None]
+    if numbers != sorted(numbers):
+        raise BadInput(
+            "The cycles must be named in their order, the last one last, by which the limit is "
+            f"reckoned, got {', '.join(map(str, numbers))}. Name them in order."
+        )
     images = [cycle.activity_sha256 for cycle in cycles]
     if len(set(images)) < len(images):
         raise BadInput(

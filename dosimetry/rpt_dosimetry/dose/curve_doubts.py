@@ -89,7 +89,8 @@ def _unseen(result: CycleDose) -> list[str]:
     missed = {name: fit.misfit for name, fit in curves.items() if fit.misfit > MISSES}
     if missed:
         said.append(
-            f"The curve misses its points by more than {MISSES:.0%} (RMS) in {_sizes(missed)}: its "
+            f"The curve misses its points by more than {MISSES:.0%} (RMS) in "
+            f"{_sizes(missed).replace('(+', '(')}: its "
             "model does not hold there, or a point is wrong. See fit_rms_pct."
         )
     below = {

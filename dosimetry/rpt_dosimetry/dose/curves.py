@@ -28,6 +28,9 @@ NOISE_MM = 15.0
 resolution of a 208 keV SPECT; structure counts as noise there, which makes an edge that two scans
 show at different places noise, too."""
 
+TRACE = 1e-3
+"""Of an image's largest voxel, up to which one holds a trace and no background. Ours."""
+
 MOST_SCALED = 2.0
 """SDs of a difference, up to which a voxel's rise lies inside its noise. Ours."""
 
@@ -59,7 +62,8 @@ def region_activity_mbq(series: ActivitySeries, region: Region) -> Float64[np.nd
 def background_bq_per_ml(
     series: ActivitySeries, regions: Sequence[Region]
 ) -> Float64[np.ndarray, " t"] | None:
-    """Return what each image holds where no mask is: the median of its voxels above 0, Bq/mL.
+    """Return what each image holds where no mask is, Bq/mL: the median of its voxels that hold
+    more than a thousandth of the largest (reconstructions leave traces in air).
 
     An organ or lesion whose own concentration comes down to that cannot be told from it: it serves
     as the noise floor of late points, ours. ``None`` without masks.
@@ -70,7 +74,7 @@ def background_bq_per_ml(
     levels = np.zeros(len(series.bq_per_ml))
     for number, image in enumerate(series.bq_per_ml):
         values = image.ravel()[rest]
-        held = values[values > 0]
+        held = values[values > TRACE * image.max()]
         levels[number] = np.median(held) if held.size else 0.0
     return levels
 

@@ -15,6 +15,7 @@ REPORT = "report"
 """Subfolder of a cohort's cycle that holds them."""
 ACTIVITY_INPUT = re.compile(r"activity_\d+|spect \d+")
 """Names of the activity images among the inputs of ``dose`` and of ``ingest``."""
+CYCLE = "cycle.json"
 PARTS = ("calibration", "fit", "volume")
 """Of the uncertainty, as the table's columns name them."""
 
@@ -49,6 +50,8 @@ class CycleTable:
         regions: Name → row.
         inputs: File → SHA-256.
         activity_sha256: Of the cycle's activity images.
+        patient: Of a cohort's cycle, by its ``cycle.json``; ``None`` where there is none.
+        cycle: Its number, likewise.
     """
 
     nuclide: str
@@ -57,6 +60,8 @@ class CycleTable:
     regions: dict[str, RegionDose]
     inputs: dict[str, str]
     activity_sha256: tuple[str, ...]
+    patient: str | None = None
+    cycle: int | None = None
 
 
 def read_cycle_table(folder: Path) -> CycleTable:
@@ -65,7 +70,7 @@ def read_cycle_table(folder: Path) -> CycleTable:
     Raises:
         BadInput: It is none, or its files are broken.
     """
-    name = str(folder)
+    name, told = str(folder), folder / CYCLE
     if not (folder / SUMMARY).is_file() and (folder / REPORT).is_dir():
         folder = folder / REPORT
     for file in (SUMMARY, TABLE):
@@ -87,6 +92,7 @@ def read_cycle_table(folder: Path) -> CycleTable:
             regions=rows,
             inputs=inputs,
             activity_sha256=tuple(hashes[key] for key in hashes if ACTIVITY_INPUT.fullmatch(key)),
+            **_whose(told),
         )
     except (KeyError, TypeError, ValueError, OSError, csv.Error, RecursionError) as error:
         raise BadInput(
@@ -99,6 +105,13 @@ def read_cycle_table(folder: Path) -> CycleTable:
             "Compute the dose anew."
         )
     return cycle
+
+
+def _whose(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {"patient": str(content["patient"]), "cycle": int(content["cycle"])}
 
 
 def _region(row: dict[str, Any]) -> RegionDose:

@@ -13,7 +13,7 @@ from rpt_cohort.labels import LARGEST
 from rpt_dosimetry.dose.activity_series import ActivitySeries, read_activities
 from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
 from rpt_dosimetry.dose.regions import LARGEST_LESION, Region, check_labels, find_regions
-from rpt_dosimetry.nifti import HU, beside_of, check_beside
+from rpt_dosimetry.nifti import HU, LESION_NUMBERS, ORGAN_NUMBERS, beside_of, check_beside
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,19 @@ def read_images(files: Files) -> CycleImages:
         BadInput: A file is broken, on another grid, or cannot be what it is given as.
     """
     series = read_activities(files.activities)
-    organs = _labels(files.organs, series.grid, name="Organs (--organs)", largest=LARGEST)
+    organs = _labels(
+        files.organs,
+        series.grid,
+        name="Organs (--organs)",
+        largest=LARGEST,
+        quantity=ORGAN_NUMBERS,
+    )
     lesions = _labels(
-        files.lesions, series.grid, name="Lesions (--lesions)", largest=LARGEST_LESION
+        files.lesions,
+        series.grid,
+        name="Lesions (--lesions)",
+        largest=LARGEST_LESION,
+        quantity=LESION_NUMBERS,
     )
     density = None
     if files.ct is not None:
@@ -98,11 +108,12 @@ def read_images(files: Files) -> CycleImages:
 
 
 def _labels(
-    path: Path | None, grid: Volume, *, name: str, largest: int
+    path: Path | None, grid: Volume, *, name: str, largest: int, quantity: str
 ) -> Shaped[np.ndarray, "x y z"] | None:
     if path is None:
         return None
     mask = _on_grid(path, grid, name=name)
+    check_beside(path, mask.data, name=name, quantity=quantity)
     check_labels(mask, name=name, largest=largest)
     return mask.data
 

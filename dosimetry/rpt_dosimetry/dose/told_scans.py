@@ -16,6 +16,9 @@ SAME_TIME_H = 0.1
 LARGEST_RATIO, LARGEST_DIFFERENCE = 2.0, 0.05
 """Ours: of administered activities; beyond the ratio refused, beyond the difference told."""
 USUAL_NUCLIDE = "Lu-177"
+USUAL_CALIBRATION_SD_PCT = 5.0
+"""Ours, where neither the user nor a JSON tells the calibration's standard uncertainty, %."""
+TOTAL_SD_PCT = "total_relative_sd_pct"
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,15 @@ class ToldScans:
         activities: Paths; in the order of time where no time was typed, else as given.
         time_h: Of each, start of infusion to mid-scan, h.
         nuclide: By its ICRP-107 name.
+        calibration_sd_pct: Standard uncertainty of the calibration, %; ``None`` where a JSON says
+            that it is not known.
         warnings: A sentence each.
     """
 
     activities: list[Path]
     time_h: list[float]
     nuclide: str
+    calibration_sd_pct: float | None
     warnings: list[str]
 
 
@@ -41,6 +47,7 @@ def told_scans(
     time_h: Sequence[float] | None,
     nuclide: str | None,
     administered_mbq: float,
+    calibration_sd_pct: float | None,
 ) -> ToldScans:
     """Take times and nuclide from the JSONs beside the images, or from what was typed.
 
@@ -49,6 +56,7 @@ def told_scans(
         time_h: As typed, h, one an image; ``None`` where the JSONs are to tell them.
         nuclide: As typed; ``None`` where the JSONs are to tell it, or it is Lu-177.
         administered_mbq: As typed, MBq.
+        calibration_sd_pct: As typed, %; ``None`` where the JSONs are to tell it, or it is usual.
 
     Raises:
         BadInput: A JSON is broken, tells of something else than activity, or contradicts what was
@@ -80,8 +88,35 @@ def told_scans(
         [activities[index] for index in order],
         [found_h[index] for index in order],
         nuclide,
+        _calibration_sd_pct(images, calibration_sd_pct, warnings),
         warnings,
     )
+
+
+def _calibration_sd_pct(
+    images: Sequence[Nifti], typed_pct: float | None, warnings: list[str]
+) -> float | None:
+    """Return the largest that the JSONs tell, none where one says that it is not known."""
+    telling = [image for image in images if TOTAL_SD_PCT in image.told]
+    if not telling:
+        return USUAL_CALIBRATION_SD_PCT if typed_pct is None else typed_pct
+    told = [one.told[TOTAL_SD_PCT] and one.number(TOTAL_SD_PCT) for one in telling]
+    known = [one for one in told if one is not None]
+    told_pct = max(known) if len(known) == len(told) else None
+    if typed_pct is None:
+        if told_pct is None:
+            warnings.append(
+                "The JSONs beside the images say that the calibration's standard uncertainty is "
+                "not known, so no dose has a total uncertainty. State it: --calibration-sd-pct."
+            )
+        return told_pct
+    if typed_pct != told_pct:
+        said = "that it is not known" if told_pct is None else f"{told_pct:.3g} %"
+        warnings.append(
+            f"The JSONs beside the images tell of the calibration's standard uncertainty {said}, "
+            f"and --calibration-sd-pct is {typed_pct:g} %, which was taken."
+        )
+    return typed_pct
 
 
 @contextmanager

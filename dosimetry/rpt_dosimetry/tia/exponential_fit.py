@@ -34,6 +34,9 @@ SCATTER = 0.05
 """Relative scatter of an organ's activity from scan to scan, beside which an absolute noise floor
 is weighed. Ours; it sets weights only, no uncertainty."""
 
+DETECTED = 3.0
+"""Of the noise floor: a point above it is told from noise and keeps its relative SD. Ours."""
+
 FREE = {"mono": 2, "bi_population": 2, "bi": 3}
 """Model → free parameters: amplitude, washout rate and, in ``bi``, uptake rate."""
 
@@ -108,14 +111,18 @@ def relative_sd_mbq(
     recovery, attenuation and scatter correction) scales with them, and the late points, which
     carry the half-life, would count for nothing if all had the same SD. A point below
     :data:`SMALLEST_SHARE` of the largest keeps that share, so a late 0 does not govern the fit;
-    nor does a point that lies within the image's noise, where its floor is known.
+    nor does a point that lies within the image's noise, where its floor is known: its SD is the
+    floor's, in units of :data:`SCATTER`. Points above :data:`DETECTED` floors keep theirs, so that
+    a floor hides no misfit of the curve elsewhere.
 
     Args:
         activity_mbq: Activities, MBq.
         noise_floor_mbq: What noise alone may make of each, 1 SD, MBq.
     """
     relative = np.maximum(activity_mbq, SMALLEST_SHARE * activity_mbq.max())
-    return np.asarray(np.hypot(relative, np.asarray(noise_floor_mbq) / SCATTER))
+    floor = np.broadcast_to(np.asarray(noise_floor_mbq, dtype=np.float64), relative.shape)
+    inside = activity_mbq <= DETECTED * floor
+    return np.asarray(np.where(inside, np.hypot(relative, floor / SCATTER), relative))
 
 
 def fit_exponential(points: Points, *, model: str, uptake_half_life_h: float) -> ExponentialFit:

@@ -257,14 +257,16 @@ def _choose(
     first_h = float(points.time_h[0])
     in_uptake = first_h < IN_UPTAKE * uptake_half_life_h
     missed = fits[best].misfit > MISSES
-    if count > 2 and "bi" not in fits and first_h <= EARLY_H and (in_uptake or missed):
-        free = fit_exponential(points, model="bi", uptake_half_life_h=uptake_half_life_h)
+    if count > 2 and best != "bi" and first_h <= EARLY_H and (in_uptake or missed):
+        free = fits.get("bi") or fit_exponential(
+            points, model="bi", uptake_half_life_h=uptake_half_life_h
+        )
         floor = count * RESOLVED**2
         if not free.at_fastest and free.residual_sum < fits[best].residual_sum - floor:
             reason = "the first scan lies in the uptake"
             if missed:
                 reason = f"{best} misses the points by {fits[best].misfit:.0%}"
-            return free, f"bi, since {reason}.", {**criteria, "bi": None}
+            return free, f"bi, since {reason}.", {"bi": None, **criteria}
     if best == "bi_population":
         why += f" Its uptake half-life is the population's, {uptake_half_life_h:g} h."
     return fits[best], why, criteria
@@ -333,7 +335,9 @@ def _with_intervals(
     low, high = (extreme([fit.tia_mbq_h, *admissible]) for extreme in (min, max))
     unseen = None
     if len(points.time_h) > 1 and points.time_h[0] > EARLY_H:
-        unseen = (low / fit.tia_mbq_h - 1.0, high / fit.tia_mbq_h - 1.0)
+        # Also where none passes through the points, and even less is known.
+        all_mbq_h = [one.tia_mbq_h for one in (fit, *others) if not one.at_fastest]
+        unseen = (min(all_mbq_h) / fit.tia_mbq_h - 1.0, max(all_mbq_h) / fit.tia_mbq_h - 1.0)
     if fit.tia_sd_mbq_h is None:
         return replace(found, uptake_unseen=unseen)
     spread = 0.5 * (high - low)

@@ -74,9 +74,9 @@ def check_model(model: str, *, points: int, name: str) -> None:
         raise BadInput(f"model must be auto or one of {', '.join(NEEDED)}, got '{model}'.")
     if model == "auto" and points == 1:
         raise BadInput(
-            f"One time point of {name} tells no washout: name what is to stand for it, "
-            "haenscheid or madsen (a population's), or physical, an upper bound that may be "
-            "two to three times too high."
+            f"One time point of {name} tells no washout: name the model that is to stand for it, "
+            "physical, an upper bound that may be two to three times too high, or, in dose, "
+            "haenscheid or madsen (a population's)."
         )
     if points < NEEDED.get(model, 1):
         raise BadInput(
