@@ -155,6 +155,12 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
 def _case(root: Path, listed: dict[str, Any]) -> dict[str, Any]:
     """Return a case with whole paths; ``image`` and ``label`` are all that training needs."""
     case: dict[str, Any] = {key: str(root / listed[key]) for key in FILES if key in listed}
+    for key, path in case.items():
+        if root.resolve() not in Path(path).resolve().parents:
+            raise BadInput(
+                f"datalist.json: every {key} must lie in the cohort folder, links followed, and "
+                f"{listed[key]!r} does not. Copy the file there."
+            )
     case["fold"] = listed.get("fold")
     if "patient" in listed and "cycle" in listed:
         case["name"] = f"{listed['patient']}/C{int(listed['cycle'])}"
