@@ -145,7 +145,8 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
         return [_case(root, listed) for listed in datalist[part]]
     except BadInput:
         raise
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
+    # RuntimeError: a link that leads to itself.
+    except (ValueError, LookupError, AttributeError, TypeError, RuntimeError) as error:
         raise BadInput(
             f"{path} must list cases under '{part}' as the cohort folder's schema has it "
             f"({type(error).__name__}: {error}). `python -m rpt_cohort check` names every fault."
