@@ -30,6 +30,7 @@ LARGEST_DISAGREEMENT_VOXELS = 0.5  # ours: between a file's two forms of its pla
 LARGEST_DOSE = 100.0  # Gy/GBq; ours: lesions reach some 20
 VOXELS_KEY = "voxels_sha256"
 GZIP_MAGIC = b"\x1f\x8b"
+NIFTI2_HEADER_BYTES = (540).to_bytes(4, "little"), (540).to_bytes(4, "big")
 NIFTI_ERRORS = (
     *(ImageFileError, HeaderDataError, WrapStructError),
     *(OSError, EOFError, MemoryError, OverflowError, ValueError, zlib.error),
@@ -251,12 +252,13 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
         content = Path(path).read_bytes()
         # Unpacked here and not by nibabel, which leaves the checksum unread.
         content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
-        image = nib.Nifti1Image.from_bytes(content)
+        second = content[:4] in NIFTI2_HEADER_BYTES
+        image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
         data = np.asanyarray(image.dataobj)
         forms = image.get_sform(coded=True)[0], image.get_qform(coded=True)[0]
     except NIFTI_ERRORS as error:
         raise BadInput(
-            f"{name} must be a whole NIfTI-1 file and cannot be read as one. Write it anew."
+            f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
         ) from error
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]

@@ -290,13 +290,13 @@ def with_nan(data: np.ndarray) -> np.ndarray:
     ("spoil", "words"),
     [
         (lambda p: p.unlink(), "and there is none. Check the path"),
-        (lambda p: p.write_bytes(p.read_bytes()[:5000]), "whole NIfTI-1 file"),
-        (lambda p: p.write_bytes(b"no image"), "whole NIfTI-1 file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:5000]), "whole NIfTI file"),
+        (lambda p: p.write_bytes(b"no image"), "whole NIfTI file"),
         (lambda p: change_image(p, with_nan), "NaN or infinity in 1 voxels"),
         (lambda p: change_image(p, lambda d: d - 5), "0 g/mL or more"),
         (lambda p: change_image(p, lambda d: d * 0), "0 everywhere"),
         (lambda p: change_image(p, lambda d: d * 3000), "looks like Bq/mL"),
-        (lambda p: p.write_bytes(b""), "whole NIfTI-1 file"),
+        (lambda p: p.write_bytes(b""), "whole NIfTI file"),
         (lambda p: change_image(p, lambda d: np.stack([d, d], axis=3)), "one 3D volume"),
     ],
 )
@@ -493,6 +493,18 @@ def test_plain_lists_give_a_folder_of_the_contract(run: Run, pet: Path, tmp_path
 def test_one_volume_in_four_dimensions_is_one_volume(run: Run, pet: Path, tmp_path: Path) -> None:
     change_image(pet, lambda d: d[..., None])
     assert dose_of(run, pet, tmp_path / "out").shape == (128, 128, 24)
+
+
+def test_nifti_2_gives_the_map_of_nifti_1(run: Run, pet: Path, tmp_path: Path) -> None:
+    first = nib.Nifti1Image.from_filename(pet)
+    expected = values(dose_of(run, pet, tmp_path / "first"))
+    for endian in "<>":
+        header = nib.Nifti2Header(endianness=endian)
+        nib.save(nib.Nifti2Image(values(first), first.affine, header), pet)
+        assert type(nib.load(pet)) is nib.Nifti2Image
+        dose = dose_of(run, pet, tmp_path / f"second{'<>'.index(endian)}")
+        np.testing.assert_allclose(dose.affine, first.affine, atol=1e-5)
+        np.testing.assert_array_equal(values(dose), expected)
 
 
 def test_output_folder_that_cannot_be_made_is_refused(run: Run, pet: Path) -> None:
