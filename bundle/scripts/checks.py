@@ -232,14 +232,19 @@ def _same_grid(path: str, image: nib.Nifti1Image, suv: nib.Nifti1Image, other: s
             f"{shown(path)} must be on the grid of {other}, {suv.shape} voxels, got "
             f"{image.shape}. Resample it to that grid."
         )
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(suv.shape) - 1)
-    shift = image.affine - suv.affine
-    shift_mm = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
+    shift_mm = _apart_mm(image.affine, suv.affine, suv.shape)
     if shift_mm > AFFINE_TOLERANCE_MM:
         raise BadInput(
             f"{shown(path)} must have the affine of {other}, and lies up to {shift_mm:.3g} mm off. "
             "Resample it to that grid."
         )
+
+
+def _apart_mm(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Return how far two affines put a corner of a grid apart, mm."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    shift = one - other
+    return float(np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max())
 
 
 def _read(path: str, what: str) -> nib.Nifti1Image:
@@ -312,10 +317,13 @@ def _check_place(
             "voxel size, or cut it to the patient."
         )
     if len(coded) == 2:
-        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
-        shift = coded[0] - coded[1]
-        shift_mm = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
-        if shift_mm > LARGEST_DISAGREEMENT_VOXELS * voxel_mm.min():
+        # Near half a turn a quaternion of 32 bits is good to some 1e-3 rad: then hold the qform
+        # against what it could store of the sform.
+        stored = nib.Nifti1Header()
+        stored.set_qform(coded[0])
+        shift_mm = _apart_mm(coded[0], coded[1], shape)
+        least_mm = min(shift_mm, _apart_mm(stored.get_qform(), coded[1], shape))
+        if least_mm > LARGEST_DISAGREEMENT_VOXELS * voxel_mm.min():
             raise BadInput(
                 f"{name} must tell one place, and its sform and qform lie up to {shift_mm:.3g} mm "
                 "apart. Write it anew with the right one in both, or with the other's code 0."

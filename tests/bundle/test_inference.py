@@ -383,6 +383,25 @@ def test_place_of_a_file_is_taken_or_refused_as_the_contract_does(
         np.testing.assert_allclose(read_suv(str(pet)).affine, expected, atol=1e-6)
 
 
+def test_what_a_quaternion_rounds_is_no_second_place(tmp_path: Path) -> None:
+    """Near half a turn, where float32 quaternions are worst."""
+    angle = np.pi - 9e-4
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    affine = np.diag([0.98, 0.98, 1.5, 1.0])
+    affine[:2, :2] = 0.98 * turn
+    image = nib.Nifti1Image(np.ones((1024, 1024, 1), np.uint8), affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    apart_mm = (image.get_qform() - affine)[:3, :3] @ [1023, 1023, 0]
+    assert np.linalg.norm(apart_mm) > 0.5 * 0.98
+    nib.save(image, tmp_path / "suv.nii.gz")
+    np.testing.assert_allclose(read_suv(str(tmp_path / "suv.nii.gz")).affine, affine, atol=1e-5)
+    image.header["qoffset_x"] += 3.0
+    nib.save(nib.Nifti1Image(image.dataobj, None, image.header), tmp_path / "suv.nii.gz")
+    with pytest.raises(BadInput, match="must tell one place"):
+        read_suv(str(tmp_path / "suv.nii.gz"))
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
