@@ -27,8 +27,10 @@ LEAST_VOXEL_MM, LARGEST_VOXEL_MM = 0.6, 20.0  # ours: beyond, the affine is in m
 LARGEST_SHEAR_DEG = 0.5  # ours: scanners' axes are perpendicular
 LARGEST_FIELD_L = 2500.0  # ours: 23 million voxels of the network; total-body PETs have 1,000 L
 LARGEST_DISAGREEMENT_VOXELS = 0.5  # ours: between a file's two forms of its place
+LARGEST_VOLUME_DIFFERENCE = 0.01  # ours: of a voxel, between a PET and its sidecar
 LARGEST_DOSE = 100.0  # Gy/GBq; ours: lesions reach some 20
-VOXELS_KEY = "voxels_sha256"
+VOXELS_KEY, SPACING_KEY = "voxels_sha256", "spacing_mm"
+ACTIVITY_UNIT = r"bq|\b[nuµμmk]?ci\b|counts|cnts|cps"  # Bq/mL and BQML, µCi/mL, counts, PROPCPS
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI2_HEADER_BYTES = (540).to_bytes(4, "little"), (540).to_bytes(4, "big")
 NIFTI_ERRORS = (
@@ -159,7 +161,11 @@ def _read_sidecar(path: str) -> tuple[str, dict[str, Any]]:
 
 
 def _check_sidecar(path: str, suv: nib.Nifti1Image) -> None:
-    """See that the sidecar, where it tells so much, is of SUV and of these very voxels."""
+    """See that the sidecar, where it tells so much, is of SUV and of these very voxels.
+
+    Raises:
+        BadInput: Another quantity or unit, another size of voxels, or other voxels.
+    """
     name, content = _read_sidecar(path)
     quantity = content.get("quantity", "SUV, body weight")
     if not (isinstance(quantity, str) and re.match(r"SUV($|bw|,? \(?body weight)", quantity, re.I)):
@@ -167,6 +173,26 @@ def _check_sidecar(path: str, suv: nib.Nifti1Image) -> None:
             f"{shown(path)} must hold SUV by body weight, g/mL, and {name} beside it tells of "
             f"{quantity!r}. Convert the PET with `python -m rpt_dosimetry suv`."
         )
+    for key, unit in content.items():
+        if key.lower() in ("unit", "units") and re.search(ACTIVITY_UNIT, str(unit), re.I):
+            raise BadInput(
+                f"{shown(path)} must hold SUV by body weight, g/mL, and {name} beside it tells of "
+                f"{unit!r}. Convert the PET with `python -m rpt_dosimetry suv`, or correct {key} "
+                "if it is SUV."
+            )
+    if SPACING_KEY in content:
+        voxel_mm3 = abs(float(np.linalg.det(suv.affine[:3, :3])))
+        told = content[SPACING_KEY]
+        try:
+            told_mm3 = float(np.prod(np.array(told, dtype=np.float64).reshape(3)))
+        except (TypeError, ValueError):
+            told_mm3 = np.nan
+        if not abs(told_mm3 / voxel_mm3 - 1.0) <= LARGEST_VOLUME_DIFFERENCE:  # so of NaN
+            raise BadInput(
+                f"{shown(path)} must have voxels of the size that {name} beside it tells, to 1 %, "
+                f"and has {voxel_mm3:.4g} mm³ where {SPACING_KEY} is {told!r}. Put each PET beside "
+                f"its own JSON, or write {SPACING_KEY} anew if you resampled the PET."
+            )
     if content.get(VOXELS_KEY, None) not in (None, voxels_sha256(suv)):
         raise BadInput(
             f"{shown(path)} must hold the voxels that {name} beside it tells of, and its "

@@ -19,7 +19,7 @@ from rpt_cohort import BadInput as CohortBadInput
 from rpt_cohort import file_sha256, read_prediction, read_volume
 from rpt_cohort.schema import Tracer
 from scripts.cases import require_cases
-from scripts.checks import read_suv, tracer_of, voxels_sha256
+from scripts.checks import check_inference_cases, read_suv, tracer_of, voxels_sha256
 from scripts.command_line import refuse_unknown
 from scripts.errors import BadInput, bad_input_behind
 from scripts.fingerprints import fingerprint, kept_hash, seen_in, write_model_json
@@ -412,6 +412,10 @@ def test_what_a_quaternion_rounds_is_no_second_place(tmp_path: Path) -> None:
         ({"quantity": None}, "tells of None"),
         ({"voxels_sha256": "0" * 64}, "its voxels_sha256 is of others"),
         ({"voxels_sha256": 1}, "its voxels_sha256 is of others"),
+        ({"unit": "Bq/mL"}, "tells of 'Bq/mL'"),
+        ({"Units": "kBq/cc", "quantity": "SUV, body weight, g/mL"}, "tells of 'kBq/cc'"),
+        ({"units": "BQML"}, "tells of 'BQML'"),
+        ({"UNIT": "uCi/mL"}, "tells of 'uCi/mL'"),
     ],
 )
 def test_sidecar_of_something_else_is_refused(
@@ -423,6 +427,21 @@ def test_sidecar_of_something_else_is_refused(
     assert words in sentence
     assert "suv.json" in sentence
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("factors", [(1, 1, 1.02), (0.5, 0.5, 0.5), (1, 1, -2), (0, 1, 1), (1, 1)])
+def test_sidecar_of_another_voxel_size_is_refused(pet: Path, factors: tuple[float, ...]) -> None:
+    size_mm = nib.Nifti1Image.from_filename(pet).header.get_zooms()
+
+    def check(*spacing_mm: float) -> None:
+        told = {"tracer": "68Ga-PSMA-11", "unit": "g/mL", "spacing_mm": list(spacing_mm)}
+        pet.with_name("suv.json").write_text(json.dumps(told))
+        check_inference_cases([{"image": str(pet)}], ["68Ga-PSMA-11"], False)
+
+    check(*(float(mm) for mm in size_mm))
+    check(*(float(mm) * 1.003 for mm in size_mm))
+    with pytest.raises(BadInput, match=r"suv\.nii\.gz must have voxels of the size that suv\.json"):
+        check(*(float(mm) * factor for mm, factor in zip(size_mm, factors, strict=False)))
 
 
 def test_sidecar_of_this_very_volume_is_taken_in_whatever_type_it_is_stored(
