@@ -145,7 +145,8 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
         return [_case(root, listed) for listed in datalist[part]]
     except BadInput:
         raise
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
+    # RuntimeError: a link that leads to itself.
+    except (ValueError, LookupError, AttributeError, TypeError, RuntimeError) as error:
         raise BadInput(
             f"{path} must list cases under '{part}' as the cohort folder's schema has it "
             f"({type(error).__name__}: {error}). `python -m rpt_cohort check` names every fault."
@@ -155,6 +156,12 @@ def _read_cases(dataset_dir: str, part: str) -> CaseList:
 def _case(root: Path, listed: dict[str, Any]) -> dict[str, Any]:
     """Return a case with whole paths; ``image`` and ``label`` are all that training needs."""
     case: dict[str, Any] = {key: str(root / listed[key]) for key in FILES if key in listed}
+    for key, path in case.items():
+        if root.resolve() not in Path(path).resolve().parents:
+            raise BadInput(
+                f"datalist.json: every {key} must lie in the cohort folder, links followed, and "
+                f"{listed[key]!r} does not. Copy the file there."
+            )
     case["fold"] = listed.get("fold")
     if "patient" in listed and "cycle" in listed:
         case["name"] = f"{listed['patient']}/C{int(listed['cycle'])}"

@@ -27,9 +27,12 @@ LEAST_VOXEL_MM, LARGEST_VOXEL_MM = 0.6, 20.0  # ours: beyond, the affine is in m
 LARGEST_SHEAR_DEG = 0.5  # ours: scanners' axes are perpendicular
 LARGEST_FIELD_L = 2500.0  # ours: 23 million voxels of the network; total-body PETs have 1,000 L
 LARGEST_DISAGREEMENT_VOXELS = 0.5  # ours: between a file's two forms of its place
+LARGEST_VOLUME_DIFFERENCE = 0.01  # ours: of a voxel, between a PET and its sidecar
 LARGEST_DOSE = 100.0  # Gy/GBq; ours: lesions reach some 20
-VOXELS_KEY = "voxels_sha256"
+VOXELS_KEY, SPACING_KEY = "voxels_sha256", "spacing_mm"
+ACTIVITY_UNIT = r"bq|\b[nuµμmk]?ci\b|counts|cnts|cps"  # Bq/mL and BQML, µCi/mL, counts, PROPCPS
 GZIP_MAGIC = b"\x1f\x8b"
+NIFTI2_HEADER_BYTES = (540).to_bytes(4, "little"), (540).to_bytes(4, "big")
 NIFTI_ERRORS = (
     *(ImageFileError, HeaderDataError, WrapStructError),
     *(OSError, EOFError, MemoryError, OverflowError, ValueError, zlib.error),
@@ -158,7 +161,11 @@ def _read_sidecar(path: str) -> tuple[str, dict[str, Any]]:
 
 
 def _check_sidecar(path: str, suv: nib.Nifti1Image) -> None:
-    """See that the sidecar, where it tells so much, is of SUV and of these very voxels."""
+    """See that the sidecar, where it tells so much, is of SUV and of these very voxels.
+
+    Raises:
+        BadInput: Another quantity or unit, another size of voxels, or other voxels.
+    """
     name, content = _read_sidecar(path)
     quantity = content.get("quantity", "SUV, body weight")
     if not (isinstance(quantity, str) and re.match(r"SUV($|bw|,? \(?body weight)", quantity, re.I)):
@@ -166,6 +173,26 @@ def _check_sidecar(path: str, suv: nib.Nifti1Image) -> None:
             f"{shown(path)} must hold SUV by body weight, g/mL, and {name} beside it tells of "
             f"{quantity!r}. Convert the PET with `python -m rpt_dosimetry suv`."
         )
+    for key, unit in content.items():
+        if key.lower() in ("unit", "units") and re.search(ACTIVITY_UNIT, str(unit), re.I):
+            raise BadInput(
+                f"{shown(path)} must hold SUV by body weight, g/mL, and {name} beside it tells of "
+                f"{unit!r}. Convert the PET with `python -m rpt_dosimetry suv`, or correct {key} "
+                "if it is SUV."
+            )
+    if SPACING_KEY in content:
+        voxel_mm3 = abs(float(np.linalg.det(suv.affine[:3, :3])))
+        told = content[SPACING_KEY]
+        try:
+            told_mm3 = float(np.prod(np.array(told, dtype=np.float64).reshape(3)))
+        except (TypeError, ValueError):
+            told_mm3 = np.nan
+        if not abs(told_mm3 / voxel_mm3 - 1.0) <= LARGEST_VOLUME_DIFFERENCE:  # so of NaN
+            raise BadInput(
+                f"{shown(path)} must have voxels of the size that {name} beside it tells, to 1 %, "
+                f"and has {voxel_mm3:.4g} mm³ where {SPACING_KEY} is {told!r}. Put each PET beside "
+                f"its own JSON, or write {SPACING_KEY} anew if you resampled the PET."
+            )
     if content.get(VOXELS_KEY, None) not in (None, voxels_sha256(suv)):
         raise BadInput(
             f"{shown(path)} must hold the voxels that {name} beside it tells of, and its "
@@ -231,14 +258,19 @@ def _same_grid(path: str, image: nib.Nifti1Image, suv: nib.Nifti1Image, other: s
             f"{shown(path)} must be on the grid of {other}, {suv.shape} voxels, got "
             f"{image.shape}. Resample it to that grid."
         )
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(suv.shape) - 1)
-    shift = image.affine - suv.affine
-    shift_mm = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
+    shift_mm = _apart_mm(image.affine, suv.affine, suv.shape)
     if shift_mm > AFFINE_TOLERANCE_MM:
         raise BadInput(
             f"{shown(path)} must have the affine of {other}, and lies up to {shift_mm:.3g} mm off. "
             "Resample it to that grid."
         )
+
+
+def _apart_mm(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Return how far two affines put a corner of a grid apart, mm."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    shift = one - other
+    return float(np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max())
 
 
 def _read(path: str, what: str) -> nib.Nifti1Image:
@@ -251,12 +283,13 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
         content = Path(path).read_bytes()
         # Unpacked here and not by nibabel, which leaves the checksum unread.
         content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
-        image = nib.Nifti1Image.from_bytes(content)
+        second = content[:4] in NIFTI2_HEADER_BYTES
+        image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
         data = np.asanyarray(image.dataobj)
         forms = image.get_sform(coded=True)[0], image.get_qform(coded=True)[0]
     except NIFTI_ERRORS as error:
         raise BadInput(
-            f"{name} must be a whole NIfTI-1 file and cannot be read as one. Write it anew."
+            f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
         ) from error
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
@@ -310,10 +343,13 @@ def _check_place(
             "voxel size, or cut it to the patient."
         )
     if len(coded) == 2:
-        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
-        shift = coded[0] - coded[1]
-        shift_mm = np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max()
-        if shift_mm > LARGEST_DISAGREEMENT_VOXELS * voxel_mm.min():
+        # Near half a turn a quaternion of 32 bits is good to some 1e-3 rad: then hold the qform
+        # against what it could store of the sform.
+        stored = nib.Nifti1Header()
+        stored.set_qform(coded[0])
+        shift_mm = _apart_mm(coded[0], coded[1], shape)
+        least_mm = min(shift_mm, _apart_mm(stored.get_qform(), coded[1], shape))
+        if least_mm > LARGEST_DISAGREEMENT_VOXELS * voxel_mm.min():
             raise BadInput(
                 f"{name} must tell one place, and its sform and qform lie up to {shift_mm:.3g} mm "
                 "apart. Write it anew with the right one in both, or with the other's code 0."

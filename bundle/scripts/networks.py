@@ -28,10 +28,10 @@ class DoseGenerator(nn.Module):
     patch or a case, so the absolute scale of the SUV reaches the dose, and where there
     is no SUV there is no dose.
 
-    In evaluation it refuses what cannot be SUV, because a host may run it without the
-    bundle's own checks; scripted too. A traced, compiled or exported network cannot
-    raise, and gives NaN everywhere instead. In training the data set has been checked, and
-    no GPU is made to wait.
+    In evaluation, and wherever gradients are disabled, it refuses what cannot be SUV,
+    because a host may run it without the bundle's own checks, or without ``eval()``;
+    scripted too. A traced, compiled or exported network cannot raise, and gives NaN
+    everywhere instead. In training the data set has been checked, and no GPU is made to wait.
 
     Args:
         channels: Features per level of the U-Net.
@@ -97,8 +97,8 @@ class DoseGenerator(nn.Module):
         """Map SUV, g/mL, to absorbed dose, Gy/GBq; both (batch, 1, x, y, z), of any size.
 
         Raises:
-            BadInput: In evaluation: SUV that is not finite, is negative or above 1,000 g/mL, or
-                weights that give no finite dose.
+            BadInput: In evaluation or without gradients: SUV that is not finite, is negative or
+                above 1,000 g/mL, or weights that give no finite dose.
         """
         given = suv
         suv = suv.clamp(min=0.0)  # rounding of whatever resampled it
@@ -109,7 +109,7 @@ class DoseGenerator(nn.Module):
         features = self.unet(torch.asinh(padded / self.suv_scale))[:, :, :x, :y, :z]
         log_factor = self.max_log_factor * torch.tanh(self.head(features) / self.max_log_factor)
         dose = self.prior(suv) * torch.exp(log_factor)
-        if self.training:
+        if self.training and torch.is_grad_enabled():
             return dose
         if torch.jit.is_scripting():  # type: ignore[attr-defined]
             _refuse_impossible(given, dose)

@@ -109,7 +109,7 @@ class WritePredictions:
             name = case.get("name", f"CASE{engine.state.iteration:04d}/C1")
             folder = self.partial / name
             folder.mkdir(parents=True, exist_ok=True)
-            grid = nib.Nifti1Image.from_filename(source)
+            grid = nib.load(source)
             # Resampling in single precision can leave a rounding error below 0.
             dose = output["pred"][0].cpu().numpy().astype(np.float32).clip(min=0)
             if not np.isfinite(dose).all():

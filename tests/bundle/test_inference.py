@@ -19,7 +19,7 @@ from rpt_cohort import BadInput as CohortBadInput
 from rpt_cohort import file_sha256, read_prediction, read_volume
 from rpt_cohort.schema import Tracer
 from scripts.cases import require_cases
-from scripts.checks import read_suv, tracer_of, voxels_sha256
+from scripts.checks import check_inference_cases, read_suv, tracer_of, voxels_sha256
 from scripts.command_line import refuse_unknown
 from scripts.errors import BadInput, bad_input_behind
 from scripts.fingerprints import fingerprint, kept_hash, seen_in, write_model_json
@@ -290,13 +290,13 @@ def with_nan(data: np.ndarray) -> np.ndarray:
     ("spoil", "words"),
     [
         (lambda p: p.unlink(), "and there is none. Check the path"),
-        (lambda p: p.write_bytes(p.read_bytes()[:5000]), "whole NIfTI-1 file"),
-        (lambda p: p.write_bytes(b"no image"), "whole NIfTI-1 file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:5000]), "whole NIfTI file"),
+        (lambda p: p.write_bytes(b"no image"), "whole NIfTI file"),
         (lambda p: change_image(p, with_nan), "NaN or infinity in 1 voxels"),
         (lambda p: change_image(p, lambda d: d - 5), "0 g/mL or more"),
         (lambda p: change_image(p, lambda d: d * 0), "0 everywhere"),
         (lambda p: change_image(p, lambda d: d * 3000), "looks like Bq/mL"),
-        (lambda p: p.write_bytes(b""), "whole NIfTI-1 file"),
+        (lambda p: p.write_bytes(b""), "whole NIfTI file"),
         (lambda p: change_image(p, lambda d: np.stack([d, d], axis=3)), "one 3D volume"),
     ],
 )
@@ -383,6 +383,25 @@ def test_place_of_a_file_is_taken_or_refused_as_the_contract_does(
         np.testing.assert_allclose(read_suv(str(pet)).affine, expected, atol=1e-6)
 
 
+def test_what_a_quaternion_rounds_is_no_second_place(tmp_path: Path) -> None:
+    """Near half a turn, where float32 quaternions are worst."""
+    angle = np.pi - 9e-4
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    affine = np.diag([0.98, 0.98, 1.5, 1.0])
+    affine[:2, :2] = 0.98 * turn
+    image = nib.Nifti1Image(np.ones((1024, 1024, 1), np.uint8), affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    apart_mm = (image.get_qform() - affine)[:3, :3] @ [1023, 1023, 0]
+    assert np.linalg.norm(apart_mm) > 0.5 * 0.98
+    nib.save(image, tmp_path / "suv.nii.gz")
+    np.testing.assert_allclose(read_suv(str(tmp_path / "suv.nii.gz")).affine, affine, atol=1e-5)
+    image.header["qoffset_x"] += 3.0
+    nib.save(nib.Nifti1Image(image.dataobj, None, image.header), tmp_path / "suv.nii.gz")
+    with pytest.raises(BadInput, match="must tell one place"):
+        read_suv(str(tmp_path / "suv.nii.gz"))
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
@@ -393,6 +412,10 @@ def test_place_of_a_file_is_taken_or_refused_as_the_contract_does(
         ({"quantity": None}, "tells of None"),
         ({"voxels_sha256": "0" * 64}, "its voxels_sha256 is of others"),
         ({"voxels_sha256": 1}, "its voxels_sha256 is of others"),
+        ({"unit": "Bq/mL"}, "tells of 'Bq/mL'"),
+        ({"Units": "kBq/cc", "quantity": "SUV, body weight, g/mL"}, "tells of 'kBq/cc'"),
+        ({"units": "BQML"}, "tells of 'BQML'"),
+        ({"UNIT": "uCi/mL"}, "tells of 'uCi/mL'"),
     ],
 )
 def test_sidecar_of_something_else_is_refused(
@@ -404,6 +427,21 @@ def test_sidecar_of_something_else_is_refused(
     assert words in sentence
     assert "suv.json" in sentence
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("factors", [(1, 1, 1.02), (0.5, 0.5, 0.5), (1, 1, -2), (0, 1, 1), (1, 1)])
+def test_sidecar_of_another_voxel_size_is_refused(pet: Path, factors: tuple[float, ...]) -> None:
+    size_mm = nib.Nifti1Image.from_filename(pet).header.get_zooms()
+
+    def check(*spacing_mm: float) -> None:
+        told = {"tracer": "68Ga-PSMA-11", "unit": "g/mL", "spacing_mm": list(spacing_mm)}
+        pet.with_name("suv.json").write_text(json.dumps(told))
+        check_inference_cases([{"image": str(pet)}], ["68Ga-PSMA-11"], False)
+
+    check(*(float(mm) for mm in size_mm))
+    check(*(float(mm) * 1.003 for mm in size_mm))
+    with pytest.raises(BadInput, match=r"suv\.nii\.gz must have voxels of the size that suv\.json"):
+        check(*(float(mm) * factor for mm, factor in zip(size_mm, factors, strict=False)))
 
 
 def test_sidecar_of_this_very_volume_is_taken_in_whatever_type_it_is_stored(
@@ -493,6 +531,19 @@ def test_plain_lists_give_a_folder_of_the_contract(run: Run, pet: Path, tmp_path
 def test_one_volume_in_four_dimensions_is_one_volume(run: Run, pet: Path, tmp_path: Path) -> None:
     change_image(pet, lambda d: d[..., None])
     assert dose_of(run, pet, tmp_path / "out").shape == (128, 128, 24)
+
+
+def test_nifti_2_gives_the_map_of_nifti_1(run: Run, pet: Path, tmp_path: Path) -> None:
+    first = nib.Nifti1Image.from_filename(pet)
+    suv = values(first).copy()  # the file is written over
+    expected = values(dose_of(run, pet, tmp_path / "first"))
+    for endian in "<>":
+        header = nib.Nifti2Header(endianness=endian)
+        nib.save(nib.Nifti2Image(suv, first.affine, header), pet)
+        assert type(nib.load(pet)) is nib.Nifti2Image
+        dose = dose_of(run, pet, tmp_path / f"second{'<>'.index(endian)}")
+        np.testing.assert_allclose(dose.affine, first.affine, atol=1e-5)
+        np.testing.assert_array_equal(values(dose), expected)
 
 
 def test_output_folder_that_cannot_be_made_is_refused(run: Run, pet: Path) -> None:

@@ -136,6 +136,24 @@ def test_what_cannot_be_suv_is_refused_by_the_network_itself(
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_host_that_forgets_eval_is_refused_too(tmp_path: Path, name: str) -> None:
+    """Only training, with gradients, goes unchecked."""
+    network = generator().train()
+    good = torch.rand(1, 1, 8, 8, 8) * 10
+    bad = IMPOSSIBLE[name](good)
+    torch.jit.script(network).save(tmp_path / "model.ts")
+    scripted = torch.jit.load(tmp_path / "model.ts")
+    for disabled in (torch.no_grad, torch.inference_mode):
+        with disabled(), pytest.raises(BadInput, match="must be given SUV in g/mL"):
+            network(bad)
+        with disabled(), pytest.raises(torch.jit.Error, match="must be given SUV in g/mL"):
+            scripted(bad)
+    torch.testing.assert_close(predict(network, good), predict(generator(), good))
+    for unchecked in (network, scripted):
+        assert unchecked(bad).requires_grad
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_exported_network_that_cannot_raise_gives_nan_everywhere(
     shipped: DoseGenerator, name: str
 ) -> None:

@@ -314,6 +314,24 @@ def test_patient_s_name_cannot_leave_the_output_folder(tmp_path: Path) -> None:
         training_cases(str(tmp_path), 1)
 
 
+@pytest.mark.parametrize("key", ["image", "label", "organs", "fov"])
+@pytest.mark.parametrize("listed", ["../pet.nii.gz", "P1/../../pet.nii.gz", "/", "link", "dir/x"])
+def test_file_outside_the_cohort_folder_is_refused(tmp_path: Path, key: str, listed: str) -> None:
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()
+    (tmp_path / "pet.nii.gz").touch()
+    (cohort / "link").symlink_to(tmp_path / "pet.nii.gz")
+    (cohort / "dir").symlink_to(tmp_path)
+    outside = str(tmp_path / "pet.nii.gz") if listed == "/" else listed
+    case = {"image": "pet.nii.gz", "label": "dose.nii.gz", "fold": 0}
+    (cohort / "datalist.json").write_text(json.dumps({"training": [{**case, key: outside}]}))
+    with pytest.raises(BadInput, match=f"every {key} must lie in the cohort folder"):
+        training_cases(str(cohort), 1)
+    (tmp_path / "other").symlink_to(cohort)  # the folder itself may be a link
+    (cohort / "datalist.json").write_text(json.dumps({"training": [case]}))
+    assert len(training_cases(str(tmp_path / "other"), 1)) == 1
+
+
 def test_cycle_listed_twice_is_refused(tmp_path: Path) -> None:
     case = {"image": "x", "label": "y", "patient": "P1", "cycle": 1, "fold": 0}
     (tmp_path / "datalist.json").write_text(json.dumps({"training": [case, case]}))

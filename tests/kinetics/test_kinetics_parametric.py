@@ -272,6 +272,24 @@ def test_an_image_that_does_not_tell_one_place_is_refused(change, words, tmp_pat
         spoilt.write_bytes(kept)
 
 
+def test_what_a_quaternion_rounds_is_no_second_place(tmp_path: Path) -> None:
+    """Near half a turn, where float32 quaternions are worst."""
+    angle = np.pi - 9e-4
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    affine = np.diag([0.98, 0.98, 1.5, 1.0])
+    affine[:2, :2] = 0.98 * turn
+    image = nib.Nifti1Image(np.ones((1024, 1024, 1, 1), np.float32), affine)
+    mask = nib.Nifti1Image(np.ones((1024, 1024, 1), np.uint8), affine)
+    for one, path in ((image, tmp_path / "image.nii.gz"), (mask, tmp_path / "mask.nii.gz")):
+        one.set_sform(affine, code="scanner")
+        one.set_qform(affine, code="scanner")
+        one.to_filename(path)
+    apart = (image.get_qform() - affine)[:3, :3] @ [1023, 1023, 0] / 0.98
+    assert np.abs(apart).max() > 0.5
+    found = read_dynamic(tmp_path / "image.nii.gz", tmp_path / "mask.nii.gz", frames=1)
+    np.testing.assert_allclose(found.affine, affine, atol=1e-5)
+
+
 def test_nifti_2_is_read(tmp_path: Path) -> None:
     path, mask_path, _ = dynamic_files(tmp_path)
     first = nib.load(path)
