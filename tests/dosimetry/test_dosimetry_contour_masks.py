@@ -139,6 +139,19 @@ def test_contours_that_cross(decimal_mm) -> None:
     np.testing.assert_array_equal(contour_mask(mixed, image, told), one | other)
 
 
+@pytest.mark.parametrize("xor", [False, True])
+@pytest.mark.parametrize(("radius", "share"), [(19.5, "95.1%"), (18.0, "81.0%"), (17.5, None)])
+def test_a_contour_that_is_nearly_another_is_told(radius, share, xor) -> None:
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    rings = [at(circle(one), height) for one in (20.0, radius) for height in (1.5, 4.5)]
+    told: list[str] = []
+    mask = contour_mask(region(*rings, xor=xor), image, told)
+    assert mask.sum() == pytest.approx(2 * np.pi * (400 - radius**2), abs=40)
+    assert len(told) == (share is not None)
+    if share:
+        assert f"in 2 planes a contour inside another, of up to {share} of its area" in told[0]
+
+
 def test_a_hole_that_touches_its_contour_and_neighbours_that_touch() -> None:
     image = grid(spacing_mm=(1.0, 1.0, 3.0))
     outer, hole = square(20.0), square(8.0, (12.02, 0.0))  # reaches out within decimals
