@@ -13,6 +13,7 @@ Source: DICOM PS3.3, C.8.8.6.3; the even-odd rule: Shimrat, Communications of th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -28,9 +29,13 @@ or more."""
 SAME_LINE_VOXELS = 0.1
 """How far a contour may reach beyond one that it lies in, voxels; ours: decimals cut off, and
 corners set elsewhere along the same line."""
+LARGEST_HOLE = 0.8
+"""Area of a contour over that of the one it lies in, up to which nobody is told; ours. The wall of
+a heart or a bladder leaves a smaller hole, a contour drawn a second time a larger one."""
 
 _EDGE_VOXELS = 1e-3  # beyond the image's outer faces, for decimals cut off
-_LARGEST_STEP = 1.5  # of two planes without a gap, in units of the smallest
+_LARGEST_STEP = 1.5  # of two planes without a gap, in units of the typical one
+_SHORT_STEP_VOXELS = 0.5  # of planes between the slices
 _FINE = 128  # steps across a plane's contours, to measure their area
 _SAMPLE_VOXELS = 0.25  # distance of the points at which two contours are compared
 
@@ -63,6 +68,16 @@ class _Plane:
             found = found ^ part if self.xor else found | part
         return found
 
+    def area(self) -> float:
+        """Measure the region, in pixels of the plane."""
+        points = np.concatenate(self.polygons)
+        corner, size = points.min(axis=0), np.ptp(points, axis=0)
+        if not (size > 0).all():
+            return 0.0
+        scale = _FINE / size
+        fine = [(polygon - corner) * scale - 0.5 for polygon in self.polygons]
+        return float(replace(self, polygons=fine).filled(_FINE, _FINE).sum() / scale.prod())
+
 
 def contour_mask(
     structure: Structure, image: Volume, warnings: list[str]
@@ -70,15 +85,16 @@ def contour_mask(
     """Find the voxels whose centres lie in a region.
 
     The contours must lie in planes of the image, across any one of its axes; the image may
-    stand obliquely. Each plane stands for a slab, as thick as the smallest distance of two
-    of the region's planes (a voxel where there is one plane), and each slice takes the plane
-    in whose slab it lies: a region drawn on slices of another thickness is read too.
+    stand obliquely. Each plane stands for a slab that reaches half-way to its neighbours, and
+    half of the typical distance of two planes (a voxel where there is one plane) at the ends
+    and into gaps. Each slice takes the plane in whose slab it lies: a region drawn on slices
+    of another thickness is read too.
 
     Args:
         structure: The region.
         image: The volume whose grid the mask is to have.
-        warnings: Takes that the region has gaps or thick slabs, contours that cross, or holds
-            no voxel's centre.
+        warnings: Takes that the region has gaps or thick slabs, contours that cross or
+            leave a thin shell, or holds no voxel's centre.
 
     Returns:
         The mask, on the axes of ``image``.
@@ -112,16 +128,12 @@ def contour_volume_ml(structure: Structure, image: Volume) -> float:
     Raises:
         BadInput: As :func:`contour_mask`.
     """
-    voxels = 0.0
-    for plane in _planes(structure, image, [])[1]:
-        points = np.concatenate(plane.polygons)
-        corner, size = points.min(axis=0), np.ptp(points, axis=0)
-        if (size > 0).all():
-            scale = _FINE / size
-            fine = [(polygon - corner) * scale - 0.5 for polygon in plane.polygons]
-            steps = replace(plane, polygons=fine).filled(_FINE, _FINE).sum()
-            voxels += float(steps / scale.prod()) * (plane.high - plane.low)
-    return voxels * abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000.0
+    planes = _planes(structure, image, [])[1]
+    return sum(plane.area() * (plane.high - plane.low) for plane in planes) * _voxel_ml(image)
+
+
+def _voxel_ml(image: Volume) -> float:
+    return abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000.0
 
 
 def inside(
@@ -213,15 +225,16 @@ def _planes(structure: Structure, image: Volume, warnings: list[str]) -> tuple[i
     groups = [np.flatnonzero(of_contour == plane) for plane in range(of_contour.max() + 1)]
     slabs = _slabs(np.array([positions[group].mean() for group in groups]), structure, warnings)
     across = [one for one in range(3) if one != axis]
-    planes, copies, crossed = [], 0, 0
+    planes, copies, crossed, shells = [], 0, 0, []
     for group, low, high in zip(groups, *slabs, strict=True):
         polygons = [contours[number][:, across] for number in group]
         xor = all(is_xor[number] for number in group)
-        compared = _Compared(polygons, xor=xor)
+        compared = _Compared(polygons)
         parts = [(one, []) for one in compared.distinct] if xor else compared.parts()
         planes.append(_Plane(polygons, parts, xor, float(low), float(high)))
         copies += len(polygons) - len(compared.distinct)
         crossed += compared.crossing and not xor
+        shells += [share for share in [compared.largest_hole()] if share > LARGEST_HOLE]
     if copies:
         warnings.append(
             f"ROI {structure.number} has {copies} contours twice; each was counted once."
@@ -229,6 +242,19 @@ def _planes(structure: Structure, image: Volume, warnings: list[str]) -> tuple[i
     if crossed:
         warnings.append(
             f"ROI {structure.number} has contours that cross in {crossed} planes; they were united."
+        )
+    if shells:
+        warnings.append(
+            f"ROI {structure.number} has in {len(shells)} planes a contour inside another, of up "
+            f"to {max(shells):.1%} of its area: it was taken for a hole, and what is left between "
+            "the two is thin. Delete one of them if it is the same outline drawn twice."
+        )
+    gaps = [(one, two) for one, two in pairwise(planes) if two.low - one.high > _EDGE_VOXELS]
+    if gaps:
+        empty = sum((one.area() + two.area()) / 2.0 * (two.low - one.high) for one, two in gaps)
+        warnings.append(
+            f"ROI {structure.number} has {len(gaps)} gaps between its planes; they were left "
+            f"empty, {empty * _voxel_ml(image):.3g} mL if the region goes on through them."
         )
     return axis, planes
 
@@ -255,12 +281,12 @@ class _Compared:
 
     Attributes:
         distinct: Contours without copies of others, by falling area.
-        around: Which contours each of them lies in; of XOR contours nothing but copies is sought.
+        around: Which contours each of them lies in.
         crossing: Whether two of them overlap and neither lies in the other.
     """
 
-    def __init__(self, polygons: Sequence[Float[np.ndarray, "_ 2"]], *, xor: bool) -> None:
-        areas = [_area(polygon) for polygon in polygons]
+    def __init__(self, polygons: Sequence[Float[np.ndarray, "_ 2"]]) -> None:
+        self._areas = areas = [_area(polygon) for polygon in polygons]
         boxes = np.array([[polygon.min(axis=0), polygon.max(axis=0)] for polygon in polygons])
         self.distinct: list[int] = []
         self.around: dict[int, list[int]] = {}
@@ -270,7 +296,7 @@ class _Compared:
             same = np.abs(boxes[one] - others).max(axis=(1, 2), initial=0.0) <= SAME_LINE_VOXELS
             meets = (boxes[one, 0] <= others[:, 1]) & (boxes[one, 1] >= others[:, 0])
             around = []
-            for place in np.flatnonzero(same if xor else meets.all(axis=1)):
+            for place in np.flatnonzero(same | meets.all(axis=1)):
                 other = self.distinct[place]
                 lies_in, enters = _position(polygons[one], polygons[other])
                 if lies_in and same[place] and _position(polygons[other], polygons[one])[0]:
@@ -293,6 +319,16 @@ class _Compared:
             for outer in self.distinct
             if depth[outer] % 2 == 0
         ]
+
+    def largest_hole(self) -> float:
+        """Return the largest area of a contour over that of one that it lies in."""
+        shares = (
+            self._areas[one] / self._areas[other]
+            for one, others in self.around.items()
+            for other in others
+            if self._areas[other] > 0
+        )
+        return max(shares, default=0.0)
 
 
 def _area(polygon: Float[np.ndarray, "points 2"]) -> float:
@@ -345,26 +381,28 @@ def _slabs(
 ) -> tuple[Float[np.ndarray, " planes"], Float[np.ndarray, " planes"]]:
     """Return where each plane's slab begins and ends.
 
-    Neighbours meet half-way, so that decimals cut off leave no slice between them.
+    Neighbours meet half-way, so that decimals cut off leave no slice between them, unless they
+    stand so far apart that there is a gap.
     """
     steps = np.diff(planes)
-    slab = float(steps.min()) if len(steps) else 1.0
-    together = steps <= _LARGEST_STEP * slab
-    gaps = int((~together).sum())
-    if gaps:
-        warnings.append(
-            f"ROI {structure.number} has {gaps} gaps between its planes; they were left empty."
-        )
+    slab = _typical_step(steps) if len(steps) else 1.0
     if slab > _LARGEST_STEP:
         warnings.append(
             f"ROI {structure.number} has a plane every {slab:.3g} slices; each was taken for a "
             "slab of that thickness."
         )
-    middles = (planes[:-1] + planes[1:]) / 2.0
-    low = np.concatenate(
-        [planes[:1] - slab / 2, np.where(together, middles, planes[1:] - slab / 2)]
-    )
-    high = np.concatenate(
-        [np.where(together, middles, planes[:-1] + slab / 2), planes[-1:] + slab / 2]
-    )
-    return low, high
+    half = np.where(steps <= _LARGEST_STEP * slab, steps, slab) / 2.0
+    half = np.concatenate([[slab / 2.0], half, [slab / 2.0]])
+    return planes - half[:-1], planes + half[1:]
+
+
+def _typical_step(steps: Float[np.ndarray, " steps"]) -> float:
+    """Return the median distance of neighbouring planes, whatever extra planes and gaps there are.
+
+    Planes between the slices, that are no more than those on them, do not count. Of two steps in
+    the middle it is the larger one, unless that is more than twice the smaller: a gap.
+    """
+    longer = np.sort(steps[steps >= _SHORT_STEP_VOXELS])
+    counted = longer if 2 * len(longer) >= len(steps) else np.sort(steps)
+    low, high = counted[(len(counted) - 1) // 2], counted[len(counted) // 2]
+    return float(high if high <= 2.0 * low + _EDGE_VOXELS else low)

@@ -311,13 +311,25 @@ def test_views_of_something_else() -> None:
 
 
 def test_edges_that_hold_counts() -> None:
-    """Of a mean line of 10: 2 at the left, 0.1 at the right, blank lines above, full below."""
+    """Of lines of 10: 2 at the left, 0.1 at the right's last 3, blank ones above, full below."""
     peak = np.full((12, 30), 10.0)
-    peak[0], peak[-1] = 2.0, 0.1
+    peak[0], peak[-3:] = 20.0, 0.1
     peak[:, 25:] = 0
     found = {name.split()[0]: share for name, share in counts_at_edges(peak, peak).items()}
-    assert found == pytest.approx({"left": 2 / (102.1 / 12), "lower": 1, "upper": 1})
+    assert found == pytest.approx({"left": 20 / (100.3 / 12), "lower": 1, "upper": 1})
     assert counts_at_edges(np.zeros((3, 3)), np.zeros((3, 3))) == {}
+
+
+@pytest.mark.parametrize("edge", [[0.01], [0.01, 0.01], [0.01, 2.0, 5.0]])
+def test_a_blank_line_or_a_ramp_at_an_edge_hides_no_counts(edge) -> None:
+    peak = np.full((40, 200), 10.0)
+    peak[:6], peak[-6:] = 0.0, 0.0  # the body ends before both sides
+    peak[:, -len(edge) :] *= np.array(edge[::-1]) / 10.0
+    peak[:, :12] = 0.001  # and at the feet
+    found = {name.split()[0]: share for name, share in counts_at_edges(peak, peak).items()}
+    lines = peak.sum(axis=0)
+    assert found == {"upper": pytest.approx(lines[-6:].mean() / lines.mean())}
+    assert found["upper"] > 0.5
 
 
 def test_what_the_views_hold() -> None:

@@ -139,6 +139,19 @@ def test_contours_that_cross(decimal_mm) -> None:
     np.testing.assert_array_equal(contour_mask(mixed, image, told), one | other)
 
 
+@pytest.mark.parametrize("xor", [False, True])
+@pytest.mark.parametrize(("radius", "share"), [(19.5, "95.1%"), (18.0, "81.0%"), (17.5, None)])
+def test_a_contour_that_is_nearly_another_is_told(radius, share, xor) -> None:
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    rings = [at(circle(one), height) for one in (20.0, radius) for height in (1.5, 4.5)]
+    told: list[str] = []
+    mask = contour_mask(region(*rings, xor=xor), image, told)
+    assert mask.sum() == pytest.approx(2 * np.pi * (400 - radius**2), abs=40)
+    assert len(told) == (share is not None)
+    if share:
+        assert f"in 2 planes a contour inside another, of up to {share} of its area" in told[0]
+
+
 def test_a_hole_that_touches_its_contour_and_neighbours_that_touch() -> None:
     image = grid(spacing_mm=(1.0, 1.0, 3.0))
     outer, hole = square(20.0), square(8.0, (12.02, 0.0))  # reaches out within decimals
@@ -273,7 +286,12 @@ def test_gaps_and_thick_slabs_are_told() -> None:
     told: list[str] = []
     mask = contour_mask(region(*rounds), grid(), told)
     assert np.flatnonzero(mask.any((0, 1))).tolist() == [20, 21, 25]
-    assert told == ["ROI 7 has 1 gaps between its planes; they were left empty."]
+    # between slabs that end at 6 and 15 mm
+    size_ml = np.pi * 400 * 9 / 1000
+    assert told == [
+        "ROI 7 has 1 gaps between its planes; they were left empty, "
+        f"{size_ml:.3g} mL if the region goes on through them."
+    ]
     told = []
     mask = contour_mask(region(*rounds[::2]), grid(), told)
     assert len(np.flatnonzero(mask.any((0, 1)))) == 10
@@ -283,6 +301,24 @@ def test_gaps_and_thick_slabs_are_told() -> None:
     told = []
     assert not contour_mask(region(at(circle(0.5), 1.5)), grid(), told).any()
     assert told == ["ROI 7 holds the centre of no voxel: its mask is empty."]
+
+
+@pytest.mark.parametrize("below", [0, 2])
+@pytest.mark.parametrize(
+    ("step_mm", "count", "extra_mm"),
+    [(3.0, 5, 0.3), (3.0, 6, 1.5), (6.0, 4, 0.3), (6.0, 4, 3.0), (6.0, 5, 5.0), (6.0, 6, 3.0)],
+)
+def test_an_extra_plane_takes_nothing_away(step_mm, count, extra_mm, below) -> None:
+    """A column keeps its volume whatever plane is drawn between two of the others."""
+    heights = -18.0 + step_mm * np.arange(count)
+    heights = [*heights, heights[below] + extra_mm]
+    found = region(*(at(square(20.0), height) for height in heights))
+    volume_ml = 1.6 * step_mm * count
+    assert contour_volume_ml(found, grid()) == pytest.approx(volume_ml, rel=0.01)
+    told: list[str] = []
+    mask = contour_mask(found, grid(shape=(64, 64, 60), spacing_mm=(2.0, 2.0, 1.0)), told)
+    assert mask.sum() * 4e-3 == pytest.approx(volume_ml, abs=1.6)  # a slice
+    assert not any("gaps" in one for one in told)
 
 
 @given(
