@@ -195,6 +195,25 @@ def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
         )
 
 
+def refuse_before_injection(reference: Reference, injected: datetime) -> None:
+    """Refuse values that refer to a time before the injection.
+
+    Args:
+        reference: To when the values are decay-corrected.
+        injected: The begin of the administration.
+
+    Raises:
+        BadInput: One slice's moment is more than 60 s before it.
+    """
+    earliest_s = (min(reference.moments) - injected).total_seconds()
+    if earliest_s < EARLIEST_REFERENCE_S:
+        raise BadInput(
+            f"{reference.tag} must not be before the injection, and by the rule "
+            f"'{reference.branch}' the values refer to {-earliest_s:.0f} s before it. Check "
+            f"{START_DATETIME}, {START_TIME} and the clocks."
+        )
+
+
 def activity_at_reference(
     tags: Tags, injection: Injection, warnings: list[str]
 ) -> ActivityAtReference:
@@ -247,7 +266,8 @@ def _decayed(
     else:
         reference = reference_of_none(tags, life_s, warnings)
     elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
-    _check_elapsed(elapsed_s, life_s, reference)
+    refuse_before_injection(reference, injection.moment)
+    _check_elapsed(elapsed_s, life_s)
     _warn_of_times(tags, elapsed_s, life_s, correction, warnings)
     injected_bq = injection.activity_bq
     left_bq = [
@@ -263,13 +283,7 @@ def _decayed(
     )
 
 
-def _check_elapsed(elapsed_s: list[float], life_s: float, reference: Reference) -> None:
-    if min(elapsed_s) < EARLIEST_REFERENCE_S:
-        raise BadInput(
-            f"{reference.tag} must not be before the injection, and by the rule "
-            f"'{reference.branch}' the values refer to {-min(elapsed_s):.0f} s before it. Check "
-            f"{START_DATETIME}, {START_TIME} and the clocks."
-        )
+def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
     worst_s = max(elapsed_s, key=abs)
     if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
         raise BadInput(

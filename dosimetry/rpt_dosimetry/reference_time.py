@@ -95,7 +95,8 @@ def reference_of_start(
         In this order: GE's private scan date and time; the series' date and time where it is
         not later than any acquisition; else the earliest acquisition. Where Decay Factor
         contradicts that in every slice and fits the earliest acquisition, or a time that Frame
-        Reference Time allows, that is taken instead.
+        Reference Time allows, that is taken instead. A time before ``earliest`` that nothing
+        betters is returned, for ``refuse_before_injection``.
 
     Raises:
         BadInput: A time that the rule needs is missing or malformed, or the facts contradict
@@ -103,7 +104,7 @@ def reference_of_start(
     """
     rule = _start_by_rule(tags, earliest, warnings)
     frames = _read_frames(tags, half_life_s, warnings)
-    if frames is None or rule.moments[0] < earliest:  # the latter is for the caller to refuse
+    if frames is None:
         return rule
     reference = frames.judge(rule, corrected=True)
     if reference.verdict == "agrees":
@@ -117,6 +118,8 @@ def reference_of_start(
             f"be {frames.excess(after_s)}."
         )
         return better
+    if min(rule.moments) < earliest:
+        return reference
     taken_s = (rule.moments[0] - frames.first).total_seconds()
     frame_after_s = frames.allowed_after_s(taken_s, earliest)
     factor_after_s = reference.implied_after_s

@@ -207,6 +207,33 @@ def test_to_the_administration(pet_series, reference_s) -> None:
     assert any("a correction to the administration is 1.484" in one for one in warnings)
 
 
+@pytest.mark.parametrize("told", [{}, {"DecayFactor": None}, {"DecayFactor": decay_factor(7200)}])
+def test_a_series_time_before_the_injection_is_refused(told, pet_series, reference_s) -> None:
+    series = pet_series(set={"SeriesTime": "090000", **told})
+    with pytest.raises(BadInput, match=r"\(0008,0031\) must not be before the inj.* 3600 s before"):
+        reference_s(series)
+
+
+def test_a_scan_before_the_injection_is_refused(pet_series, reference_s) -> None:
+    start = {"RadiopharmaceuticalStartDateTime": "20240229100000"}
+    for correction in ("START", "NONE"):
+        times = {"SeriesTime": "090000", "AcquisitionTime": "090000"}
+        series = pet_series(set={"DecayCorrection": correction, **times}, inject=start)
+        with pytest.raises(BadInput, match="must not be before the injection"):
+            reference_s(series)
+
+
+def test_a_series_time_before_the_injection_that_decay_factor_refutes(
+    pet_series, reference_s
+) -> None:
+    told = {"SeriesTime": "090000", "DecayFactor": decay_factor(0.0)}
+    found_s, warnings, verdict = reference_s(pet_series(set=told))
+    assert (found_s, verdict) == (0.0, "agrees")
+    wrong = 100 * (1 - 2 ** (-7200 / LIFE_S))
+    assert any("'earliest acquisition, by Decay Factor', 7200 s after" in w for w in warnings)
+    assert any(f"{wrong:.3g} % too low" in one for one in warnings)
+
+
 @pytest.mark.parametrize("factor", ["0", "-1", "1e9"])
 def test_an_impossible_decay_factor_is_passed_over(factor, pet_series, reference_s) -> None:
     found_s, warnings, verdict = reference_s(pet_series(set={"DecayFactor": factor}))
