@@ -75,18 +75,19 @@ class ActivityAtReference:
     implied_after_s: float | None
 
 
-def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
+def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: float) -> float:
     """Read the injected activity; DICOM gives it with no syringe residual subtracted.
 
     Args:
         tags: The series.
         warnings: Takes the sentence that the unit was guessed.
+        largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
 
     Returns:
         Injected activity, Bq.
 
     Raises:
-        BadInput: Missing, not above 0, or not plausible.
+        BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
     """
     dose = tags.number(DOSE)
     if dose is None:
@@ -94,6 +95,12 @@ def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
     if dose <= 0:
         raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
     if dose < _SMALLEST_DOSE_BQ:
+        if dose > largest_guess_mbq:
+            raise BadInput(
+                f"{DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
+                f"{largest_guess_mbq:g} MBq. It is likely in kBq or µCi. Multiply kBq by 1000, or "
+                "µCi by 37000, and write the result in Bq."
+            )
         warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
         dose *= 1e6
     check_bounds(dose, DOSE, _DOSE_BOUNDS)
