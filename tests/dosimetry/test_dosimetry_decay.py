@@ -222,7 +222,6 @@ def test_dose_in_kbq_or_uci(dose, pet_series, convert_series) -> None:
         convert_series(pet_series(inject={"RadionuclideTotalDose": dose}))
 
 
-
 SET, INJECT = "set", "inject"
 REFUSED = {
     "no dose": (INJECT, {"RadionuclideTotalDose": None}, r"\(0018,1074\) must be there"),
