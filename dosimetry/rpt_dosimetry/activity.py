@@ -75,18 +75,19 @@ class ActivityAtReference:
     implied_after_s: float | None
 
 
-def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
+def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: float) -> float:
     """Read the injected activity; DICOM gives it with no syringe residual subtracted.
 
     Args:
         tags: The series.
         warnings: Takes the sentence that the unit was guessed.
+        largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
 
     Returns:
         Injected activity, Bq.
 
     Raises:
-        BadInput: Missing, not above 0, or not plausible.
+        BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
     """
     dose = tags.number(DOSE)
     if dose is None:
@@ -94,6 +95,12 @@ def injected_activity_bq(tags: Tags, warnings: list[str]) -> float:
     if dose <= 0:
         raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
     if dose < _SMALLEST_DOSE_BQ:
+        if dose > largest_guess_mbq:
+            raise BadInput(
+                f"{DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
+                f"{largest_guess_mbq:g} MBq. It is likely in kBq or µCi. Multiply kBq by 1000, or "
+                "µCi by 37000, and write the result in Bq."
+            )
         warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
         dose *= 1e6
     check_bounds(dose, DOSE, _DOSE_BOUNDS)
@@ -195,6 +202,25 @@ def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
         )
 
 
+def refuse_before_injection(reference: Reference, injected: datetime) -> None:
+    """Refuse values that refer to a time before the injection.
+
+    Args:
+        reference: To when the values are decay-corrected.
+        injected: The begin of the administration.
+
+    Raises:
+        BadInput: One slice's moment is more than 60 s before it.
+    """
+    earliest_s = (min(reference.moments) - injected).total_seconds()
+    if earliest_s < EARLIEST_REFERENCE_S:
+        raise BadInput(
+            f"{reference.tag} must not be before the injection, and by the rule "
+            f"'{reference.branch}' the values refer to {-earliest_s:.0f} s before it. Check "
+            f"{START_DATETIME}, {START_TIME} and the clocks."
+        )
+
+
 def activity_at_reference(
     tags: Tags, injection: Injection, warnings: list[str]
 ) -> ActivityAtReference:
@@ -247,7 +273,8 @@ def _decayed(
     else:
         reference = reference_of_none(tags, life_s, warnings)
     elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
-    _check_elapsed(elapsed_s, life_s, reference)
+    refuse_before_injection(reference, injection.moment)
+    _check_elapsed(elapsed_s, life_s)
     _warn_of_times(tags, elapsed_s, life_s, correction, warnings)
     injected_bq = injection.activity_bq
     left_bq = [
@@ -263,13 +290,7 @@ def _decayed(
     )
 
 
-def _check_elapsed(elapsed_s: list[float], life_s: float, reference: Reference) -> None:
-    if min(elapsed_s) < EARLIEST_REFERENCE_S:
-        raise BadInput(
-            f"{reference.tag} must not be before the injection, and by the rule "
-            f"'{reference.branch}' the values refer to {-min(elapsed_s):.0f} s before it. Check "
-            f"{START_DATETIME}, {START_TIME} and the clocks."
-        )
+def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
     worst_s = max(elapsed_s, key=abs)
     if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
         raise BadInput(

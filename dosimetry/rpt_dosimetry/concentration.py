@@ -22,6 +22,8 @@ from rpt_dosimetry.series import Series
 from rpt_dosimetry.slices import Slices, fits_float32, in_order, read_values, seconds_after
 from rpt_dosimetry.tags import Tags, if_readable, missing
 
+_LARGEST_GUESS_MBQ = 30_000.0  # ours: of a therapy; more is likely kBq or µCi
+
 
 @dataclass(frozen=True)
 class Concentration:
@@ -88,7 +90,9 @@ def read_concentration(
     stored_bq = _total_bq(data, slices)
     data *= decay.factor
     activity_bq = _total_bq(data, slices)
-    injected_bq = if_readable(lambda: injected_activity_bq(tags, told), told)
+    injected_bq = if_readable(
+        lambda: injected_activity_bq(tags, told, largest_guess_mbq=_LARGEST_GUESS_MBQ), told
+    )
     elapsed_s = seconds_after(decay.administered, decay.mid_scan)
     _compare_with_injected(activity_bq, injected_bq, elapsed_s, decay.half_life_s, told)
     volume, slice_axis, reverse = to_ras(data, slices.grid)

@@ -17,6 +17,7 @@ from rpt_dosimetry.activity import (
     LARGEST_HALF_LIVES,
     decay_correction,
     need_half_life_s,
+    refuse_before_injection,
     warn_of_unknown_day,
 )
 from rpt_dosimetry.attributes import (
@@ -97,6 +98,7 @@ def decay_to_mid_scan(
     elapsed_s = [(middle - moment).total_seconds() for moment in reference.moments]
     _check_elapsed(elapsed_s, life_s, correction, reference)
     if administered is not None:
+        refuse_before_injection(reference, administered)
         warn_of_unknown_day(tags, life_s, warnings)
     factor = [
         decayed_activity_bq(activity_bq=1.0, elapsed_s=one_s, half_life_s=life_s)

@@ -23,6 +23,7 @@ who is believed where facts contradict each other, are ours.
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Literal
 
 from rpt_cohort import BadInput
@@ -95,7 +96,8 @@ def reference_of_start(
         In this order: GE's private scan date and time; the series' date and time where it is
         not later than any acquisition; else the earliest acquisition. Where Decay Factor
         contradicts that in every slice and fits the earliest acquisition, or a time that Frame
-        Reference Time allows, that is taken instead.
+        Reference Time allows, that is taken instead. A time before ``earliest`` that nothing
+        betters is returned, for ``refuse_before_injection``.
 
     Raises:
         BadInput: A time that the rule needs is missing or malformed, or the facts contradict
@@ -103,10 +105,11 @@ def reference_of_start(
     """
     rule = _start_by_rule(tags, earliest, warnings)
     frames = _read_frames(tags, half_life_s, warnings)
-    if frames is None or rule.moments[0] < earliest:  # the latter is for the caller to refuse
+    if frames is None:
         return rule
     reference = frames.judge(rule, corrected=True)
     if reference.verdict == "agrees":
+        _warn_of_majority(frames, reference, warnings)
         return reference
     better = _better_start(frames, reference, earliest)
     if better is not None:
@@ -116,7 +119,10 @@ def reference_of_start(
             f"'{better.branch}', {_apart(after_s)} it, was taken. By the former the values would "
             f"be {frames.excess(after_s)}."
         )
+        _warn_of_majority(frames, better, warnings)
         return better
+    if min(rule.moments) < earliest:
+        return reference
     taken_s = (rule.moments[0] - frames.first).total_seconds()
     frame_after_s = frames.allowed_after_s(taken_s, earliest)
     factor_after_s = reference.implied_after_s
@@ -194,6 +200,7 @@ def reference_of_admin(
     if reference.verdict == "contradicts" and reference.implied_after_s is not None:
         after_s = reference.implied_after_s
         _conflict(DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
+    _warn_of_majority(frames, reference, warnings)
     since_s = (frames.first - administered).total_seconds() + frames.average_s[0]
     if reference.verdict == "placeholder" and not frames.agree(since_s):
         warnings.append(
@@ -386,6 +393,22 @@ def _conflict(
             "series anew."
         )
     warnings.append(f"{told}; the latter was taken. If it is wrong, the values are {wrong}.")
+
+
+def _warn_of_majority(frames: _Frames, taken: Reference, warnings: list[str]) -> None:
+    """Warn where a few slices' Decay Factors agree, and most are off to one side."""
+    if taken.verdict != "agrees":
+        return
+    off_s = [one for one in frames.implied_after_s(taken.moments) if not frames.agree(one)]
+    for side_s in ([one for one in off_s if one < 0], [one for one in off_s if one > 0]):
+        if 2 * len(side_s) > len(frames.begins):
+            after_s = median(side_s)
+            warnings.append(
+                f"{DECAY_FACTOR} agrees with the reference time by '{taken.branch}' in "
+                f"{len(frames.begins) - len(off_s)} of {len(frames.begins)} slices, and in "
+                f"{len(side_s)} it tells one {_apart(after_s)} it, by their median. If those are "
+                f"right, the values are {frames.excess(after_s)}."
+            )
 
 
 def _apart(after_s: float) -> str:

@@ -30,6 +30,8 @@ from rpt_dosimetry.tags import Tags, if_readable
 LIKELY_LARGEST_SUV = 1000.0
 """g/mL; a bladder can exceed 100, a unit taken wrongly exceeds this."""
 
+_LARGEST_GUESS_MBQ = 3_000.0  # ours: of a PET tracer; more is likely kBq or µCi
+
 
 @dataclass(frozen=True)
 class Suv:
@@ -120,7 +122,7 @@ def convert(
 
 def _read_injection(tags: Tags, warnings: list[str]) -> Injection:
     nuclide = coded_nuclide(tags)
-    activity_bq = injected_activity_bq(tags, warnings)
+    activity_bq = injected_activity_bq(tags, warnings, largest_guess_mbq=_LARGEST_GUESS_MBQ)
     try:
         return Injection(activity_bq, injection_time(tags, warnings), nuclide)
     except BadInput as error:  # a fault only where the branch needs the time

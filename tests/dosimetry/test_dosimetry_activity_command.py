@@ -72,6 +72,16 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(pet_series, tmp_path, 
     assert (ended.status, ended.err.count("\n")) == (2, 1)
 
 
+def test_an_injected_activity_in_kbq_is_not_told_as_mbq(pet_series, tmp_path, command) -> None:
+    for dose, told_mbq in (("80000", None), ("7400", 7400.0)):
+        folder = pet_series(inject={"RadionuclideTotalDose": dose}).write(tmp_path / dose)
+        ended = command("activity", folder, tmp_path / f"{dose}.nii.gz")
+        assert ended.status == 0, ended.err
+        assert ("above 30000 MBq. It is likely in kBq or µCi" in ended.err) is (told_mbq is None)
+        told = json.loads((tmp_path / f"{dose}.json").read_text())
+        assert told["injected_activity_mbq"] == told_mbq
+
+
 def test_choice_list_and_help(pet_series, tmp_path, command) -> None:
     pet_series(set=ADMIN).write(tmp_path / "in")
     pet_series(set=ADMIN, series=2).write(tmp_path / "in")

@@ -215,6 +215,13 @@ def test_dose_in_mbq(pet_series, convert_series) -> None:
     assert any("taken as MBq" in sentence for sentence in suv.warnings)
 
 
+@pytest.mark.parametrize("dose", ["3001", "10000", "80000"])  # 3 and 80 MBq in kBq, 10 mCi in µCi
+def test_dose_in_kbq_or_uci(dose, pet_series, convert_series) -> None:
+    message = rf"\(0018,1074\) must be in Bq, got {dose}: .*above 3000 MBq.*in kBq or µCi\. Mult"
+    with pytest.raises(BadInput, match=message):
+        convert_series(pet_series(inject={"RadionuclideTotalDose": dose}))
+
+
 SET, INJECT = "set", "inject"
 REFUSED = {
     "no dose": (INJECT, {"RadionuclideTotalDose": None}, r"\(0018,1074\) must be there"),

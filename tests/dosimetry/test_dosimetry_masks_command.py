@@ -145,6 +145,10 @@ def test_segments(tmp_path, image, command) -> None:
     ("words", "message"),
     [
         (("SOURCE", "image.nii.gz", "--like", "image.nii.gz"), "OUT must be another file than"),
+        (
+            ("gone.dcm", "out.nii.gz", "--like", "image.nii.gz"),
+            "there is no 'gone.dcm'. Check its path.",
+        ),
         (("image.nii.gz", "out.nii.gz", "--like", "image.nii.gz"), "SOURCE must be an RTSTRUCT"),
         (("SOURCE", "out.nii.gz", "--like", "gone.nii.gz"), "must be"),
         (("SOURCE", "out.nii.gz", "--like", "image.nii.gz", "--region", "Jane"), "fit name 1"),

@@ -171,6 +171,37 @@ def test_a_wrong_decay_factor_is_told(pet_series, reference_s) -> None:
     assert any("13.5 % too high" in one for one in warnings)
 
 
+@pytest.mark.parametrize(
+    ("off_s", "wrong"), [(-1800.0, "20.9 % too high"), (60.0, "0.63 % too low")]
+)
+def test_one_slice_does_not_outvote_the_others_untold(
+    off_s, wrong, pet_series, reference_s
+) -> None:
+    def change(dataset, index) -> None:
+        dataset.DecayFactor = decay_factor(0.0 if index == 2 else -off_s)
+
+    found_s, warnings, verdict = reference_s(pet_series(change=change))
+    assert (found_s, verdict) == (0.0, "agrees")
+    assert len(warnings) == 1
+    assert f"in 1 of 4 slices, and in 3 it tells one {abs(off_s):.0f} s" in warnings[0]
+    assert wrong in warnings[0]
+
+
+def test_one_slice_does_not_move_the_reference_time_untold(pet_series, reference_s) -> None:
+    def change(dataset, index) -> None:
+        dataset.DecayFactor = decay_factor(0.0 if index == 2 else 900.0)
+
+    _, warnings, _ = reference_s(pet_series(set={"SeriesTime": "103000"}, change=change))
+    assert any("in 3 it tells one 900 s before" in one for one in warnings)
+
+
+def test_slices_off_to_either_side_outvote_nothing(pet_series, reference_s) -> None:
+    def change(dataset, index) -> None:
+        dataset.DecayFactor = decay_factor((0.0, 0.0, 60.0, -60.0)[index])
+
+    assert reference_s(pet_series(change=change)) == (0.0, [], "agrees")
+
+
 REFUSED = {
     "series time and frame reference time": (
         {"SeriesTime": "103000"},
@@ -205,6 +236,24 @@ def test_to_the_administration(pet_series, reference_s) -> None:
     _, warnings, verdict = reference_s(pet_series(set=ones))
     assert verdict == "placeholder"
     assert any("a correction to the administration is 1.484" in one for one in warnings)
+
+
+@pytest.mark.parametrize("told", [{}, {"DecayFactor": None}, {"DecayFactor": decay_factor(7200)}])
+def test_a_series_time_before_the_injection_is_refused(told, pet_series, reference_s) -> None:
+    series = pet_series(set={"SeriesTime": "090000", **told})
+    with pytest.raises(BadInput, match=r"\(0008,0031\) must not be before the inj.* 3600 s before"):
+        reference_s(series)
+
+
+def test_a_series_time_before_the_injection_that_decay_factor_refutes(
+    pet_series, reference_s
+) -> None:
+    told = {"SeriesTime": "090000", "DecayFactor": decay_factor(0.0)}
+    found_s, warnings, verdict = reference_s(pet_series(set=told))
+    assert (found_s, verdict) == (0.0, "agrees")
+    wrong = 100 * (1 - 2 ** (-7200 / LIFE_S))
+    assert any("'earliest acquisition, by Decay Factor', 7200 s after" in w for w in warnings)
+    assert any(f"{wrong:.3g} % too low" in one for one in warnings)
 
 
 @pytest.mark.parametrize("factor", ["0", "-1", "1e9"])

@@ -83,6 +83,10 @@ def masks(
     target, beside = out_and_json(out, overwrite=overwrite)
     if like.resolve() in (target.resolve(), beside.resolve()):
         raise BadInput("OUT must be another file than --like, which it would replace. Rename it.")
+    if not source.exists():
+        raise BadInput(
+            f"SOURCE must be an RTSTRUCT or SEG, and there is no '{source}'. Check its path."
+        )
     if source.name.endswith((".nii", ".nii.gz")):
         raise BadInput("SOURCE must be an RTSTRUCT or SEG, got NIfTI. Give its numbers to dose.")
     if lesions and organ_table is not None:
