@@ -328,8 +328,8 @@ def test_a_blank_line_or_a_ramp_at_an_edge_hides_no_counts(edge) -> None:
     peak[:, :12] = 0.001  # and at the feet
     found = {name.split()[0]: share for name, share in counts_at_edges(peak, peak).items()}
     lines = peak.sum(axis=0)
-    assert found == {"upper": pytest.approx(lines[-6:].mean() / lines.mean())}
-    assert found["upper"] > 0.5
+    assert found == {"upper": pytest.approx(lines[-3:].mean() / lines.mean())}
+    assert found["upper"] > 0.2
 
 
 def test_what_the_views_hold() -> None:

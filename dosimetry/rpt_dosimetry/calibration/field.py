@@ -24,9 +24,9 @@ EDGE_SHARE = 0.02
 """Counts of a view's outermost lines over those of its mean line, up to which nobody goes on beyond
 it; ours. Counts of the background and of noise are fewer, of a leg or an arm that is cut far more:
 a thigh's row holds some 40 % of a mean one."""
-EDGE_LINES = 0.03
-"""Outermost lines that an edge is judged by, of all that were scanned, 3 at least; ours. A blank
-line or a ramp at the edge hides no counts."""
+EDGE_LINES = 3
+"""Outermost lines that an edge is judged by; ours. A blank line or a ramp at the edge hides no
+counts; more lines would reach a head that ends shortly before the edge."""
 ALIGNMENT_MM = 5.0
 """Half-width of the place of the field along the body; ours, about a pixel of a view."""
 THINNEST = 0.5
@@ -118,7 +118,7 @@ def counts_at_edges(
 
     Returns:
         Edge → counts of its lines over those of the mean line, where they are more than
-        ``EDGE_SHARE``: the largest mean from the edge to one of the ``EDGE_LINES``.
+        ``EDGE_SHARE``: the largest mean from the edge over up to ``EDGE_LINES``.
     """
     shares: dict[str, float] = {}
     for axis, names in ((0, (LEFT, RIGHT)), (1, (LOWER, UPPER))):
@@ -126,7 +126,7 @@ def counts_at_edges(
         if not len(scanned):
             continue
         lines = primary.sum(axis=1 - axis)[scanned[0] : scanned[-1] + 1]
-        count = min(max(3, round(EDGE_LINES * len(lines))), len(lines))
+        count = min(EDGE_LINES, len(lines))
         for name, outermost in zip(names, (lines[:count], lines[::-1][:count]), strict=True):
             means = np.cumsum(outermost) / np.arange(1, count + 1)
             shares[name] = float(means.max() / lines.mean()) if lines.mean() > 0 else 0.0
