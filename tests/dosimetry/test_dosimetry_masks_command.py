@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 
 import nibabel as nib
 import numpy as np
@@ -29,7 +28,9 @@ def test_from_contours_and_a_spect_without_ct_to_the_dose(testdata, tmp_path, co
     affine[:3, 3] += affine[:3, :3] @ [one.start for one in CROP]
     activity = tmp_path / "activity.nii.gz"
     activity.write_bytes(nifti_bytes(whole.data[CROP], affine, dtype=np.float32))
-    shutil.copy(tmp_path / "whole.json", tmp_path / "activity.json")
+    of_the_whole = json.loads((tmp_path / "whole.json").read_text())
+    del of_the_whole["voxels_sha256"]
+    (tmp_path / "activity.json").write_text(json.dumps(of_the_whole))
     lesions = tmp_path / "lesions.nii.gz"
     ended = command("masks", scan / "mask", lesions, "--like", activity, "--lesions")
     assert ended.status == 0, ended.err
@@ -110,9 +111,10 @@ def test_what_nobody_asked_for_is_passed_over(tmp_path, image, command) -> None:
     ):
         dataset = structure_set({"Kidney_L": squares(1.0, 3.0), "Met of Jane": fault})
         path = save(dataset, tmp_path)
-        ended = command("masks", path, out, "--like", image, "--region", "Kidney_L")
+        kept = ("masks", path, out, "--like", image, "--overwrite", "--region")
+        ended = command(*kept, "Kidney_L")
         assert ended.status == 0, (number, ended.err)
-        ended = command("masks", path, out, "--like", image, "--region", "Met of Jane", "--lesions")
+        ended = command(*kept, "Met of Jane", "--lesions")
         assert ended.status == 2
         assert "ROI 2" in ended.err
         assert "Jane" not in ended.err
@@ -144,7 +146,10 @@ def test_segments(tmp_path, image, command) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("SOURCE", "image.nii.gz", "--like", "image.nii.gz"), "OUT must be another file than"),
+        (
+            ("SOURCE", "image.nii.gz", "--like", "image.nii.gz", "--overwrite"),
+            "OUT must be another file than",
+        ),
         (
             ("gone.dcm", "out.nii.gz", "--like", "image.nii.gz"),
             "there is no 'gone.dcm'. Check its path.",

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_cohort.labels import ORGANS, SALIVARY_GLANDS
-from rpt_dosimetry.dose import regions
+from rpt_cohort.labels import KIDNEY_LEFT, ORGANS, SALIVARY_GLANDS
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 
 TABLE = read_organ_table()
@@ -30,7 +29,7 @@ def test_the_ids_are_the_contracts() -> None:
     assert {TABLE.names[id_] for id_ in ORGANS["kidney"]} == {"kidney_right", "kidney_left"}
     assert TABLE.names[ORGANS["liver"][0]] == "liver"
     assert TABLE.names[ORGANS["spleen"][0]] == "spleen"
-    assert TABLE.find("kidney_left") == regions.KIDNEY_LEFT
+    assert TABLE.find("kidney_left") == KIDNEY_LEFT
 
 
 def test_a_code_goes_before_a_name() -> None:
