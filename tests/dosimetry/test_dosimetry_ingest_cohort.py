@@ -34,7 +34,7 @@ def clinic(tmp_path_factory, pet_series) -> Path:
     root = tmp_path_factory.mktemp("clinic")
     first = Clinic(pet_series, root).write()
     second = Clinic(pet_series, root, "Quarantine-4712", "Roe_Jim").write(patient="P002")
-    second["spect"] = second["spect"][:1]  # one scan, and no organs: the body alone
+    second["spect"] = second["spect"][:2]  # two scans, and no organs: the body alone
     del second["organs"]
     write_study(root / "STUDY.yaml", [first, second])
     return root
@@ -170,7 +170,11 @@ def test_cycles_are_cumulated(made, command, tmp_path) -> None:
     ended = command("cumulate", one, one / "report", "--out", tmp_path / "twice.json")
     assert ended.status == 2
     assert "two have the same activity images" in ended.err
-    both = command("cumulate", one, made / "P002" / "C1", "--out", tmp_path / "both.json")
+    other = made / "P002" / "C1"
+    both = command("cumulate", one, other, "--out", tmp_path / "both.json")
+    assert both.status == 2
+    assert "must be of one patient" in both.err
+    both = command("cumulate", one, other / "report", "--out", tmp_path / "both.json")
     assert both.status == 0, both.err
 
 
