@@ -49,6 +49,7 @@ bench: .venv/ready
 	$(PY) benchmarks/eval.py
 	$(PY) benchmarks/kinetics.py
 	$(PY) benchmarks/dose.py
+	$(PY) benchmarks/curves.py
 	$(PY) benchmarks/kernels.py
 	$(PY) benchmarks/clinic.py
 	$(PY) benchmarks/phantom.py

@@ -38,7 +38,7 @@ scatters by about 5 % from scan to scan, so three or four points rarely pass it 
 
 EARLY_H = 6.0
 """A first scan by then may see an uptake, and three parameters are fitted where the points ask for
-them; later they are open to noise. Ours, as `benchmarks/curves.md` measures."""
+them; later they are open to noise. Ours, as `benchmarks/curves.py` measures."""
 
 IN_UPTAKE = 4.0
 """Population uptake half-lives: a first scan before them lies in the uptake itself. Ours."""
