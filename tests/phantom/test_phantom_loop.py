@@ -188,16 +188,15 @@ def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
 
 @pytest.mark.parametrize(
     ("organ", "least", "most"),
-    [("kidney", 0.89, 1.05), ("liver", 0.93, 1.12), ("spleen", 0.82, 1.05)],
+    [("kidney", 0.98, 1.03), ("liver", 0.98, 1.12), ("spleen", 0.82, 1.05)],
 )
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
-    """Fit over truth, patients 1, 3, 5, 6; b is bi_population, m mono:
+    """Fit over truth, patients 1, 3, 5, 6:
 
-    kidney 1.016 b, 1.034 b, 0.904 b, 0.984 b; liver 0.943 b, 1.015 m, 0.975 b, 1.089 m;
-    spleen 1.023 m, 0.876 m, 1.039 m, 0.839 m.
+    kidney 0.995, 1.007, 0.990, 1.016; liver 1.102, 1.054, 1.008, 1.090; spleen 1.023, 0.875,
+    1.039, 0.839.
     """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
-    print(organ, ratios, [usual_fit(one, organ)[0] for one in cycles.values()])
     assert least < min(ratios)
     assert max(ratios) < most
 
@@ -362,7 +361,6 @@ def test_kidney_dose_with_everything_on(cycles) -> None:
         measured_over_true(one, "kidney") / recovery_seen(one, "kidney") for one in cycles.values()
     ]
     assert np.mean(corrected) == pytest.approx(1.0, abs=0.05)
-    print("corrected", corrected)
     assert sum(abs(one - 1.0) < 0.13 for one in corrected) >= 3
     # For the third: known causes apart, nothing is left.
     known = [calibration(patient) * usual_fit(one, "kidney")[1] for patient, one in cycles.items()]
