@@ -105,10 +105,13 @@ def test_single_pet_that_was_trained_on_is_told_saved_again_in_whatever_way(
     run: Run, knowing: Path, pet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     image = nib.Nifti1Image.from_filename(pet)
-    integers = np.round(values(image) * 400).astype(np.int16)
-    again = nib.Nifti1Image(integers, image.affine)
-    again.header.set_slope_inter(1 / 400, 0)
-    nib.save(again.as_reoriented(np.array([[1, -1], [0, 1], [2, -1]])), pet)
+    # Turned, and as integers whose scale nibabel finds when it saves them.
+    turned = nib.Nifti1Image(np.array(values(image)), image.affine).as_reoriented(
+        np.array([[1, -1], [0, 1], [2, -1]])
+    )
+    again = nib.Nifti1Image(np.asanyarray(turned.dataobj), turned.affine)
+    again.header.set_data_dtype(np.int16)
+    nib.save(again, pet)
     dose_of(run, pet, tmp_path / "out", weights_path=knowing)
     assert "1 of 1 PETs" in caplog.text
     assert json.loads((tmp_path / "out" / "dose.json").read_text())["pet_seen_in"] == "training"
