@@ -186,9 +186,19 @@ def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
     assert 1.0 - expected == pytest.approx(low, abs=0.003)
 
 
+LIVER_HIGH = pytest.mark.xfail(
+    strict=True,
+    reason="A fitted uptake takes part of the fast washout: 1.01 to 1.10 of the truth.",
+)
+
+
 @pytest.mark.parametrize(
     ("organ", "least", "most"),
-    [("kidney", 0.98, 1.03), ("liver", 0.98, 1.12), ("spleen", 0.82, 1.05)],
+    [
+        ("kidney", 0.89, 1.05),
+        pytest.param("liver", 0.93, 1.10, marks=LIVER_HIGH),
+        ("spleen", 0.82, 1.05),
+    ],
 )
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     """Fit over truth, patients 1, 3, 5, 6:
@@ -197,8 +207,7 @@ def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     1.039, 0.839.
     """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
-    assert least < min(ratios)
-    assert max(ratios) < most
+    assert least < min(ratios) < 1.0 < max(ratios) < most
 
 
 def test_three_times_see_one_phase_of_several(cycles) -> None:
@@ -361,13 +370,15 @@ def test_kidney_dose_with_everything_on(cycles) -> None:
         measured_over_true(one, "kidney") / recovery_seen(one, "kidney") for one in cycles.values()
     ]
     assert np.mean(corrected) == pytest.approx(1.0, abs=0.05)
-    assert sum(abs(one - 1.0) < 0.13 for one in corrected) >= 3
+    assert sum(abs(one - 1.0) < 0.13 for one in corrected) == 4
     # For the third: known causes apart, nothing is left.
     known = [calibration(patient) * usual_fit(one, "kidney")[1] for patient, one in cycles.items()]
     assert np.divide(corrected, known) == pytest.approx(1.0, abs=0.03)
 
 
-@pytest.mark.parametrize("organ", ORGANS)
+@pytest.mark.parametrize(
+    "organ", [pytest.param(one, marks=LIVER_HIGH if one == "liver" else ()) for one in ORGANS]
+)
 def test_measured_dose_is_the_product_of_known_causes(cycles, organ) -> None:
     """Calibration, curve, recovery and density by themselves; what is left: 0.964 to 1.028.
 
@@ -376,4 +387,4 @@ def test_measured_dose_is_the_product_of_known_causes(cycles, organ) -> None:
     for patient, one in cycles.items():
         known = calibration(patient) * usual_fit(one, organ)[1] * recovery_seen(one, organ)
         known /= denser(one, organ)
-        assert measured_over_true(one, organ) / known == pytest.approx(1.0, abs=0.04)
+        assert measured_over_true(one, organ) / known == pytest.approx(1.0, abs=0.035)
