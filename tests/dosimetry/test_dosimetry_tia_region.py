@@ -454,7 +454,7 @@ REFUSED = {
     ),
     "one point": (
         {"time_h": [24.0], "activity_mbq": [5.0]},
-        "One time point of left kidney tells no washout: .* haenscheid or madsen .* physical",
+        "One time point of left kidney tells no washout: .* physical, .* haenscheid or madsen",
     ),
     "noise floor": (
         {"noise_floor_mbq": [1.0, -1.0]},
