@@ -133,9 +133,9 @@ def reference_of_start(
     elif frames.allows(taken_s, earliest):
         pass
     elif frame_after_s is not None and rule.tag != GE_SCAN_DATETIME:
-        # START is the begin of the acquisition: a series time that is has a second witness.
+        # START is the begin of the acquisition: a series time near it has a second witness.
         witness = rule.tag == SERIES_TIME or reference.verdict == "placeholder"
-        decided = witness and frames.agree(taken_s)
+        decided = witness and frames.share(-taken_s) <= LARGEST_CONFLICT
         _conflict(FRAME_REFERENCE_TIME, frame_after_s, rule, frames, warnings, decided=decided)
     elif not frames.agree(taken_s):
         warnings.append(
@@ -256,6 +256,10 @@ class _Frames:
         """Return 2^(elapsed / half-life), without overflow."""
         halvings = elapsed_s / self.half_life_s
         return math.pow(2.0, max(min(halvings, _MOST_HALVINGS), -_MOST_HALVINGS))
+
+    def share(self, after_s: float) -> float:
+        """Return by how much of the value a reference time so much later is another, at least 0."""
+        return abs(self.power(-after_s) - 1.0)
 
     def excess(self, after_s: float) -> str:
         """Tell how wrong values are whose reference time is right so much later, s."""
@@ -385,7 +389,7 @@ def _conflict(
     """Warn that a tag tells another reference time, or refuse a large conflict left undecided."""
     told = f"{tag} tells a reference time {_apart(after_s)} the one by '{rule.branch}'"
     wrong = frames.excess(after_s)
-    if not decided and abs(frames.power(-after_s) - 1.0) > LARGEST_CONFLICT:
+    if not decided and frames.share(after_s) > LARGEST_CONFLICT:
         raise BadInput(
             f"The header must tell one time that the values are decay-corrected to, and {told}, "
             f"with nothing to decide: values may be {wrong} (refused above {LARGEST_CONFLICT:.0%})."

@@ -162,6 +162,24 @@ def test_frame_reference_time_alone_decides_nothing(pet_series, reference_s) -> 
     assert reference_s(pet_series(set=odd)) == (0.0, [], "agrees")
 
 
+@pytest.mark.parametrize("early_s", [0, 30, 300])
+@pytest.mark.parametrize("factor", [None, "1"])
+def test_frame_reference_time_alone_refuses_nothing(
+    factor, early_s, pet_series, reference_s
+) -> None:
+    # As on GE: 1,095 s off, 17 % of Ga-68. The scan's begin confirms a Series Time just before it.
+    odd = {
+        "SeriesTime": clock(-early_s),
+        "FrameReferenceTime": str(1000 * (1095 + 150)),
+        "DecayFactor": factor,
+    }
+    found_s, warnings, _ = reference_s(pet_series(set=odd, inject=GALLIUM))
+    assert found_s == -early_s
+    wrong = 100 * (2 ** ((1095 - early_s) / 4062.6) - 1)
+    off = "(0054,1300) tells a reference time "
+    assert any(off in one and f"{wrong:.3g} % too high" in one for one in warnings)
+
+
 def test_a_wrong_decay_factor_is_told(pet_series, reference_s) -> None:
     found_s, warnings, verdict = reference_s(pet_series(set={"DecayFactor": decay_factor(1200.0)}))
     assert (found_s, verdict) == (0.0, "contradicts")
