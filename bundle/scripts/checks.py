@@ -127,8 +127,13 @@ def tracer_of(path: str) -> str | None:
 
 
 def voxels_sha256(image: nib.Nifti1Image) -> str:
-    """Return the SHA-256 of a volume's values as little-endian float32 in C order, in hex."""
-    values = np.ascontiguousarray(np.asanyarray(image.dataobj), dtype="<f4")
+    """Return the SHA-256 of a volume's values as little-endian float32 in C order, in hex.
+
+    Their axes are turned to the right, front and head first: a file that was only reoriented
+    keeps its hash.
+    """
+    ras = nib.as_closest_canonical(image)
+    values = np.ascontiguousarray(np.asanyarray(ras.dataobj), dtype="<f4")
     return hashlib.sha256(values.tobytes()).hexdigest()
 
 

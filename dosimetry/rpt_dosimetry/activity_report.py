@@ -50,7 +50,7 @@ def activity_report(concentration: Concentration, *, series: Series) -> dict[str
         "spacing_mm": list(concentration.volume.spacing_mm),
         "slice_axis": concentration.slice_axis,
         FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
-        VOXELS_SHA256: voxels_sha256(data),
+        VOXELS_SHA256: voxels_sha256(concentration.volume),
         "warnings": concentration.warnings,
         "tags_used": concentration.tags_used,
         "provenance": series_provenance(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
-from rpt_cohort import BadInput
+from rpt_cohort import BadInput, Volume
+from rpt_cohort.volumes import turned_to_ras
 
 SUFFIXES = (".nii.gz", ".nii")
 SUV, ACTIVITY, COUNTS = (
@@ -82,17 +82,17 @@ class Nifti:
             )
         return str(found)
 
-    def refuse_other_voxels(self, data: Shaped[np.ndarray, "x y z"]) -> None:
+    def refuse_other_voxels(self, volume: Volume) -> None:
         """Refuse a volume that is not the one that the JSON beside it tells of.
 
         Args:
-            data: Values as the image's file holds them.
+            volume: The image, as read from its file.
 
         Raises:
             BadInput: The JSON holds the hash of other voxels.
         """
         told = self.told.get(VOXELS_SHA256)
-        if told is not None and told != voxels_sha256(data):
+        if told is not None and told != voxels_sha256(volume):
             raise BadInput(
                 "The image must be the one that the JSON beside it tells of, and by "
                 f"{VOXELS_SHA256} its voxels are others. Make both anew; where you changed the "
@@ -100,8 +100,13 @@ class Nifti:
             )
 
 
-def voxels_sha256(data: Shaped[np.ndarray, "x y z"]) -> str:
-    """Return the SHA-256 of a volume's values as little-endian float32 in C order."""
+def voxels_sha256(volume: Volume) -> str:
+    """Return the SHA-256 of a volume's values as little-endian float32 in C order.
+
+    Their axes are turned to the right, front and head first: a file that was only reoriented
+    keeps its hash.
+    """
+    data = turned_to_ras(volume).data
     with np.errstate(over="ignore", invalid="ignore"):
         return sha256(np.ascontiguousarray(data, dtype="<f4").tobytes()).hexdigest()
 
@@ -150,14 +155,12 @@ def nifti_and_beside(path: Path) -> Nifti:
     return Nifti(path, beside, _read(beside, name=f"'{beside.name}' beside it"))
 
 
-def check_beside(
-    path: Path, data: Shaped[np.ndarray, "x y z"], *, name: str, quantity: str | None = None
-) -> Nifti:
+def check_beside(path: Path, volume: Volume, *, name: str, quantity: str | None = None) -> Nifti:
     """Read the JSON beside an image where there is one, and see that it tells of this image.
 
     Args:
         path: The image.
-        data: Its values as the file holds them.
+        volume: What was read from it.
         name: What an error calls it.
         quantity: What the JSON must say, if it says any; ``None`` for anything.
 
@@ -166,7 +169,7 @@ def check_beside(
     """
     try:
         image = nifti_and_beside(path)
-        image.refuse_other_voxels(data)
+        image.refuse_other_voxels(volume)
         if quantity is not None and "quantity" in image.told:
             image.quantity(quantity)
     except BadInput as error:

@@ -72,7 +72,7 @@ def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
         "spacing_mm": list(suv.volume.spacing_mm),
         "slice_axis": suv.slice_axis,
         FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
-        VOXELS_SHA256: voxels_sha256(data),
+        VOXELS_SHA256: voxels_sha256(suv.volume),
         "warnings": suv.warnings,
         "tags_used": suv.tags_used,
         "provenance": series_provenance(suv.slice_sha256, series=series, command=command),

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import itertools
 import json
 import logging
 import math
@@ -18,6 +19,7 @@ from monai.bundle import ConfigWorkflow
 from rpt_cohort import BadInput as CohortBadInput
 from rpt_cohort import file_sha256, read_prediction, read_volume
 from rpt_cohort.schema import Tracer
+from rpt_dosimetry.nifti import voxels_sha256 as voxels_sha256_there
 from scripts.cases import require_cases
 from scripts.checks import check_inference_cases, read_suv, tracer_of, voxels_sha256
 from scripts.command_line import refuse_unknown
@@ -458,6 +460,28 @@ def test_sidecar_of_this_very_volume_is_taken_in_whatever_type_it_is_stored(
     dose_of(run, pet, tmp_path / "out")
     for again in (plain.astype(np.float64), np.asfortranarray(plain), plain[..., None]):
         assert voxels_sha256(nib.Nifti1Image(again, image.affine)) == digest
+
+
+def test_a_reoriented_volume_keeps_its_hash_here_and_in_rpt_dosimetry(tmp_path: Path) -> None:
+    """Parity: the bundle has no rpt_dosimetry, and must know the same volumes."""
+    tilt, mm = np.radians(10.0), np.diag([4.0, 3.0, 2.0, 1.0])
+    mm[:2, :2] = [[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]] @ mm[:2, :2]
+    suv = np.random.default_rng(3).random((4, 3, 5), dtype=np.float32)
+    image = nib.Nifti1Image(suv, mm)
+    digest = hashlib.sha256(suv.tobytes()).hexdigest()
+    path = tmp_path / "suv.nii.gz"
+    told = {"tracer": "68Ga-PSMA-11", "voxels_sha256": digest}
+    path.with_name("suv.json").write_text(json.dumps(told))
+    for order, flips in itertools.product(
+        itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)
+    ):
+        turned = image.as_reoriented(np.array(list(zip(order, flips, strict=True))))
+        turned.to_filename(path)
+        assert voxels_sha256(turned) == voxels_sha256_there(read_volume(path)) == digest
+        check_inference_cases([{"image": str(path)}], ["68Ga-PSMA-11"], False)
+    mirrored = nib.Nifti1Image(suv[::-1], mm)  # voxels that moved are others
+    mirrored.to_filename(path)
+    assert voxels_sha256(mirrored) == voxels_sha256_there(read_volume(path)) != digest
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from rpt_cohort import nifti_bytes
+from rpt_cohort import nifti_bytes, read_volume
 from rpt_dosimetry.nifti import voxels_sha256
 from rpt_dosimetry.tia.uncertainty import volume_exponent
 
@@ -554,7 +554,7 @@ def tell(folder: Path, number: int, **told) -> None:
         "half_life_s": 574300.8,
         "injection_to_mid_scan_h": TIMES_H[number],
         "injected_activity_mbq": 7400.0,
-        "voxels_sha256": voxels_sha256(read(folder / f"A{number}.nii.gz")),
+        "voxels_sha256": voxels_sha256(read_volume(folder / f"A{number}.nii.gz")),
     }
     (folder / f"A{number}.json").write_text(json.dumps(content | told))
 
@@ -643,7 +643,7 @@ def test_a_ct_that_its_json_denies_is_refused(told, words, cycle, command, tmp_p
     hu = np.full(SHAPE, -1000, dtype=np.int16)
     hu[1:11, 1:9, 1:7] = 23
     ct = write(tmp_path / "ct.nii.gz", hu, np.int16)
-    content = {"quantity": "CT number, HU", "voxels_sha256": voxels_sha256(read(ct))}
+    content = {"quantity": "CT number, HU", "voxels_sha256": voxels_sha256(read_volume(ct))}
     (tmp_path / "ct.json").write_text(json.dumps(content | told))
     refused(command(*cycle, "--ct", ct), words, tmp_path)
     (tmp_path / "ct.json").write_text(json.dumps(content))

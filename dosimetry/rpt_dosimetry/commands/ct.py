@@ -56,7 +56,7 @@ def ct(
         "spacing_mm": list(volume.spacing_mm),
         "slice_axis": result.slice_axis,
         FRAME_SHA256: uid_sha256(chosen.frame_of_reference_uid),
-        VOXELS_SHA256: voxels_sha256(volume.data),
+        VOXELS_SHA256: voxels_sha256(volume),
         "warnings": result.warnings,
         "tags_used": result.tags_used,
         "provenance": series_provenance(result.slice_sha256, series=chosen, command="ct"),

@@ -83,7 +83,7 @@ def read_activities(paths: Sequence[Path]) -> ActivitySeries:
     for number, path in enumerate(paths):
         with naming(path):
             volume = grid if number == 0 else read_volume(path, name=_name(number))
-            check_beside(path, volume.data, name=_name(number), quantity=ACTIVITY)
+            check_beside(path, volume, name=_name(number), quantity=ACTIVITY)
             fault = grid_fault(volume, grid, name=_name(number), like_name=_name(0))
             if fault is not None:
                 raise BadInput(fault)

@@ -100,7 +100,7 @@ def read_images(files: Files) -> CycleImages:
     density = None
     if files.ct is not None:
         ct = _on_grid(files.ct, series.grid, name="CT (--ct)")
-        check_beside(files.ct, ct.data, name="CT (--ct)", quantity=HU)
+        check_beside(files.ct, ct, name="CT (--ct)", quantity=HU)
         check_hu(ct, name="CT (--ct)")
         density = mass_density_g_per_ml(ct.data)
     regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
@@ -113,7 +113,7 @@ def _labels(
     if path is None:
         return None
     mask = _on_grid(path, grid, name=name)
-    check_beside(path, mask.data, name=name, quantity=quantity)
+    check_beside(path, mask, name=name, quantity=quantity)
     check_labels(mask, name=name, largest=largest)
     return mask.data
 

@@ -85,7 +85,7 @@ def ct_of_nifti(image: Nifti) -> Volume:
 
 def _values(image: Nifti, *, name: str) -> Volume:
     stored = read_volume(image.path, name=name)
-    image.refuse_other_voxels(stored.data)
+    image.refuse_other_voxels(stored)
     volume = turned_to_ras(stored)
     if not np.isfinite(volume.data).all():
         raise BadInput(f"{name} must be finite everywhere, and it is not. Write it anew.")

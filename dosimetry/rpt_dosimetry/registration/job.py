@@ -106,8 +106,8 @@ def write_registration(
     with new_folder(out) as folder:
         fixed, moving, mask = files.read()
         beside = {
-            FIXED: check_beside(files.fixed, fixed.emission.data, name="The fixed image"),
-            MOVING: check_beside(files.moving, moving.emission.data, name="The moving image"),
+            FIXED: check_beside(files.fixed, fixed.emission, name="The fixed image"),
+            MOVING: check_beside(files.moving, moving.emission, name="The moving image"),
         }
         with part_of_work(0.1, 0.4 if deform else 0.8):
             found = register(fixed, moving, mask=mask, start=start)
@@ -176,12 +176,13 @@ def _write_beside(path: Path, source: Nifti, image: Resampled, grid: GridMm) -> 
     facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
     if source.sidecar is None or not facts:
         return
+    volume = Volume(image.data, grid.affine)
     content = facts | {
         "made_by": f"register: resampled to the grid of {SUMMARY}, the integral kept; "
         f"{path.name} of its folder",
         "shape": list(grid.shape),
-        "spacing_mm": list(Volume(image.data, grid.affine).spacing_mm),
-        VOXELS_SHA256: voxels_sha256(image.data),
+        "spacing_mm": list(volume.spacing_mm),
+        VOXELS_SHA256: voxels_sha256(volume),
         "provenance": provenance(
             package="rpt-dosimetry",
             command="register",
@@ -221,7 +222,7 @@ def _maybe(path: Path | None, *, name: str, quantity: str | None = None) -> Volu
         return None
     volume = _read(path, name=name)
     with naming(path):
-        check_beside(path, volume.data, name=name, quantity=quantity)
+        check_beside(path, volume, name=name, quantity=quantity)
     return volume
 
 
