@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import UID
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import SERIES_UID
+from rpt_dosimetry.attributes import SERIES_UID, SOP_CLASS
 from rpt_dosimetry.elements import components
 from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, quiet, read_header
 
@@ -41,12 +42,15 @@ class FolderContent:
         count: Number of files of any kind.
         damaged: Which of them cannot be read, counted from 1 in the order of their paths.
         others: How many are no DICOM file; a DICOMDIR does not count.
+        without_series: How many are of no series, and by their class no images, such as a
+            segmentation of a writer that left its series out.
     """
 
     images: list[DicomFile]
     count: int
     damaged: list[int]
     others: int
+    without_series: int
 
     @property
     def damage(self) -> str:
@@ -81,16 +85,23 @@ def read_folder(folder: Path, *, progress: Progress = no_progress) -> FolderCont
     paths = _files_below(folder)
     images: list[DicomFile] = []
     damaged: list[int] = []
-    others = 0
+    others = without_series = 0
     for ordinal, path in enumerate(progress(paths, "Reading headers"), start=1):
         try:
             if not _should_be_dicom(path):
                 others += 1
-            elif (image := _read(path)) is not None:
-                images.append(image)
+                continue
+            header = read_header(path)
+            uid = "".join(components(header, SERIES_UID))
+            if uid:
+                images.append(DicomFile(path, uid, header))
+            elif _is_no_image(header):
+                without_series += 1
+            elif not _is_directory(header):
+                raise BadInput(f"{SERIES_UID} must be there, and it is missing.")
         except DICOM_ERRORS:
             damaged.append(ordinal)
-    return FolderContent(images, len(paths), damaged, others)
+    return FolderContent(images, len(paths), damaged, others, without_series)
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -126,13 +137,13 @@ def _should_be_dicom(path: Path) -> bool:
     return False
 
 
-def _read(path: Path) -> DicomFile | None:
-    """Read one file's Series Instance UID and header; ``None`` for a DICOMDIR."""
-    header = read_header(path)
-    uid = "".join(components(header, SERIES_UID))
+def _is_directory(header: Any) -> bool:
     with quiet():
-        if not uid and header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY_STORAGE:
-            return None
-    if not uid:
-        raise BadInput(f"{SERIES_UID} must be there, and it is missing.")
-    return DicomFile(path, uid, header)
+        return bool(header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY_STORAGE)
+
+
+def _is_no_image(header: Any) -> bool:
+    """Tell by a class of the standard, such as Segmentation Storage, that it can be no slice."""
+    with quiet():
+        name = UID("".join(components(header, SOP_CLASS))).name
+    return name.endswith("Storage") and "Image Storage" not in name

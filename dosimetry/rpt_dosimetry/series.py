@@ -70,7 +70,8 @@ def find_series(
 ) -> list[Series]:
     """Read the header of every DICOM file below a folder and sort them into series.
 
-    Files of other kinds are passed over, and so is a DICOMDIR.
+    Files of other kinds are passed over, and so are a DICOMDIR and objects that are neither images
+    nor of a series.
 
     Args:
         folder: The folder; its subfolders are searched too, links to folders are not.
@@ -100,6 +101,11 @@ def find_series(
     if content.others:
         told.append(
             f"{content.others} of {content.count} files are not DICOM and were passed over."
+        )
+    if content.without_series:
+        told.append(
+            f"{content.without_series} of {content.count} files are DICOM without images and of no "
+            "series, such as a segmentation, and were passed over."
         )
     files_of: dict[str, list[DicomFile]] = {}
     for file in content.images:

@@ -4,6 +4,7 @@ import os
 import random
 import re
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -14,10 +15,11 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     RLELossless,
+    SegmentationStorage,
 )
 from rpt_cohort import BadInput
 from rpt_dosimetry import choose_pet, convert, find_series, report
-from rpt_dosimetry.series import choose_ct
+from rpt_dosimetry.series import CT_STORAGE, choose_ct
 
 SCREENSHOT, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.2.1"
 
@@ -96,6 +98,43 @@ def test_a_screenshot_series_beside_the_pet_is_passed_over(pet_series, tmp_path)
     pet_series().write(tmp_path)
     pet_series(series=2, set={"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}).write(tmp_path)
     assert choose_pet(find_series(tmp_path), None).uid.endswith(".1")
+
+
+STRUCTURES, REPORT = "1.2.840.10008.5.1.4.1.1.481.3", "1.2.840.10008.5.1.4.1.1.88.33"
+
+
+@pytest.mark.parametrize("without_series", [True, False])
+@pytest.mark.parametrize(
+    ("modality", "sop_class"),
+    [("SEG", SegmentationStorage), ("RTSTRUCT", STRUCTURES), ("SR", REPORT)],
+)
+@pytest.mark.parametrize("command_name", ["suv", "ct"])
+def test_what_holds_no_image_is_passed_over(
+    command_name, modality, sop_class, without_series, pet_series, tmp_path, command
+) -> None:
+    ct = {"Modality": "CT", "SOPClassUID": CT_STORAGE}
+    pet_series(set=ct if command_name == "ct" else {}).write(tmp_path / "in")
+    left_out = {"SeriesInstanceUID": None} if without_series else {}
+    told = {"Modality": modality, "SOPClassUID": sop_class, **left_out}
+    other = pet_series(series=2, set=told, stored=np.ones((1, 5, 6), dtype=np.int16))
+    other.write(tmp_path / "in")
+    ended = command(command_name, tmp_path / "in", tmp_path / "out.nii.gz")
+    assert ended.status == 0, ended.err
+    words = "warning: 1 of 5 files are DICOM without images and of no series"
+    assert (words in ended.err) == without_series
+    assert nib.load(tmp_path / "out.nii.gz").shape == (6, 5, 4)
+
+
+@pytest.mark.parametrize("sop_class", [CT_STORAGE, "1.2.3"])
+def test_an_image_without_series_may_have_been_a_slice(
+    sop_class, pet_series, tmp_path, command
+) -> None:
+    folder = pet_series().write(tmp_path / "in")
+    told = {"SOPClassUID": sop_class, "SeriesInstanceUID": None}
+    pet_series(series=2, set=told, stored=np.ones((1, 5, 6), dtype=np.int16)).write(folder)
+    ended = command("suv", folder, tmp_path / "out.nii.gz")
+    assert ended.status == 2
+    assert "1 of 5 files are damaged" in ended.err
 
 
 def test_other_files_are_passed_over(pet_series, tmp_path) -> None:
