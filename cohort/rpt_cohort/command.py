@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -86,7 +87,7 @@ def repeat_typed(sentence: str, words: Sequence[str]) -> str:
     named = list(zip(["", *words], words, strict=False))
     named += [(one[0], one[2]) for one in (word.partition("=") for word in words) if one[1]]
     typed = [(option, value) for option, value in named if _is_path(value)]
-    if any(value in sentence for _, value in typed):
+    if any(_is_repeated(value, sentence) for _, value in typed):
         return sentence
     for _, value in typed:
         name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
@@ -94,10 +95,19 @@ def repeat_typed(sentence: str, words: Sequence[str]) -> str:
             name = rf"(?<='){re.escape(Path(value).name)}(?=')"
         if re.search(name, sentence):
             return value.join(re.split(name, sentence))
+    options = Counter(option for option, _ in typed)
     for option, value in typed:
+        if options[option] > 1:  # nobody knows here which of several is meant
+            continue
         if option.startswith("--") and re.search(rf"(?<![\w-]){option}(?![\w-])", sentence):
             return f"{sentence} {option} was '{value}'."
     return sentence
+
+
+def _is_repeated(typed: str, sentence: str) -> bool:
+    """Tell whether a sentence holds a path; a plain word, such as none, counts in quotes only."""
+    plain = os.sep not in typed and not Path(typed).suffix
+    return (f"'{typed}'" if plain else typed) in sentence
 
 
 def _is_path(word: str) -> bool:
@@ -125,7 +135,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        if str(path) in str(error):
+        if _is_repeated(str(path), str(error)):
             raise
         raise BadInput(f"'{path}': {error}") from error
 

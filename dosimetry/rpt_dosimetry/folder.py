@@ -122,7 +122,8 @@ def _files_below(folder: Path) -> list[Path]:
             "The folder must be readable with all its subfolders, and a part of it is not. Check "
             "the permissions."
         ) from error
-    raise BadInput("The path must be a folder of DICOM files, and there is none. Check it.")
+    what = "it is a file. Name its folder." if folder.is_file() else "there is none. Check it."
+    raise BadInput(f"The path must be a folder of DICOM files, and {what}")
 
 
 def _should_be_dicom(path: Path) -> bool:

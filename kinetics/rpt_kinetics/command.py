@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
@@ -87,7 +88,7 @@ def repeat_typed(sentence: str, words: Sequence[str]) -> str:
     named = list(zip(["", *words], words, strict=False))
     named += [(one[0], one[2]) for one in (word.partition("=") for word in words) if one[1]]
     typed = [(option, value) for option, value in named if _is_path(value)]
-    if any(value in sentence for _, value in typed):
+    if any(_is_repeated(value, sentence) for _, value in typed):
         return sentence
     for _, value in typed:
         name = rf"(?<![\w/.-]){re.escape(Path(value).name)}(?![\w-])"
@@ -95,10 +96,19 @@ def repeat_typed(sentence: str, words: Sequence[str]) -> str:
             name = rf"(?<='){re.escape(Path(value).name)}(?=')"
         if re.search(name, sentence):
             return value.join(re.split(name, sentence))
+    options = Counter(option for option, _ in typed)
     for option, value in typed:
+        if options[option] > 1:  # nobody knows here which of several is meant
+            continue
         if option.startswith("--") and re.search(rf"(?<![\w-]){option}(?![\w-])", sentence):
             return f"{sentence} {option} was '{value}'."
     return sentence
+
+
+def _is_repeated(typed: str, sentence: str) -> bool:
+    """Tell whether a sentence holds a path; a plain word, such as none, counts in quotes only."""
+    plain = os.sep not in typed and not Path(typed).suffix
+    return (f"'{typed}'" if plain else typed) in sentence
 
 
 def _is_path(word: str) -> bool:

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from rpt_cohort import command
-from rpt_cohort.command import at_work, part_of_work, progress, repeat_typed, tell_done
+from rpt_cohort import BadInput, command
+from rpt_cohort.command import at_work, naming, part_of_work, progress, repeat_typed, tell_done
 from rpt_cohort.parallel import in_parallel
 
 PACKAGES = ("rpt_cohort", "rpt_dosimetry", "rpt_phantom", "rpt_eval", "rpt_kinetics")
@@ -97,7 +97,23 @@ def test_every_package_tells_the_numpy_it_needs(room: str) -> None:
             ["--pred", "m=no/dir"],
             "--pred m must be one. --pred was 'm=no/dir'.",
         ),
+        ("The third --of is 0.", ["--of", "a/1", "--of", "a/2"], "The third --of is 0."),
     ],
 )
 def test_a_refusal_repeats_what_was_typed(sentence, words, told) -> None:
     assert repeat_typed(sentence, words) == told
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence", "told"),
+    [
+        ("none", "There is none.", "'none': There is none."),
+        ("none", "There is no 'none'.", "There is no 'none'."),
+        ("no/dir", "There is no 'no/dir'.", "There is no 'no/dir'."),
+        ("pet.nii.gz", "The PET must be there.", "'pet.nii.gz': The PET must be there."),
+    ],
+)
+def test_a_path_is_named_once(typed, sentence, told) -> None:
+    with pytest.raises(BadInput) as refused, naming(Path(typed)):
+        raise BadInput(sentence)
+    assert str(refused.value) == told

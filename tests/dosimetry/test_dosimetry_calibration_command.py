@@ -135,7 +135,8 @@ def whole(tmp_path, spect):
         (["--tau-us", 5, "--spect-cps", 100, "--detector-mm", 400], "(0018,1300) must be there"),
         (["--detector-mm", 400], "must come together"),
         (["--ct", "none.nii.gz"], "The CT must be a NIfTI file"),
-        (["--planar", "none"], "must be a folder of DICOM files"),
+        (["--planar", "none"], "'none': The path must be a folder of DICOM files or an NM file"),
+        (["--planar", "none"], "and there is no such file or folder"),
     ],
 )
 def test_bad_images(words, told, whole, command, tmp_path) -> None:
@@ -143,6 +144,16 @@ def test_bad_images(words, told, whole, command, tmp_path) -> None:
     assert done.status == 2
     assert told in done.err.strip().splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["nm"]
+
+
+@pytest.mark.parametrize("name", ["none.dcm", "none"])
+def test_a_spect_and_a_factor_that_are_not_there(name, command, tmp_path) -> None:
+    missing, out = tmp_path / name, tmp_path / "A.nii.gz"
+    for words in ((missing, out, *CAMERA), (tmp_path, out, "--factor", missing)):
+        done = command("calibrate", *words)
+        assert done.status == 2
+        assert f"'{missing}': " in done.err
+        assert "and there is no such file" in done.err
 
 
 def test_several_ways_of_excretion(whole, command) -> None:

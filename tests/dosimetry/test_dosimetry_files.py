@@ -217,6 +217,9 @@ def test_no_dicom(what, tmp_path, command) -> None:
     assert "Doe" not in ended.err
     told = "there is none" if what == "no folder" else "must hold DICOM"
     assert told in ended.err
+    ended = command("suv", tmp_path / "Doe_Jane.txt", tmp_path / "out.nii.gz")
+    told = "it is a file. Name its folder" if what == "text" else "there is none"
+    assert (ended.status, told in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize("kept", [200, 400, 900, -50])

@@ -111,3 +111,4 @@ def test_arguments(command, tmp_path) -> None:
     ended = command("ingest", tmp_path / "none.yaml", "--out", tmp_path / "out")
     assert ended.status == 2
     assert "The study must be a readable YAML file" in ended.err
+    assert f"there is no file '{tmp_path / 'none.yaml'}'" in ended.err

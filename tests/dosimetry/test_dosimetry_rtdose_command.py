@@ -112,6 +112,9 @@ def test_targets_and_choices_that_do_not_do(tmp_path, files, command, patient_wo
         ((dose, "--out", tmp_path / "o.dcm"), "--reference must be named"),
         ((dose, "--out", tmp_path / "o.nii.gz", "--predicted"), "are for writing an RT Dose"),
         ((dose, "--out", tmp_path / "o.nii.gz"), "RT Dose must be a whole DICOM file"),
+        ((tmp_path / "none.dcm", "--out", tmp_path / "o.nii.gz"), "none.dcm': The RT Dose"),
+        ((tmp_path / "none.dcm", "--out", tmp_path / "o.nii.gz"), "there is no such file"),
+        ((tmp_path, "--out", tmp_path / "o.nii.gz"), "and it is a folder"),
         ((tmp_path / "none", "--reference", reference, "--out", tmp_path / "o.dcm"), "there is n"),
         ((dose, "--reference", tmp_path / "no", "--out", tmp_path / "o.dcm"), "must be a folder"),
     ):

@@ -46,6 +46,11 @@ def read_factor(path: Path) -> CalibrationFactor:
     Raises:
         BadInput: It is no such file.
     """
+    if not path.exists():
+        raise BadInput(
+            "The calibration must be a JSON that calibrate wrote, and there is no such file. Check "
+            "the path."
+        )
     try:
         content: Any = json.loads(path.read_bytes())
         if content["quantity"] != QUANTITY:

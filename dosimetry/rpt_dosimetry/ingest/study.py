@@ -218,6 +218,11 @@ def read_study(path: Path) -> Study:
             place, such as ``cycles.0.spect.1.time_h``, and repeats no text: a folder's name may
             hold a patient's. That of the study itself was typed.
     """
+    if not path.exists():
+        raise BadInput(
+            f"The study must be a readable YAML file in UTF-8, and there is no file '{path}'. "
+            "Check the path; see --example."
+        )
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except yaml.MarkedYAMLError as error:

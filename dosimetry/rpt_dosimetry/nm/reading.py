@@ -62,6 +62,11 @@ def read_nm(
         BadInput: Nothing there, a damaged file, none or several series of that kind, or an
             object of another modality or kind.
     """
+    if not path.exists():
+        raise BadInput(
+            "The path must be a folder of DICOM files or an NM file, and there is no such file or "
+            "folder. Check it."
+        )
     files = [path] if path.is_file() else _files_of(path, kind, wanted, warnings)
     read = [_whole(file, f"object {index} of {len(files)}") for index, file in enumerate(files, 1)]
     objects = tuple(dataset for dataset, _ in read)

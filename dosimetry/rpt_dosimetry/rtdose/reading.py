@@ -112,6 +112,9 @@ def read_rtdose(path: Path) -> tuple[Volume, RtDose]:
 
 
 def _read(path: Path) -> tuple[Any, str]:
+    if path.is_dir() or not path.exists():
+        told = "it is a folder" if path.is_dir() else "there is no such file"
+        raise BadInput(f"The RT Dose must be a whole DICOM file, and {told}. Check the path.")
     try:
         content = path.read_bytes()
         with quiet():
