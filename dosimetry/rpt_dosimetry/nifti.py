@@ -68,6 +68,17 @@ class Nifti:
             raise BadInput(f"The JSON beside the image must tell {key}, and it does not.")
         return value
 
+    def text(self, key: str) -> str | None:
+        """Return a text of the sidecar; ``None`` where it is missing or null.
+
+        Raises:
+            BadInput: It is no text, or an empty one.
+        """
+        value = self.told.get(key)
+        if value is None or (isinstance(value, str) and value.strip()):
+            return value
+        raise BadInput(f"{key} of the JSON beside the image must be a text or null, and it is not.")
+
     def quantity(self, *allowed: str) -> str:
         """Return what the image's values are.
 

@@ -53,8 +53,8 @@ _CODES = {
     "80751004": "Ga-68",
 }
 _SYMBOLS = {symbol.lower(): symbol for symbol in _ELEMENTS.values()}
-_MASS_FIRST = re.compile(r"(?<![0-9])(\d{2,3})m?[^a-z0-9]*([a-z]+)")
-_MASS_LAST = re.compile(r"(?<![a-z])([a-z]+)[^a-z0-9]*(\d{2,3})(?![0-9])")
+_MASS_FIRST = re.compile(r"(?<![0-9])(\d{2,3})[^a-z0-9]*([a-z]+)")
+_MASS_LAST = re.compile(r"(?<![a-z])([a-z]+)[^a-z0-9]*(\d{2,3})(?![0-9]|m(?![a-z]))")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def nuclide_in_text(text: str) -> str | None:
     """Find the one nuclide that a text names, such as ``^18^Fluorine`` or ``Ga68-PSMA``.
 
     Returns:
-        A key of ``HALF_LIFE_S``, or ``None`` where none or several are named.
+        A key of ``HALF_LIFE_S``, or ``None`` where none or several are named. A metastable one,
+        such as ``Lu-177m``, is another nuclide, and none of them.
     """
     text = text.lower()
     pairs = [(word, mass) for mass, word in _MASS_FIRST.findall(text)]

@@ -405,6 +405,26 @@ SPOILT = {
 }
 
 
+@pytest.mark.parametrize("case", ["zero", "too much", "negative", "quantity", "nuclide", "time"])
+def test_the_third_image_is_named_by_its_path(case, cycle, command, tmp_path) -> None:
+    path = tmp_path / "A2.nii.gz"
+    told = {
+        "quantity": {"quantity": "counts"},
+        "nuclide": {"nuclide": "I-131"},
+        "time": {"injection_to_mid_scan_h": 1.0},
+    }
+    if case in told:
+        tell(tmp_path, 2, **told[case])
+        tell(tmp_path, 0)
+    else:
+        factor = {"zero": 0, "too much": 1e6, "negative": -1}[case]
+        write(path, (read(path) * factor).astype(np.float32))
+    done = command(*cycle)
+    refused(done, r"activity 3 \(--activity\)|Activity 3 \(--activity\)", tmp_path)
+    assert f"'{path}'" in done.err
+    assert not any(f"A{number}.nii.gz" in done.err for number in (0, 1, 3))
+
+
 def _holed(values: np.ndarray) -> np.ndarray:
     values = values.copy()
     values[0, 0, 0] = np.nan
@@ -600,6 +620,8 @@ OTHER = {
     "days for hours": ({"injection_to_mid_scan_h": 4 / 24}, r"must be the 0\.1666\d+ h"),
     "F-18": ({"nuclide": "F-18", "half_life_s": 6586.2}, "tells Lu-177 where another is F-18"),
     "F-18 by its half-life": ({"nuclide": None, "half_life_s": 6586.2}, "must be that of Lu-177"),
+    "Lu-177m": ({"nuclide": "Lu-177m"}, "tells Lu-177 where another is Lu-177m"),
+    "a nuclide that is no text": ({"nuclide": 177}, "Activity 1 .* nuclide .* must be a text or"),
     "SUV": ({"quantity": "SUV, body weight, g/mL"}, "quantity .* must be 'activity"),
     "counts": ({"quantity": "counts"}, "quantity .* must be 'activity"),
     "GBq": ({"injected_activity_mbq": 7.4}, r"must be the 7\.4 MBq .* got 7400 MBq"),
@@ -624,6 +646,14 @@ def test_the_nuclide_that_is_typed_must_be_the_jsons(told_cycle, command, tmp_pa
         "the JSON beside activity 1 .* tells Lu-177 where --nuclide is F-18",
         tmp_path,
     )
+
+
+@pytest.mark.parametrize("half_life_s", [None, 574300.8])
+def test_lu_177m_is_another_nuclide_than_lu_177(half_life_s, told_cycle, command, tmp_path) -> None:
+    for number in range(4):
+        tell(tmp_path, number, nuclide="Lu-177m", half_life_s=half_life_s)
+    words = "the JSON beside activity 1 .* tells Lu-177m where --nuclide is Lu-177"
+    refused(command(*told_cycle, "--nuclide", "Lu-177"), words, tmp_path)
 
 
 def test_a_json_that_is_none_is_named(told_cycle, command, tmp_path) -> None:

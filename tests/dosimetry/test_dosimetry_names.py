@@ -76,6 +76,11 @@ def test_no_datetime(text: str) -> None:
         ("PSMA-1007", None),
         ("FDG -- fluorodeoxyglucose", None),
         ("68Ga or 18F", None),
+        ("Lu-177m", None),
+        ("177mLu", None),
+        ("177m lutetium", None),
+        ("Lu-177 and Lu-177m", "Lu-177"),
+        ("Ga68mAb", "Ga-68"),
         ("", None),
     ],
 )

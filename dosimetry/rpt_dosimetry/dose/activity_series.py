@@ -1,6 +1,7 @@
 """The activity images of one cycle: read, held on one grid, and checked for their unit."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -93,12 +94,15 @@ def read_activities(paths: Sequence[Path]) -> ActivitySeries:
     return ActivitySeries(stack, grid)
 
 
-def check_totals(total_mbq: Float64[np.ndarray, " t"], therapy: Therapy) -> list[str]:
+def check_totals(
+    total_mbq: Float64[np.ndarray, " t"], therapy: Therapy, *, paths: Sequence[Path] = ()
+) -> list[str]:
     """Refuse totals that show a wrong unit; warn of those that make one doubt.
 
     Args:
         total_mbq: Activity in each whole image, MBq.
         therapy: What was given.
+        paths: Of the images, as typed, for a refusal; none where nobody typed them.
 
     Returns:
         Warnings, each a sentence.
@@ -111,7 +115,8 @@ def check_totals(total_mbq: Float64[np.ndarray, " t"], therapy: Therapy) -> list
     for number, (total, time_h) in enumerate(zip(total_mbq.tolist(), therapy.time_h, strict=True)):
         most = therapy.decayed_mbq(time_h)
         shares.append(total / most)
-        _refuse_total(total, therapy, number=number, time_h=time_h)
+        with naming(paths[number]) if paths else nullcontext():
+            _refuse_total(total, therapy, number=number, time_h=time_h)
         if shares[-1] > 1 + ROUNDING:
             warnings.append(
                 f"{_name(number)} holds {total:.6g} MBq, more than the {most:.6g} MBq that decay "

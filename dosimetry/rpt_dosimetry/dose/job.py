@@ -49,7 +49,7 @@ def write_dose(
         images = read_images(files)
         _check_names(choices, images.regions)
         total = images.series.total_mbq()
-        said = [*warnings, *check_totals(total, therapy)]
+        said = [*warnings, *check_totals(total, therapy, paths=files.activities)]
         refuse_rising_image(total)
         result = calculate(
             images.series,

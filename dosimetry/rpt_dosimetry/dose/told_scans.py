@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rpt_cohort import BadInput
+from rpt_cohort.command import naming
 
 from rpt_dosimetry.nifti import ACTIVITY, Nifti, nifti_and_beside
 from rpt_dosimetry.nuclides import LARGEST_DEVIATION, nuclide_in_text
@@ -72,7 +73,7 @@ def told_scans(
     found_h: list[float] = []
     warnings: list[str] = []
     for index, (path, name) in enumerate(zip(activities, names, strict=True)):
-        with _named(name):
+        with naming(path), _named(name):
             images.append(image := nifti_and_beside(path))
             if "quantity" in image.told:  # before the time of another kind of image is read
                 image.quantity(ACTIVITY)
@@ -165,24 +166,26 @@ def _compare_activity(image: Nifti, administered_mbq: float, name: str) -> list[
     ]
 
 
+def _told_nuclide(image: Nifti, name: str) -> str | None:
+    with naming(image.path), _named(name):
+        text = image.text("nuclide")
+    return None if text is None else nuclide_in_text(text) or text
+
+
 def _nuclide(images: Sequence[Nifti], names: Sequence[str], typed: str | None) -> str:
     """Return the one nuclide that JSONs and user tell."""
-    told = {
-        name: nuclide_in_text(one) or one
-        for image, name in zip(images, names, strict=True)
-        if isinstance(one := image.told.get("nuclide"), str)
-    }
-    chosen = typed or next(iter(told.values()), USUAL_NUCLIDE)
-    for name, other in told.items():
-        if other != chosen:
+    told = [_told_nuclide(image, name) for image, name in zip(images, names, strict=True)]
+    chosen = typed or next((one for one in told if one), USUAL_NUCLIDE)
+    for image, name, other in zip(images, names, told, strict=True):
+        if other not in (None, chosen):
             raise BadInput(
-                f"All images must be of one nuclide, and the JSON beside {name} tells {other} "
-                f"where {'--nuclide' if typed else 'another'} is {chosen}. Give the right images, "
-                "or correct nuclide in the JSON."
+                f"'{image.path}': All images must be of one nuclide, and the JSON beside {name} "
+                f"tells {other} where {'--nuclide' if typed else 'another'} is {chosen}. Give the "
+                "right images, or correct nuclide in the JSON."
             )
     half_life_s = find_nuclide(chosen).half_life_h * 3600.0
     for image, name in zip(images, names, strict=True):
-        with _named(name):
+        with naming(image.path), _named(name):
             told_s = image.number("half_life_s")
             if told_s is not None and abs(told_s / half_life_s - 1.0) > LARGEST_DEVIATION:
                 raise BadInput(

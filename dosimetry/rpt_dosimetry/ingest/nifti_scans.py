@@ -58,14 +58,14 @@ def spect_of_nifti(image: Nifti, told: Told) -> StoredSpect:
         BadInput: The sidecar says something else.
     """
     quantity = image.quantity(ACTIVITY, COUNTS)
-    nuclide, header_h = image.told.get("nuclide"), image.number("injection_to_mid_scan_h")
+    header_h = image.number("injection_to_mid_scan_h")
     spect = Spect(
         volume=_values(image, name="The SPECT"),
         quantity=BQ_PER_ML if quantity == ACTIVITY else NM_COUNTS,
         duration_s=told.duration_s or image.number("duration_s"),
         duration_branch="NIfTI",
         time_h=told.time_h or header_h,
-        nuclide=nuclide if isinstance(nuclide, str) else None,
+        nuclide=image.text("nuclide"),
         sha256=file_sha256(image.path),
         factor=factor_beside(image.told) if quantity == ACTIVITY else None,
     )
