@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels import ORGANS, SPHERES, self_dose
-from rpt_dosimetry.commands.kernel import LARGEST_VOXELS, WRITTEN_VOXELS
+from rpt_dosimetry.commands.kernel import WRITTEN_VOXELS
 from rpt_dosimetry.radiation.kernel import (
     KEV_PER_MGY_G_PER_MBQ_S,
     absorbed_kev,
@@ -103,9 +103,17 @@ def test_bone_is_the_skeleton_and_cortical_bone_denser(tmp_path, command) -> Non
 
 
 @pytest.mark.parametrize("medium", MEDIA)
-def test_the_command_makes_kernels_of_every_medium(medium) -> None:
-    shape = kernel_shape("Lu-177", spacing_mm=(4.8, 4.8, 4.8), medium_name=medium)
-    assert np.prod(shape) <= LARGEST_VOXELS
+def test_the_command_cuts_small_voxels_of_every_medium(medium, tmp_path, command) -> None:
+    words = ("--voxel-mm", "1,1,1", "--medium", medium, "--out", tmp_path / "K.nii.gz")
+    ended = command("kernel", *words)
+    assert ended.status == 0, ended.err
+    told = json.loads((tmp_path / "K.json").read_text())
+    assert told["shape"] == [161, 161, 161]
+    energy = told["energy_kev_per_decay"]
+    assert energy["absorbed"] + energy["escaped"] == pytest.approx(147.92 + 35.10, abs=0.01)
+    assert told["left_out"] == pytest.approx(energy["escaped"] / (147.92 + 35.10), rel=1e-3)
+    assert f"{told['left_out']:.2%} left out" in ended.err
+    assert 0.05 < told["left_out"] < 35.10 / 183.02  # all electrons are inside
 
 
 def test_energy_inside_agrees_with_the_point_kernel(at_4_8) -> None:

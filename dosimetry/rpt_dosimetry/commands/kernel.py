@@ -17,7 +17,6 @@ from rpt_dosimetry.radiation.photon_kernel import PHOTONS, SEED
 from rpt_dosimetry.radiation.voxel_kernel import Spacing, whole_sum
 
 LEAST_MM, LARGEST_MM = 0.5, 50.0
-LARGEST_VOXELS = 2**27
 WRITTEN_VOXELS = 2**22
 """Ours: 17 MB. Far from the source a kernel is long and nearly 0: at 2.21 mm the last per cent of
 the energy would make 313 voxels a side of 161."""
@@ -52,11 +51,6 @@ def kernel(
     target, beside = out_and_json(out, overwrite=overwrite)
     spacing_mm = _spacing(voxel_mm)
     shape = kernel_shape(nuclide, spacing_mm=spacing_mm, medium_name=medium)
-    if np.prod(shape, dtype=np.float64) > LARGEST_VOXELS:
-        raise BadInput(
-            f"A whole kernel must have at most {LARGEST_VOXELS} voxels, and voxels of {voxel_mm} "
-            f"mm make it {shape[0]} × {shape[1]} × {shape[2]}. Take larger voxels."
-        )
     x, y, z = cut_shape(shape, spacing_mm=spacing_mm, most_voxels=WRITTEN_VOXELS)
     offsets = x // 2 + 1, y // 2 + 1, z // 2 + 1
     computed = compute_kernel(nuclide, spacing_mm=spacing_mm, medium_name=medium, largest=offsets)
