@@ -145,11 +145,24 @@ def test_sidecar_values(nifti_study) -> None:
     with pytest.raises(BadInput, match=r"by voxels_sha256 its voxels are others"):
         read(voxels_sha256="0" * 64)
     read(voxels_sha256=voxels_sha256(read_volume(there / "spect_1.nii.gz")))
+    for nuclide in ("Lu-177m", "I-131"):
+        with pytest.raises(BadInput, match=rf"must be of Lu-177, and its header names {nuclide}\."):
+            read(nuclide=nuclide)
+    with pytest.raises(BadInput, match=r"nuclide of the JSON .* must be a text or null"):
+        read(nuclide=177)
     with pytest.raises(BadInput, match=r"must be of Lu-177, and its header names I-131"):
         read(nuclide="I-131")
     with pytest.raises(BadInput, match=r"A SPECT in counts must have a calibration"):
         read(quantity="counts")
     side.write_text(json.dumps(content))
+    told_h = content["injection_to_mid_scan_h"]
+    for off_h in (0.05, -0.05):  # a rounded time
+        near = source.model_copy(update={"time_h": told_h + off_h})
+        assert read_spect(find_scan(near, there, need_ct=True), near, Camera(there)).time_h
+    for other_h in (told_h * 10, told_h / 24, told_h + 0.2):
+        other = source.model_copy(update={"time_h": other_h})
+        with pytest.raises(BadInput, match=r"time_h must be the .* h that the JSON beside the"):
+            read_spect(find_scan(other, there, need_ct=True), other, Camera(there))
     told = source.model_copy(update={"head_cps": 100.0})
     with pytest.raises(BadInput, match=r"head_cps must be left out for a SPECT in Bq/mL"):
         read_spect(find_scan(told, there, need_ct=True), told, Camera(there))

@@ -166,7 +166,7 @@ def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
     warnings += image.warnings
     if image.nuclide not in (None, NUCLIDE):
         raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {image.nuclide}.")
-    _compare_times(read, warnings)
+    _compare_times(read, warnings, by_json=isinstance(files.emission, Nifti))
     found = calibrate(image, source, camera)
     warnings += found.warnings
     ct = read_scan_ct(files)
@@ -182,10 +182,17 @@ def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
     )
 
 
-def _compare_times(read: StoredSpect, warnings: list[str]) -> None:
+def _compare_times(read: StoredSpect, warnings: list[str], *, by_json: bool) -> None:
+    """Refuse a time that a JSON contradicts, as ``dose`` does; a scanner's clock can be wrong."""
     time_h, header_h = read.image.time_h, read.header_h
     if time_h is None or header_h is None or abs(time_h - header_h) <= SAME_TIME_H:
         return
+    if by_json:
+        raise BadInput(
+            f"time_h must be the {header_h:.6g} h that the JSON beside the image tells, to "
+            f"{SAME_TIME_H:g} h, got {time_h:.6g} h. Leave time_h out, or correct "
+            "injection_to_mid_scan_h in the JSON."
+        )
     warnings.append(
         f"Its header puts it {header_h:.4g} h after the start of infusion, the study {time_h:.4g} "
         "h; the study's was taken."
