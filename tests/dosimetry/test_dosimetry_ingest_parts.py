@@ -162,7 +162,9 @@ def test_region_that_is_not_there(tmp_path, pet_series) -> None:
     Clinic(pet_series, tmp_path).contours()
     path = tmp_path / "Doe_Jane_organs" / "Doe_Jane.dcm"
     frame = "1.2.826.0.1.3680043.10.999.9.1"
-    with pytest.raises(BadInput, match="must be one of the file, and of its 3 0 fit name 2"):
+    with pytest.raises(
+        BadInput, match="must be one of the file, and name 2 fits none of its 3 regions"
+    ):
         organ_labels(
             path,
             volume((3, 3, 3)),

@@ -156,7 +156,10 @@ def test_segments(tmp_path, image, command) -> None:
         ),
         (("image.nii.gz", "out.nii.gz", "--like", "image.nii.gz"), "SOURCE must be an RTSTRUCT"),
         (("SOURCE", "out.nii.gz", "--like", "gone.nii.gz"), "must be"),
-        (("SOURCE", "out.nii.gz", "--like", "image.nii.gz", "--region", "Jane"), "fit name 1"),
+        (
+            ("SOURCE", "out.nii.gz", "--like", "image.nii.gz", "--region", "Jane"),
+            "and name 1 fits none of its 1 regions. Write it as",
+        ),
         (("SOURCE", "out.nii.gz", "--like", "image.nii.gz"), "must be named in the table"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import nibabel as nib
@@ -17,7 +18,10 @@ from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.structures import read_structures
 from rpt_phantom import virtual_cycle
+from segmentations import segmentation
+from structure_sets import save
 
+UID = {"fixed": "1.2.3.1", "moving": "1.2.3.2"}
 WRITTEN = ["check.png", "covered.nii.gz", "ct.nii.gz", "fixed.nii.gz", "fixed_to_moving.tfm"]
 WRITTEN += ["moving.nii.gz", "registration.json"]
 
@@ -54,6 +58,7 @@ def told(files):
             "injection_to_mid_scan_h": time_h,
             "bq_per_ml_max": 9.0,
             "PatientName": "Doe",
+            "frame_of_reference_uid_sha256": sha256(UID[name].encode()).hexdigest(),
             "voxels_sha256": voxels_sha256(read_volume(files[name])),
         }
         beside_of(files[name]).write_text(json.dumps(content))
@@ -70,12 +75,34 @@ def test_what_the_jsons_tell_is_handed_on(files, told, command, tmp_path) -> Non
         content = json.loads((out / f"{name}.json").read_text())
         assert told.items() <= content.items()
         assert content["injection_to_mid_scan_h"] == time_h
+        assert content["frame_of_reference_uid_sha256"] == sha256(UID["fixed"].encode()).hexdigest()
         assert content["made_by"].startswith("register: resampled")
         assert "Doe" not in str(content)
         assert "bq_per_ml_max" not in content
         image = nib.load(out / f"{name}.nii.gz")
         assert content["shape"] == list(image.shape)
         assert content["voxels_sha256"] == voxels_sha256(read_volume(out / f"{name}.nii.gz"))
+
+
+def test_regions_drawn_on_the_fixed_image_are_known_after_register(
+    files, told, command, tmp_path
+) -> None:
+    out = tmp_path / "out"
+    ended = command("register", files["fixed"], files["moving"], "--out", out)
+    assert ended.status == 0, ended.err
+    image = read_volume(out / "fixed.nii.gz")
+    lps = np.diag([9.6, 9.6, 9.6, 1.0])
+    middle = image.affine @ [*(n // 2 for n in image.data.shape), 1.0]
+    lps[:3, 3] = middle[:3] * [-1, -1, 1]
+    for drawn_in, status in (("fixed", 0), ("moving", 2)):
+        regions = segmentation([np.ones((3, 3, 3), bool)], lps, FrameOfReferenceUID=UID[drawn_in])
+        path = save(regions, tmp_path)
+        for name in ("fixed", "moving"):
+            mask = tmp_path / f"{drawn_in}_{name}.nii.gz"
+            ended = command("masks", path, mask, "--lesions", "--like", out / f"{name}.nii.gz")
+            assert ended.status == status, ended.err
+            assert ("they were drawn on another image" in ended.err) == (status == 2)
+            assert "could not be checked" not in ended.err
 
 
 def test_an_image_beside_the_json_of_another_is_refused(files, told, command, tmp_path) -> None:

@@ -237,9 +237,10 @@ def _chosen(
     for number, wanted in enumerate(regions, start=1):
         fitting = [one for one in drawn if words_of(one.name) == words_of(wanted)]
         if len(fitting) != 1:
+            mend = "Give them names of their own." if fitting else "Write it as the file does."
             raise BadInput(
-                f"Each region that is named must be one of the file, and of its {len(drawn)} "
-                f"{len(fitting)} fit name {number}. Write it as the file does."
+                f"Each region that is named must be one of the file, and name {number} fits "
+                f"{len(fitting) or 'none'} of its {len(drawn)} regions. {mend}"
             )
         chosen += fitting
     return chosen

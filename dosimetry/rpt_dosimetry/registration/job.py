@@ -33,6 +33,7 @@ from rpt_dosimetry.registration.resampling import Resampled, resample_ct, resamp
 from rpt_dosimetry.registration.residual import LIMITS
 from rpt_dosimetry.registration.rigid import shifted
 from rpt_dosimetry.registration.start import Start
+from rpt_dosimetry.report import FRAME_SHA256
 
 FIXED, MOVING, COVERED, CT = "fixed.nii.gz", "moving.nii.gz", "covered.nii.gz", "ct.nii.gz"
 LIBRARIES = ("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib")
@@ -128,7 +129,7 @@ def write_registration(
             folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
         )
         for name, image in ((FIXED, still), (MOVING, carried)):
-            _write_beside(folder / name, beside[name], image, grid)
+            _write_beside(folder / name, beside[name], image, grid, world=beside[FIXED])
         if fixed.ct is not None:
             hu = resample_ct(fixed.ct, grid, stays)
             (folder / CT).write_bytes(nifti_bytes(np.rint(hu), grid.affine, dtype=np.int16))
@@ -171,9 +172,20 @@ def story(
     }
 
 
-def _write_beside(path: Path, source: Nifti, image: Resampled, grid: GridMm) -> None:
-    """Hand on what the JSON beside an image told, where it told something that still holds."""
+def _write_beside(
+    path: Path, source: Nifti, image: Resampled, grid: GridMm, *, world: Nifti
+) -> None:
+    """Hand on what the JSON beside an image told, where it told something that still holds.
+
+    Args:
+        path: The image that was written.
+        source: What it was made of.
+        image: Its values.
+        grid: Where they stand.
+        world: The image in whose world they stand: the fixed one.
+    """
     facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
+    facts |= {key: world.told[key] for key in (FRAME_SHA256,) if key in world.told}
     if source.sidecar is None or not facts:
         return
     volume = Volume(image.data, grid.affine)
