@@ -39,6 +39,9 @@ def test_from_contours_and_a_spect_without_ct_to_the_dose(testdata, tmp_path, co
     assert told["warnings"] == []
     # MIM's contours by the shoelace formula; "liver" is in their names, which are not repeated.
     assert [one["drawn_ml"] for one in told["regions"]] == pytest.approx([106.9, 2.80], rel=0.01)
+    # What README tells of them; slabs end half-way to the next plane.
+    assert [round(one["drawn_ml"], 2) for one in told["regions"]] == [107.02, 2.8]
+    assert [round(one["mask_ml"], 2) for one in told["regions"]] == [107.1, 2.86]
     assert [one["mask_ml"] for one in told["regions"]] == pytest.approx([107.1, 2.86], rel=0.02)
     assert "liver" not in (tmp_path / "lesions.json").read_text()
     words = ("--activity", activity, "--time-h", "3.950357", "--model", "physical")
