@@ -164,7 +164,12 @@ def _case(root: Path, listed: dict[str, Any]) -> dict[str, Any]:
             )
     case["fold"] = listed.get("fold")
     if "patient" in listed and "cycle" in listed:
-        case["name"] = f"{listed['patient']}/C{int(listed['cycle'])}"
+        cycle = listed["cycle"]
+        if type(cycle) is not int or cycle < 1:  # and not JSON's true
+            raise BadInput(
+                f"datalist.json: a cycle must be a whole number from 1 on, got {cycle!r}."
+            )
+        case["name"] = f"{listed['patient']}/C{cycle}"
         if not re.fullmatch(CASE_NAME, case["name"]):  # it becomes a folder's name
             raise BadInput(
                 "datalist.json: a patient must be letters, digits, '_' and '-', at most 32, got "

@@ -314,6 +314,14 @@ def test_patient_s_name_cannot_leave_the_output_folder(tmp_path: Path) -> None:
         training_cases(str(tmp_path), 1)
 
 
+@pytest.mark.parametrize("cycle", [-1, 0, 1.5, "1", True, None])
+def test_cycle_that_is_no_number_from_1_on_is_named(tmp_path: Path, cycle: object) -> None:
+    case = {"image": "x", "label": "y", "patient": "P1", "cycle": cycle, "fold": 0}
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": [case]}))
+    with pytest.raises(BadInput, match=f"a cycle must be a whole number from 1 on, got {cycle!r}"):
+        training_cases(str(tmp_path), 1)
+
+
 @pytest.mark.parametrize("key", ["image", "label", "organs", "fov"])
 @pytest.mark.parametrize("listed", ["../pet.nii.gz", "P1/../../pet.nii.gz", "/", "link", "dir/x"])
 def test_file_outside_the_cohort_folder_is_refused(tmp_path: Path, key: str, listed: str) -> None:
