@@ -7,11 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rpt_cohort.checking import find_faults
+from rpt_cohort.checking import find_faults, unrecorded_cycles
 from rpt_cohort.command import fail, new_app, run_app, say, stderr, warn
 from rpt_cohort.describing import cohort_table
-from rpt_cohort.reading import read_cohort, read_cycle
-from rpt_cohort.seal import is_recorded
+from rpt_cohort.reading import read_cohort
 
 app = new_app("The cohort folder of rpt-dosegan: check it, describe it.", distribution="rpt-cohort")
 Folder = Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort folder.")]
@@ -25,19 +24,19 @@ def check(cohort: Folder) -> None:
     """
     with stderr.status("checking"):
         faults = find_faults(cohort)
+        unrecorded, count = unrecorded_cycles(cohort)
     for fault in faults:
         stderr.print(fault, markup=False)
+    if unrecorded:
+        warn(
+            f"{len(unrecorded)} of {count} cycles, {unrecorded[0]} first, record no hashes of "
+            "their files: whether these were changed since they were made is not known."
+        )
     if faults:
         noun = "fault" if len(faults) == 1 else "faults"
         fail(f"the cohort has {len(faults)} {noun}, named above, and is '{cohort}'.")
     content = read_cohort(cohort)
     cases = content.cases
-    unrecorded = [one.name for one in cases if not is_recorded(read_cycle(content.folder(one)))]
-    if unrecorded:
-        warn(
-            f"{len(unrecorded)} of {len(cases)} cycles, {unrecorded[0]} first, record no hashes of "
-            "their files: whether these were changed since they were made is not known."
-        )
     say(f"sound: {len(cases)} cycles of {len({case.patient for case in cases})} patients")
 
 

@@ -1,6 +1,7 @@
 """Find every fault of a cohort folder, not only the first."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from rpt_cohort.schema import (
     CycleInfo,
     Datalist,
 )
-from rpt_cohort.seal import changes
+from rpt_cohort.seal import changes, is_recorded
 from rpt_cohort.volumes import Volume, grid_fault, read_volume
 
 STORED_TYPES = {
@@ -64,6 +65,24 @@ def find_faults(root: Path) -> list[str]:
     for case in cases:
         faults += case_faults(root, case, info)
     return faults
+
+
+def unrecorded_cycles(root: Path) -> tuple[list[str], int]:
+    """Return the cycles that record no hashes of their files, and how many could be asked.
+
+    Args:
+        root: The cohort folder; what cannot be read of it is passed over.
+    """
+    try:
+        datalist = read_json(root / "datalist.json", Datalist)
+    except BadInput:
+        return [], 0
+    recorded = {}
+    for case in datalist.training + datalist.testing:
+        with suppress(BadInput):
+            if not link_faults(root, case):
+                recorded[case.name] = is_recorded(read_cycle(root / case.name))
+    return [name for name, there in recorded.items() if not there], len(recorded)
 
 
 def case_faults(root: Path, case: Case, info: CohortInfo | None) -> list[str]:

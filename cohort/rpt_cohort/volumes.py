@@ -255,5 +255,10 @@ def nifti_bytes(
     image.header.set_xyzt_units("mm", "sec" if data.ndim == 3 else "unknown")
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")
+    return compressed(image.to_bytes())
+
+
+def compressed(content: bytes) -> bytes:
+    """Compress the content of a ``.nii``; the same content gives the same bytes."""
     # mtime: no clock in the file; level 1: noise hardly compresses further.
-    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+    return gzip.compress(content, compresslevel=1, mtime=0)

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from rpt_cohort import BadInput, Case, CycleInfo, read_cohort, read_cycle, read_prediction
-from rpt_cohort.checking import find_faults
+from rpt_cohort.checking import find_faults, unrecorded_cycles
 from rpt_cohort.describing import cohort_table
 
 PET, DOSE, CYCLE = "P001/C1/pet.nii.gz", "P001/C1/dose.nii.gz", "P001/C1/cycle.json"
@@ -232,6 +232,15 @@ def test_what_changed_since_it_was_made_is_named(
     assert all(fault.startswith(word) for fault, word in zip(faults, words, strict=True)), faults
 
 
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_a_file_that_was_only_packed_anew_is_unchanged(copy: Path, level: int) -> None:
+    content = gzip.decompress((copy / DOSE).read_bytes())
+    (copy / DOSE).write_bytes(gzip.compress(content, compresslevel=level, mtime=1))
+    assert find_faults(copy) == []
+    (copy / DOSE).write_bytes(gzip.compress(content[:-1] + b"\1", compresslevel=level))
+    assert any(f"{DOSE} was changed after it was made" in fault for fault in find_faults(copy))
+
+
 def test_a_cycle_without_hashes_is_sound_and_told(copy: Path) -> None:
     def forget(content: dict[str, Any]) -> None:
         del content["provenance"]["outputs"], content["provenance"]["sha256_of_the_rest"]
@@ -241,6 +250,19 @@ def test_a_cycle_without_hashes_is_sound_and_told(copy: Path) -> None:
     done = run("check", copy)
     assert done.returncode == 0, done.stderr
     assert "P001/C1 first, record no hashes" in done.stderr
+    (copy / PET).unlink()  # which is told beside another fault, too
+    done = run("check", copy)
+    assert done.returncode == 2
+    assert f"{PET} must be a NIfTI file" in done.stderr
+    assert "P001/C1 first, record no hashes" in done.stderr
+
+
+def test_hashes_are_not_missed_where_nothing_can_be_read(copy: Path) -> None:
+    assert unrecorded_cycles(copy) == ([], len(read_cohort(copy).cases))
+    (copy / CYCLE).write_text("{")
+    assert unrecorded_cycles(copy)[0] == []
+    (copy / "datalist.json").unlink()
+    assert unrecorded_cycles(copy) == ([], 0)
 
 
 @pytest.mark.parametrize("name", ["P001", "P001/C1", PET, "P001/C1/truth/dose.nii.gz"])
