@@ -564,6 +564,12 @@ def test_a_sealed_phantom_is_no_impossible_patient(cycle, command, tmp_path) -> 
     assert "of the net activity that never leaves" in " ".join(done.err.split())
     done = command(*cycle, "--calibration-sd-pct", 0, "--out", tmp_path / "more")
     assert "nothing can decay more often" in done.err
+    for number, time_h in enumerate(TIMES_H):
+        all_of_it = pattern * math.exp(-DECAY_PER_H * time_h)
+        write(tmp_path / f"A{number}.nii.gz", all_of_it, np.float64)
+    done = command(*cycle, "--model", "physical", "--out", tmp_path / "exact")
+    assert done.status == 0, done.err
+    assert "net activity that never leaves" not in " ".join(done.err.split())
 
 
 def tell(folder: Path, number: int, **told) -> None:
@@ -717,6 +723,24 @@ def test_what_no_scan_saw_is_told(cycle, command, tmp_path) -> None:
     assert re.search(r"above that of straight lines from 0 MBq.* kidney", err)
     done = command(*cycle, "--out", tmp_path / "all")
     assert "before the first scan" not in " ".join(done.err.split())
+
+
+def test_two_early_scans_say_what_they_cannot_know(cycle, command, tmp_path) -> None:
+    done = command(*cycle[:9], *cycle[17:])
+    assert done.status == 0, done.err
+    err = " ".join(done.err.split())
+    assert re.search(r"Two scans, or none by 6 h, tell no uptake\..* kidney_left \(-\d\d%\)", err)
+    assert re.search(r"after the last scan, where the curve is extrapol.* kidney_left \(\d", err)
+
+
+def test_a_short_lived_nuclide_has_an_uptake_that_fits_it(cycle, command, tmp_path) -> None:
+    for number in range(len(TIMES_H)):
+        write(tmp_path / f"A{number}.nii.gz", read(tmp_path / "A0.nii.gz") * 2.0**-number)
+        cycle[4 + 4 * number] = 0.5 * (number + 1)
+    done = command(*cycle, "--nuclide", "Ga-68")
+    assert done.status == 0, done.err
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert told["provenance"]["parameters"]["uptake_half_life_h"] == pytest.approx(0.45 * 1.1285)
 
 
 def test_organs_hold_their_lesions(cycle, command, tmp_path) -> None:

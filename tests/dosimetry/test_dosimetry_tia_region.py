@@ -302,6 +302,37 @@ def test_a_noise_floor_hides_no_misfit_of_points_above_it() -> None:
     assert floored.misfit > 0.3
 
 
+def test_a_noise_floor_hides_no_uptake() -> None:
+    """A lesion of 8 h uptake and 55 h washout, seen first at a third of its largest activity."""
+    points = [2.0 ** (-time_h / 55) - 2.0 ** (-time_h / 8) for time_h in (4, 24, 72)]
+    truth = (55 - 8) / math.log(2)
+    floor = [0.2] * 3  # all but the second lie within three of it
+    fit = fit_region([4, 24, 72], points, half_life_h=LU177_H, noise_floor_mbq=floor)
+    assert fit.model == "bi"
+    assert fit.tia_mbq_h == pytest.approx(truth, rel=0.01)
+
+
+def test_a_rise_inside_known_standard_deviations_is_no_rise() -> None:
+    points = [100.0, 60.0, 20.0, 25.0]
+    known = fit_region(NOISE_H, points, half_life_h=LU177_H, activity_sd_mbq=[5.0, 5.0, 10.0, 10.0])
+    assert known.fallback is None
+    exact = fit_region(NOISE_H, points, half_life_h=LU177_H, activity_sd_mbq=[5.0, 5.0, 1.0, 1.0])
+    assert "rises at the end" in (exact.fallback or "")
+
+
+@pytest.mark.parametrize("uptake_h", [1.0, 1.25, 1.5])
+def test_two_scans_say_that_they_tell_no_uptake(uptake_h) -> None:
+    """At 4 and 24 h mono is 25 to 140 % too high where the uptake takes 1 to 1.5 h."""
+    times = (4.0, 24.0)
+    points = [2.0 ** (-time_h / 50) - 2.0 ** (-time_h / uptake_h) for time_h in times]
+    fit = fit_region(times, points, half_life_h=LU177_H)
+    off = (50 - uptake_h) / math.log(2) / fit.tia_mbq_h - 1.0
+    assert fit.uptake_unseen is not None
+    low, high = fit.uptake_unseen
+    assert low <= off <= high
+    assert fit.tail_mbq_h(24.0) > 0.5 * fit.tia_mbq_h
+
+
 def test_more_scans_find_a_slow_uptake_too() -> None:
     time_h = [1.0, 4.0, 24.0, 72.0, 96.0, 168.0]
     rng = np.random.default_rng(2)

@@ -94,12 +94,13 @@ def dose(
         typer.Option(help="Effective half-life for --model madsen, h.", show_default="none"),
     ] = None,
     uptake_half_life_h: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Uptake half-life of the model bi_population, h; above 0 and at most "
-            f"{LONGEST_UPTAKE:g} of the physical half-life."
+            f"{LONGEST_UPTAKE:g} of the physical half-life.",
+            show_default=f"{POPULATION_UPTAKE_HALF_LIFE_H:g}, or that share of a physical one",
         ),
-    ] = POPULATION_UPTAKE_HALF_LIFE_H,
+    ] = None,
     noise_floor_bq_per_ml: Annotated[
         float | None,
         typer.Option(
@@ -196,6 +197,9 @@ def dose(
     }
     with options_named(("time_h", "infusion_h", "uptake_half_life_h")):
         therapy = _therapy(parameters)
+        if uptake_half_life_h is None:
+            longest_h = LONGEST_UPTAKE * therapy.nuclide.half_life_h
+            parameters["uptake_half_life_h"] = min(POPULATION_UPTAKE_HALF_LIFE_H, longest_h)
         choices = _choices(parameters, therapy)
     if engine == "vsv":
         say("Computing curves and dose; the kernel takes some seconds …")

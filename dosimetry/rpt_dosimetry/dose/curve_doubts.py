@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from rpt_dosimetry.dose.activity_series import ROUNDING
 from rpt_dosimetry.dose.calculation import Choices, CycleDose
 from rpt_dosimetry.dose.curves import OWN, RISES_IN_NOISE
 from rpt_dosimetry.dose.one_scan import ONE_SCAN
@@ -17,6 +18,9 @@ LARGEST_UNSEEN = 0.02
 """Of a region's TIA, by which an uptake that no scan saw may move it, before it is told. Ours."""
 LARGEST_BEFORE_FIRST = 0.5
 """Of a region's TIA, before it is told that no scan saw it. Ours."""
+LARGEST_AFTER_LAST = 0.5
+"""Of a region's TIA, before it is told that it is extrapolated. Ours; a curve is usually asked to
+leave less than a fifth."""
 ABOVE_BOUND = 1.01
 """Of the physical-tail bound, before it is told. Ours: rounding is not told."""
 
@@ -60,7 +64,7 @@ def curve_doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[
             f"{_sizes(off)}: {why}"
         )
     total_mbq_h = result.rows[0].map_tia_mbq_h
-    if total_mbq_h > therapy.most_tia_mbq_h:
+    if total_mbq_h > therapy.most_tia_mbq_h * (1.0 + ROUNDING):
         said.append(
             f"The time-integrated activity of the image, {total_mbq_h:.6g} MBq h, is above the "
             f"{therapy.most_tia_mbq_h:.6g} MBq h of the net activity that never leaves, by less "
@@ -111,7 +115,7 @@ def _unseen(result: CycleDose) -> list[str]:
     }
     if most:
         said.append(
-            f"No scan by {EARLY_H:g} h saw the uptake. An uptake half-life from 0 h to "
+            f"Two scans, or none by {EARLY_H:g} h, tell no uptake. An uptake half-life from 0 h to "
             f"{SLOWEST_UPTAKE:g} times the population's moves the TIA by up to {_sizes(most)}; a "
             "slower one, or a first phase that washes out fast, cannot be known from these scans."
         )
@@ -124,13 +128,24 @@ def _unseen(result: CycleDose) -> list[str]:
             f"More than half of the TIA lies before the first scan, where the curve is a guess, in "
             f"{early}."
         )
+    late = {
+        name: fit.tail_mbq_h(fit.points[-1][0]) / fit.tia_mbq_h
+        for name, fit in curves.items()
+        if fit.tail_mbq_h(fit.points[-1][0]) > LARGEST_AFTER_LAST * fit.tia_mbq_h
+    }
+    if late:
+        said.append(
+            "More than half of the TIA lies after the last scan, where the curve is extrapolated, "
+            f"in {_sizes(late).replace('(+', '(')}."
+        )
     above = _names(
         result.rows, lambda fit: fit.tia_mbq_h > ABOVE_BOUND * fit.physical_tail_tia_mbq_h
     )
     if above:
         said.append(
             "The TIA is above that of straight lines from 0 MBq and a physical tail "
-            f"(physical_tail_tia_mbq_h), by what the curve has before the first scan, in {above}."
+            f"(physical_tail_tia_mbq_h) in {above}: the curve lies above its points, or has much "
+            "before the first scan."
         )
     return said
 

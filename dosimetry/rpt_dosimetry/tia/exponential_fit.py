@@ -111,17 +111,19 @@ def relative_sd_mbq(
     recovery, attenuation and scatter correction) scales with them, and the late points, which
     carry the half-life, would count for nothing if all had the same SD. A point below
     :data:`SMALLEST_SHARE` of the largest keeps that share, so a late 0 does not govern the fit;
-    nor does a point that lies within the image's noise, where its floor is known: its SD is the
-    floor's, in units of :data:`SCATTER`. Points above :data:`DETECTED` floors keep theirs, so that
-    a floor hides no misfit of the curve elsewhere.
+    nor does a point after the largest that lies within the image's noise, where its floor is
+    known: its SD is the floor's, in units of :data:`SCATTER`. Points above :data:`DETECTED`
+    floors, and those of an uptake, keep theirs, so that a floor hides no misfit of the curve
+    elsewhere.
 
     Args:
-        activity_mbq: Activities, MBq.
+        activity_mbq: Activities, MBq, in order of time.
         noise_floor_mbq: What noise alone may make of each, 1 SD, MBq.
     """
     relative = np.maximum(activity_mbq, SMALLEST_SHARE * activity_mbq.max())
     floor = np.broadcast_to(np.asarray(noise_floor_mbq, dtype=np.float64), relative.shape)
-    inside = activity_mbq <= DETECTED * floor
+    after_largest = np.arange(len(relative)) > activity_mbq.argmax()
+    inside = after_largest & (activity_mbq <= DETECTED * floor)
     return np.asarray(np.where(inside, np.hypot(relative, floor / SCATTER), relative))
 
 

@@ -73,7 +73,8 @@ class RegionFit:
             than twice the other.
         effective_half_life_h: Of the last phase, h, never above the physical one; NaN if ``zero``.
         uptake_unseen: From − to + relative, how far the TIA goes where the uptake takes no time, or
-            :data:`SLOWEST_UPTAKE` times the population's; None where a scan by :data:`EARLY_H` is.
+            :data:`SLOWEST_UPTAKE` times the population's; None where three points or more have one
+            by :data:`EARLY_H`.
         misfit: How far the points lie from the curve, RMS, relative.
         measured_tia_mbq_h: From 0 h to the last point along the points themselves, rising along
             straight lines and falling along exponentials, MBq·h.
@@ -222,7 +223,8 @@ def fit_region(
 
 def _rises(points: Points) -> bool:
     """Tell whether the last activity is above the one before it by more than the noise."""
-    noise_mbq = INSIDE_NOISE * math.hypot(*points.noise_floor_mbq[-2:])
+    last = points.sd_mbq if points.sd_known else points.noise_floor_mbq
+    noise_mbq = INSIDE_NOISE * math.hypot(*last[-2:])
     rise_mbq = float(points.activity_mbq[-1] - points.activity_mbq[-2:][0])
     return rise_mbq > noise_mbq
 
@@ -334,7 +336,8 @@ def _with_intervals(
     admissible = [one.tia_mbq_h for one in others if one.misfit <= MISSES and not one.at_fastest]
     low, high = (extreme([fit.tia_mbq_h, *admissible]) for extreme in (min, max))
     unseen = None
-    if len(points.time_h) > 1 and points.time_h[0] > EARLY_H:
+    count = len(points.time_h)
+    if count == 2 or (count > 2 and points.time_h[0] > EARLY_H):
         # Also where none passes through the points, and even less is known.
         all_mbq_h = [one.tia_mbq_h for one in (fit, *others) if not one.at_fastest]
         unseen = (min(all_mbq_h) / fit.tia_mbq_h - 1.0, max(all_mbq_h) / fit.tia_mbq_h - 1.0)
