@@ -47,7 +47,11 @@ def test_workers_end_with_their_parent(tmp_path: Path, end: str) -> None:
     script, pids = tmp_path / "pool.py", tmp_path / "pids"
     script.write_text(SCRIPT)
     pids.mkdir()
-    parent = subprocess.Popen([sys.executable, script, pids], stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, script, pids],
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup's is inherited
+    )
     try:
         wait_until(lambda: len(list(pids.iterdir())) == 2, "two workers must begin")
         workers = [int(path.name) for path in pids.iterdir()]

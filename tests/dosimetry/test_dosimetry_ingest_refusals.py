@@ -433,6 +433,7 @@ def test_foreign_folder(clinic, command, tmp_path, content) -> None:
     assert path.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_another_commands_cohort(clinic, cohort, command, tmp_path) -> None:
     root, cycle = clinic
     out = tmp_path / "out"

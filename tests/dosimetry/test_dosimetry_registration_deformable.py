@@ -79,6 +79,7 @@ def needs_elastix() -> None:
         pytest.skip("itk-elastix is not installed: pip install itk-elastix")
 
 
+@pytest.mark.slow
 def test_nothing_to_deform(blob, tmp_path, monkeypatch) -> None:
     """Noise without a patient's edges, in voxels of 4 mm: what elastix makes of nothing."""
     needs_elastix()
@@ -138,6 +139,7 @@ def found(breathing):
     return guides[0], *deform(*guides, shifted(np.zeros(3)))
 
 
+@pytest.mark.slow
 def test_a_known_deformation_of_a_virtual_ct(found, breathing) -> None:
     fixed, deformation, told = found
     off_mm = np.linalg.norm(deformation.displacement_mm - breathing[2], axis=-1)[fixed.body]

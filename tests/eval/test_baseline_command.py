@@ -427,6 +427,7 @@ def test_the_command_ends_with_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_controls_stand_in_their_true_order(tmp_path: Path) -> None:
     cohort = tmp_path / "cohort"
     write_cohort(cohort, patients=10, seed=8, slices=16, folds=2, test_patients=2, workers=1)

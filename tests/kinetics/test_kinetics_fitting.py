@@ -67,6 +67,7 @@ def within(fits: list[Fit], true: dict[str, float]) -> None:
         assert np.all(np.abs((off < reach).mean(axis=0) - share) < tolerance)
 
 
+@pytest.mark.slow
 def test_one_tissue_is_recovered_without_bias_and_with_true_standard_errors() -> None:
     fits = [
         fit_model(curve_of(ONE, share=0.05, seed=seed), SCAN, model="1tcm") for seed in range(200)
@@ -87,6 +88,7 @@ def test_irreversible_binding_is_recovered_without_bias() -> None:
     within(fits, KEPT)
 
 
+@pytest.mark.slow
 def test_irreversible_binding_with_blood_free_is_recovered_without_bias() -> None:
     fits = [
         fit_model(curve_of(KEPT, share=0.01, seed=seed), SCAN, model="2tcm_irreversible")
@@ -96,6 +98,7 @@ def test_irreversible_binding_with_blood_free_is_recovered_without_bias() -> Non
     within(fits, KEPT)
 
 
+@pytest.mark.slow
 def test_reversible_binding_is_recovered_without_bias_where_noise_is_small() -> None:
     # Five free parameters: at 1 % the estimates' distribution is visibly skew.
     fits = [

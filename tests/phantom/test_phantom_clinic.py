@@ -25,7 +25,7 @@ from rpt_phantom.settings import Settings
 SETTINGS = Settings(seed=4, slices=40)
 
 
-@pytest.mark.parametrize("patient", [1, 4])
+@pytest.mark.parametrize("patient", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_dicom_comes_back_as_the_same_cycle(patient: int, tmp_path: Path) -> None:
     """Organs drawn as contours, registration where nothing moved: means within 1 %."""
     made = make_cycle(SETTINGS, patient=patient, cycle=1)

@@ -142,6 +142,7 @@ def test_bad_numbers_write_nothing(tmp_path: Path, changed: dict[str, int], sent
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_more_patients_leave_the_others_as_they_were(tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
     write_cohort(out, patients=1, seed=0, slices=SLICES, workers=1)
@@ -171,6 +172,7 @@ def test_a_run_goes_on_where_it_was_killed(root: Path, tmp_path: Path) -> None:
     assert hashes(out) == hashes(root)
 
 
+@pytest.mark.slow
 def test_other_settings_are_not_mixed_in(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
     write_cohort(out, patients=1, seed=4, slices=SLICES, workers=1)

@@ -71,6 +71,7 @@ def test_masks_come_back_exactly(grid, share, tmp_path) -> None:
     assert all("left empty" in one for one in warnings)
 
 
+@pytest.mark.slow
 def test_a_large_organ_far_from_the_origin(tmp_path) -> None:
     """Decimals cut off must not move an edge over a centre."""
     shape = (160, 150, 3)

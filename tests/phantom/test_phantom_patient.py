@@ -24,6 +24,7 @@ def steepness(image: np.ndarray, here: np.ndarray) -> float:
     return float(np.sqrt(gradient2[here].mean()) / image[here].mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("organ", ["kidney", "liver", "spleen"])
 def test_voxels_correlate_in_part(organ_images, organ) -> None:
     """PET foretells the dose of an organ's voxels in part, as in the paper's Fig. 3."""
@@ -32,6 +33,7 @@ def test_voxels_correlate_in_part(organ_images, organ) -> None:
     assert mean == pytest.approx(paper, abs=0.2)  # six patients: three standard errors
 
 
+@pytest.mark.slow
 def test_kidney_recovery_is_that_of_spect(organ_images) -> None:
     """Published for 10–12 mm FWHM: 0.77–0.85 (`reference/clinical.md`); 3 % of calibration."""
     recovery = [i.dose_gy_per_gbq / i.true_dose_gy_per_gbq for i in organ_images["kidney"]]
@@ -80,6 +82,7 @@ def test_same_seed_same_arrays() -> None:
     assert not np.array_equal(first["pet_suv"], other["pet_suv"])
 
 
+@pytest.mark.slow
 def test_cycles_of_a_patient_are_alike_but_not_the_same() -> None:
     first = virtual_cycle(seed=5, patient=1, cycle=1, slices=32)
     second = virtual_cycle(seed=5, patient=1, cycle=2, slices=32)
@@ -89,6 +92,7 @@ def test_cycles_of_a_patient_are_alike_but_not_the_same() -> None:
     assert 0.5 < doses[1] / doses[0] < 2.0
 
 
+@pytest.mark.slow
 def test_heterogeneity_of_0_leaves_an_organ_even() -> None:
     def spread(heterogeneity: float) -> float:
         made = virtual_cycle(seed=5, patient=1, slices=32, heterogeneity=heterogeneity)
