@@ -139,7 +139,6 @@ def found(breathing):
     return guides[0], *deform(*guides, shifted(np.zeros(3)))
 
 
-@pytest.mark.slow
 def test_a_known_deformation_of_a_virtual_ct(found, breathing) -> None:
     fixed, deformation, told = found
     off_mm = np.linalg.norm(deformation.displacement_mm - breathing[2], axis=-1)[fixed.body]
