@@ -24,8 +24,10 @@ from rpt_dosimetry.structures import Structure
 FLAT_VOXELS = 0.1
 """By how much the points of a contour may leave their plane, voxels; ours."""
 SAME_PLANE_MM = 0.05
-"""How far apart contours of one plane may stand, ours: decimals cut off. Slices are 0.1 mm apart
-or more."""
+"""How far apart contours of one plane may stand at least, ours: decimals cut off. Slices are
+0.1 mm apart or more."""
+SAME_PLANE_SHARE = 0.1
+"""The same, of the distance of a region's planes: by how much the plane of a hole is off. Ours."""
 SAME_LINE_VOXELS = 0.1
 """How far a contour may reach beyond one that it lies in, voxels; ours: decimals cut off, and
 corners set elsewhere along the same line."""
@@ -268,9 +270,14 @@ def _plane_numbers(
     stand close together do not become one.
     """
     of_contour = np.empty(len(positions_mm), dtype=np.intp)
+    steps_mm = np.diff(np.sort(positions_mm))
+    steps_mm = steps_mm[steps_mm > SAME_PLANE_MM]
+    # Three quarters of the way up: where each plane comes twice, half of the steps are short.
+    typical_mm = float(np.quantile(steps_mm, 0.75)) if len(steps_mm) else 0.0
+    together_mm = max(SAME_PLANE_MM, SAME_PLANE_SHARE * typical_mm)
     plane, begin_mm = -1, -np.inf
     for contour in np.argsort(positions_mm, kind="stable"):
-        if positions_mm[contour] - begin_mm > SAME_PLANE_MM:
+        if positions_mm[contour] - begin_mm > together_mm:
             plane, begin_mm = plane + 1, float(positions_mm[contour])
         of_contour[contour] = plane
     return of_contour

@@ -23,6 +23,9 @@ ORGAN_NUMBERS = "organ number, TotalSegmentator v2 total"
 LESION_NUMBERS = "lesion number"
 VOXELS_SHA256 = "voxels_sha256"
 """Key of the JSON: by it another volume beside an old JSON is known."""
+SPACING_MM = "spacing_mm"
+SAME_SPACING = 1e-2
+"""Relative, ours."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,24 @@ class Nifti:
             volume: The image, as read from its file.
 
         Raises:
-            BadInput: The JSON holds the hash of other voxels.
+            BadInput: The JSON holds the hash of other voxels, or another spacing.
         """
+        spacing_mm = self.told.get(SPACING_MM)
+        if spacing_mm is not None:
+            three = (
+                isinstance(spacing_mm, list)
+                and len(spacing_mm) == 3
+                and all(isinstance(one, int | float) for one in spacing_mm)
+            )
+            # Of an image that was turned they stand in another order.
+            if not three or not np.allclose(
+                sorted(spacing_mm), sorted(volume.spacing_mm), rtol=SAME_SPACING
+            ):
+                raise BadInput(
+                    f"The image must have the {SPACING_MM} that the JSON beside it tells, and its "
+                    f"voxels are {' × '.join(f'{one:.4g}' for one in volume.spacing_mm)} mm. Mend "
+                    "the wrong one of the two."
+                )
         told = self.told.get(VOXELS_SHA256)
         if told is not None and told != voxels_sha256(volume):
             raise BadInput(

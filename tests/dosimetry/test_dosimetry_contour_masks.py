@@ -189,6 +189,22 @@ def test_planes_closer_than_a_tenth_of_a_slice_stay_planes(step_mm, xor) -> None
     assert contour_volume_ml(found, image) == pytest.approx(4 / 3e3 * np.pi * 24.0**3, rel=0.01)
 
 
+@pytest.mark.parametrize("inner", [20.0, 8.0])
+@pytest.mark.parametrize("off_mm", [0.04, 0.06, 0.2])
+def test_contours_a_little_off_their_plane_are_of_it(inner, off_mm) -> None:
+    """A cylinder drawn twice, or one with a hole, the second set of contours beside the first."""
+    image = grid(spacing_mm=(1.0, 1.0, 3.0))
+    heights = image.affine[2, 3] + 3.0 * np.arange(2, 10)
+    rounds = [at(circle(20.0), height) for height in heights]
+    more = [at(circle(inner), height + off_mm) for height in heights]
+    area = np.pi * (20.0**2 - (inner**2 if inner < 20.0 else 0.0))
+    found = region(*rounds, *more)
+    told: list[str] = []
+    assert contour_mask(found, image, told).sum() * 3.0 == pytest.approx(area * 24.0, rel=0.02)
+    assert [one for one in told if "counted once" not in one] == []
+    assert contour_volume_ml(found, image) == pytest.approx(area * 24.0 / 1e3, rel=0.02)
+
+
 def test_contours_of_one_plane_with_decimals() -> None:
     """A ring whose two lines stand 0.02 mm apart stays a ring, in every plane."""
     image = grid()

@@ -306,6 +306,13 @@ def test_the_calibration_that_a_json_tells_is_taken(
     assert float(table(tmp_path / "stated")["kidney"]["calibration_sd_pct"]) == 4.0
 
 
+def test_a_json_without_a_calibration_has_the_usual_one(cycle, command, tmp_path) -> None:
+    for number, told in enumerate([{"total_relative_sd_pct": 2.0}, {}, {}, {}]):
+        (tmp_path / f"A{number}.json").write_text(json.dumps(told))
+    assert command(*cycle).status == 0
+    assert float(table(tmp_path / "out")["kidney"]["calibration_sd_pct"]) == 5.0
+
+
 def test_lesion_numbers_are_no_organs(cycle, command, tmp_path) -> None:
     (tmp_path / "organs.json").write_text(json.dumps({"quantity": "lesion number"}))
     done = command(*cycle)
@@ -611,6 +618,26 @@ def test_times_and_nuclide_come_from_the_jsons(told_cycle, cycle, command, tmp_p
     assert typed.status == 0, typed.err
     for name in (*MAPS, "organs.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "typed" / name).read_bytes()
+
+
+def test_frames_of_reference_that_differ_are_told(told_cycle, command, tmp_path) -> None:
+    for number in range(4):
+        tell(tmp_path, number, frame_of_reference_uid_sha256="one")
+    assert "frames of reference" not in command(*told_cycle).err
+    tell(tmp_path, 2, frame_of_reference_uid_sha256="two")
+    done = command(*told_cycle, "--out", tmp_path / "two")
+    assert done.status == 0
+    assert "tell of 2 frames of reference" in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize("spacing_mm", [[2.0, 2.0, 2.0], [4.0, 4.0], "4", [4.0, None, 4.0]])
+def test_another_spacing_in_the_json_is_refused(spacing_mm, told_cycle, command, tmp_path) -> None:
+    right = list(read_volume(tmp_path / "A1.nii.gz").spacing_mm)
+    tell(tmp_path, 1, spacing_mm=spacing_mm)
+    done = command(*told_cycle)
+    refused(done, "the spacing_mm that the JSON beside it tells", tmp_path)
+    tell(tmp_path, 1, spacing_mm=right)
+    assert command(*told_cycle).status == 0
 
 
 def test_a_rounded_time_is_that_of_the_json(told_cycle, cycle, command, tmp_path) -> None:

@@ -79,7 +79,11 @@ def dose(
     infusion_h: Annotated[float, typer.Option(help="Duration of the infusion, h.")] = 0.0,
     nuclide: Annotated[
         str | None,
-        typer.Option(help="Name as in ICRP-107.", show_default="nuclide of the JSONs, else Lu-177"),
+        typer.Option(
+            help="Name as in ICRP-107; its own radiation alone, without that of radioactive "
+            "daughters.",
+            show_default="nuclide of the JSONs, else Lu-177",
+        ),
     ] = None,
     model: Annotated[
         str,

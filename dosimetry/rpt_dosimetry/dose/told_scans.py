@@ -11,6 +11,7 @@ from rpt_cohort.command import naming
 from rpt_dosimetry.nifti import ACTIVITY, Nifti, nifti_and_beside
 from rpt_dosimetry.nuclides import LARGEST_DEVIATION, nuclide_in_text
 from rpt_dosimetry.radiation.nuclide import find_nuclide
+from rpt_dosimetry.report import FRAME_SHA256
 
 SAME_TIME_H = 0.1
 """Ours: by which a typed time may differ from the JSON's, which is taken: it is rounded."""
@@ -80,6 +81,12 @@ def told_scans(
             found_h.append(_time_h(image, None if time_h is None else time_h[index]))
             warnings += _compare_activity(image, administered_mbq, name)
     nuclide = _nuclide(images, names, nuclide)
+    frames = {image.told[FRAME_SHA256] for image in images if image.told.get(FRAME_SHA256)}
+    if len(frames) > 1:
+        warnings.append(
+            f"The JSONs beside the images tell of {len(frames)} frames of reference: that they lie "
+            "in one world is not known. Register them first, unless the patient lay alike."
+        )
     order = list(range(len(images)))
     if time_h is None and found_h != sorted(found_h):
         order.sort(key=lambda index: found_h[index])
@@ -97,11 +104,18 @@ def told_scans(
 def _calibration_sd_pct(
     images: Sequence[Nifti], typed_pct: float | None, warnings: list[str]
 ) -> float | None:
-    """Return the largest that the JSONs tell, none where one says that it is not known."""
-    telling = [image for image in images if TOTAL_SD_PCT in image.told]
-    if not telling:
+    """Return the largest that the JSONs tell, none where one says that it is not known.
+
+    Where some tell it, the others have the usual one.
+    """
+    if not any(TOTAL_SD_PCT in image.told for image in images):
         return USUAL_CALIBRATION_SD_PCT if typed_pct is None else typed_pct
-    told = [one.told[TOTAL_SD_PCT] and one.number(TOTAL_SD_PCT) for one in telling]
+    told = [
+        one.told[TOTAL_SD_PCT] and one.number(TOTAL_SD_PCT)
+        if TOTAL_SD_PCT in one.told
+        else USUAL_CALIBRATION_SD_PCT
+        for one in images
+    ]
     known = [one for one in told if one is not None]
     told_pct = max(known) if len(known) == len(told) else None
     if typed_pct is None:
