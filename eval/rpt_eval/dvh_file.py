@@ -13,7 +13,7 @@ from rpt_cohort import (
     read_volume,
     write_together,
 )
-from rpt_cohort.command import warn
+from rpt_cohort.command import refuse_existing, warn
 from rpt_cohort.volumes import turned_to_ras
 
 from rpt_eval.cycles import refuse_impossible
@@ -39,7 +39,9 @@ LARGEST = {
 SHOWN_LABELS = 20
 
 
-def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str) -> None:
+def write_dvh(
+    dose: Path, mask: Path, out: Path, *, label: int | None, unit: str, overwrite: bool = False
+) -> None:
     """Write the cumulative histogram of a mask as CSV, and its metrics as JSON beside it.
 
     The table goes from dose 0 to the maximum in the mask in 2,000 even steps. In the JSON
@@ -55,6 +57,7 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
         out: ``.csv`` file to write.
         label: The mask's voxels of this number; all above 0 by default.
         unit: ``gy`` or ``gy_per_gbq``.
+        overwrite: Replace ``out`` and the JSON beside it where they are there.
 
     Raises:
         BadInput: A file is missing or broken, the dose cannot be or not in this unit, the
@@ -62,6 +65,7 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
             cannot be written.
     """
     _refuse_out(out)
+    refuse_existing(out, out.with_suffix(".json"), overwrite=overwrite)
     dose_map = _read_dose(dose, unit)
     structure = turned_to_ras(_read_mask(mask, label))  # the points follow the axes
     voxels = int(np.count_nonzero(structure.data))

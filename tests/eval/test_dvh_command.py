@@ -279,3 +279,17 @@ def test_one_sentence_and_status_2(rpt_eval: Run, ramp: Path, boxes: Path, tmp_p
     assert ended.stderr.startswith("error: --label must be a number of the mask")
     assert ended.stderr.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize("there", ["out.csv", "out.json"])
+def test_what_is_there_is_kept(
+    there: str, rpt_eval: Run, ramp: Path, boxes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / there).write_text("mine")
+    words = ("dvh", "--dose", ramp, "--mask", boxes, "--out", tmp_path / "out.csv")
+    ended = rpt_eval(*words)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert f"{there}' must be new, and it is there" in ended.stderr
+    assert (tmp_path / there).read_text() == "mine"
+    assert rpt_eval(*words, "--overwrite").returncode == 0
+    assert json.loads((tmp_path / "out.json").read_text())["voxels"] == 250 + 125 + 19
