@@ -124,13 +124,19 @@ def compare(
 
 @app.command()
 def dvh(
-    dose: Annotated[Path, typer.Option(help="Dose map, NIfTI, in --unit.")],
+    dose: Annotated[Path, typer.Option(help="Dose map, NIfTI.")],
     mask: Annotated[Path, typer.Option(help="Mask, NIfTI, on any grid.")],
     out: Annotated[Path, typer.Option(help="CSV to write; OUT.json beside it.")],
     label: Annotated[
         int | None, typer.Option(help="Voxels of this number.", show_default="all above 0")
     ] = None,
-    unit: Annotated[DoseUnit, typer.Option(help="What the dose is in.")] = "gy_per_gbq",
+    unit: Annotated[
+        DoseUnit | None,
+        typer.Option(
+            help="What the dose is in.",
+            show_default="what its JSON or its name tells, else gy_per_gbq",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the cumulative dose-volume histogram of one mask, and Dmean, Dx and Vx."""
