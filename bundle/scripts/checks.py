@@ -293,7 +293,8 @@ def _apart_voxels(
 def _corner_shifts_mm(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
     shift = one - other
-    return corners @ shift[:3, :3].T + shift[:3, 3]
+    shifts_mm: np.ndarray = corners @ shift[:3, :3].T + shift[:3, 3]
+    return shifts_mm
 
 
 def _read(path: str, what: str) -> nib.Nifti1Image:
