@@ -314,6 +314,8 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
         raise BadInput(
             f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
         ) from error
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
     if data.ndim != 3 or data.dtype.kind not in "biuf":
         raise BadInput(
             f"{name} must be one 3D volume of real numbers, got {data.dtype} of shape "
