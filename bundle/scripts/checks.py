@@ -26,7 +26,11 @@ AFFINE_TOLERANCE_MM = 1e-2
 LEAST_VOXEL_MM, LARGEST_VOXEL_MM = 0.6, 20.0  # ours: beyond, the affine is in metres or cm
 LARGEST_SHEAR_DEG = 0.5  # ours: scanners' axes are perpendicular
 LARGEST_FIELD_L = 2500.0  # ours: 23 million voxels of the network; total-body PETs have 1,000 L
-LARGEST_DISAGREEMENT_VOXELS = 0.5  # ours: between a file's two forms of its place
+LARGEST_APART_VOXELS = 0.5  # ours: between a file's two forms of its place; beyond, it is refused
+TOLD_APART_VOXELS = 0.05  # ours: from which it is told
+UNITS_IN_MM = (0, 2)  # code of xyzt_units: not told, mm
+OTHER_UNITS = {1: "m", 3: "µm"}
+LEAST_LIKELY_SUV = 1.0  # g/mL; ours: no PET of PSMA is so cold, whatever it shows
 LARGEST_VOLUME_DIFFERENCE = 0.01  # ours: of a voxel, between a PET and its sidecar
 LARGEST_DOSE = 100.0  # Gy/GBq; ours: lesions reach some 20
 VOXELS_KEY, SPACING_KEY = "voxels_sha256", "spacing_mm"
@@ -113,6 +117,14 @@ def read_suv(path: str) -> nib.Nifti1Image:
         )
     if not suv.any():
         raise BadInput(f"{name} must hold SUVs above 0 g/mL, and is 0 everywhere.")
+    if suv.max() < LEAST_LIKELY_SUV:
+        logger.warning(
+            "%s: the largest SUV is %.3g g/mL, and no PSMA PET is so cold. It is likely in another "
+            "unit, or was converted from kBq/mL read as Bq/mL, and the dose as wrong. Convert it "
+            "with `python -m rpt_dosimetry suv`, and look at its warnings.",
+            name,
+            suv.max(),
+        )
     return image
 
 
@@ -273,9 +285,21 @@ def _same_grid(path: str, image: nib.Nifti1Image, suv: nib.Nifti1Image, other: s
 
 def _apart_mm(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> float:
     """Return how far two affines put a corner of a grid apart, mm."""
+    return float(np.linalg.norm(_corner_shifts_mm(one, other, shape), axis=1).max())
+
+
+def _apart_voxels(
+    one: np.ndarray, other: np.ndarray, axes: np.ndarray, shape: tuple[int, ...]
+) -> float:
+    """Return how far two affines put a corner of a grid apart along one of its axes, voxels."""
+    return float(np.abs(_corner_shifts_mm(one, other, shape) @ np.linalg.inv(axes).T).max())
+
+
+def _corner_shifts_mm(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
     shift = one - other
-    return float(np.linalg.norm(corners @ shift[:3, :3].T + shift[:3, 3], axis=1).max())
+    shifts_mm: np.ndarray = corners @ shift[:3, :3].T + shift[:3, 3]
+    return shifts_mm
 
 
 def _read(path: str, what: str) -> nib.Nifti1Image:
@@ -291,7 +315,6 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
         second = content[:4] in NIFTI2_HEADER_BYTES
         image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(content)
         data = np.asanyarray(image.dataobj)
-        forms = image.get_sform(coded=True)[0], image.get_qform(coded=True)[0]
     except NIFTI_ERRORS as error:
         raise BadInput(
             f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
@@ -305,8 +328,24 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
         )
     if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
         raise BadInput(f"{name} must have an invertible affine. Write it anew with its geometry.")
-    _check_place(name, forms, data.shape)
+    unit = int(image.header["xyzt_units"]) & 7
+    if unit not in UNITS_IN_MM:  # what loads the images takes any affine as mm
+        raise BadInput(
+            f"{name} must be in mm, and its header states {OTHER_UNITS.get(unit, 'no known unit')} "
+            f"as the unit of length (xyzt_units {unit}). Write it anew in mm."
+        )
+    _check_place(name, _forms(image, name), data.shape)
     return nib.Nifti1Image(data, image.affine)
+
+
+def _forms(image: nib.Nifti1Image, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return sform and qform, each None where its code is 0 or, beside a sform, unreadable."""
+    sform = image.get_sform(coded=True)[0]
+    try:
+        return sform, image.get_qform(coded=True)[0]
+    except NIFTI_ERRORS:
+        logger.warning("%s has a qform that cannot be read; its sform was taken.", name)
+        return sform, None
 
 
 def _check_place(
@@ -353,11 +392,19 @@ def _check_place(
         stored = nib.Nifti1Header()
         stored.set_qform(coded[0])
         shift_mm = _apart_mm(coded[0], coded[1], shape)
-        least_mm = min(shift_mm, _apart_mm(stored.get_qform(), coded[1], shape))
-        if least_mm > LARGEST_DISAGREEMENT_VOXELS * voxel_mm.min():
+        apart = _apart_voxels(coded[0], coded[1], axes, shape)
+        least = min(apart, _apart_voxels(stored.get_qform(), coded[1], axes, shape))
+        if least > LARGEST_APART_VOXELS:
             raise BadInput(
                 f"{name} must tell one place, and its sform and qform lie up to {shift_mm:.3g} mm "
-                "apart. Write it anew with the right one in both, or with the other's code 0."
+                f"apart ({apart:.2g} voxels). Write it anew with the right one in both, or with "
+                "the other's code 0."
+            )
+        if apart > TOLD_APART_VOXELS:
+            logger.warning(
+                "%s: by its qform a corner lies %.3g mm (%.2g voxels) from where its sform, which "
+                "was taken, has it.",
+                *(name, shift_mm, apart),
             )
 
 

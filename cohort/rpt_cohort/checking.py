@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from rpt_cohort import labels
@@ -103,6 +104,10 @@ def case_faults(root: Path, case: Case, info: CohortInfo | None) -> list[str]:
             volumes[name] = read_volume(folder / name, name=f"{case.name}/{name}")
         except BadInput as error:
             faults.append(str(error))
+            continue
+        shape = nib.load(folder / name).shape
+        if len(shape) != 3:  # of one volume, which is read, but a cohort's own files have no more
+            faults.append(f"{case.name}/{name} must be 3D, got shape {shape}. Write it anew.")
     for name, volume in volumes.items():
         faults += [f"{case.name}/{name} {fault}" for fault in _value_faults(name, volume)]
     return faults + [f"{case.name}/{fault}" for fault in _grid_faults(volumes, info)]

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rpt_cohort.errors import BadInput
 
 Item = TypeVar("Item")
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -127,6 +128,19 @@ def _typed(filename: object) -> str:
         if typed and not typed.startswith("--") and path.is_relative_to(Path(typed).absolute()):
             return f", '{typed}' or below it," if path != Path(typed).absolute() else f" '{typed}'"
     return ""
+
+
+def refuse_existing(*paths: Path, overwrite: bool) -> None:
+    """Refuse to replace files unless told so.
+
+    Raises:
+        BadInput: One is there.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise BadInput(
+                f"'{path.name}' must be new, and it is there. Name another or give --overwrite."
+            )
 
 
 @contextmanager

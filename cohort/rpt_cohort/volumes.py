@@ -66,7 +66,7 @@ class Volume:
 
 
 def read_volume(path: Path, *, name: str | None = None) -> Volume:
-    """Read a 3D NIfTI file, NIfTI-1 or NIfTI-2.
+    """Read a 3D NIfTI file, NIfTI-1 or NIfTI-2; a fourth axis of length 1 is dropped.
 
     Where sform and qform lie apart by little, the sform is taken and the difference is logged as
     a warning.
@@ -97,6 +97,8 @@ def read_volume(path: Path, *, name: str | None = None) -> Volume:
         raise BadInput(
             f"{name} must be a whole NIfTI file and cannot be read as one. Write it anew."
         ) from error
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
     if data.ndim != 3:
         raise BadInput(f"{name} must be 3D, got shape {data.shape}. Give one volume a file.")
     if data.dtype.kind not in "biuf":

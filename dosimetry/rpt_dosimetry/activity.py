@@ -27,6 +27,11 @@ from rpt_dosimetry.tags import Tags, if_readable, missing
 
 IMPOSSIBLE_EXCESS = 1.5
 """Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
+SUSPECT_SHARE = 2e-3
+"""Ours: of the decayed net activity; a trunk holds some percent after a week, a head some percent
+of a PET's tracer; kBq/mL would be a thousandth."""
+SMALLEST_FIELD_ML = 1000.0
+"""Ours: a series of a smaller field of view is a cut-out, which may hold next to nothing."""
 LARGEST_HALF_LIVES = 10.0
 """Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
 
@@ -160,8 +165,8 @@ def decay_correction(tags: Tags, warnings: list[str]) -> str:
     return correction
 
 
-def check_total(share: float, told: str, warnings: list[str]) -> None:
-    """Refuse a field of view that holds far more activity than was injected; warn of more.
+def check_total(share: float, told: str, warnings: list[str], *, field_ml: float) -> None:
+    """Refuse a field of view that holds far more activity than was injected; warn of doubts.
 
     Decay-corrected activity in the field of view is at most what was injected, whatever its
     unit: as SUV, the sum of SUV times volume is at most the body weight.
@@ -169,7 +174,8 @@ def check_total(share: float, told: str, warnings: list[str]) -> None:
     Args:
         share: Of the injected activity in the field of view, both at one time.
         told: A sentence with both, with units.
-        warnings: Takes that it is more.
+        warnings: Takes that it is more, or next to nothing.
+        field_ml: Volume of the field of view, mL.
 
     Raises:
         BadInput: It is more than ``IMPOSSIBLE_EXCESS`` times what was injected.
@@ -184,6 +190,23 @@ def check_total(share: float, told: str, warnings: list[str]) -> None:
         warnings.append(
             f"{told}: {share:.3g} times what was injected. The calibration, the dose, the weight "
             "or a time may be wrong."
+        )
+    if field_ml >= SMALLEST_FIELD_ML:
+        warn_of_too_little(share, told, warnings)
+
+
+def warn_of_too_little(share: float, told: str, warnings: list[str]) -> None:
+    """Warn of images that hold next to none of what was given; empty ones are told elsewhere.
+
+    Args:
+        share: Of the activity that decay leaves, in the field of view.
+        told: A sentence with both, with units.
+        warnings: Takes the sentence.
+    """
+    if 0 < share < SUSPECT_SHARE:
+        warnings.append(
+            f"{told}: a share of {share:.2g}, which is next to nothing. Were the values in kBq/mL "
+            "and not in Bq/mL, all that is made of them would be a thousandfold."
         )
 
 

@@ -94,7 +94,8 @@ def read_concentration(
         lambda: injected_activity_bq(tags, told, largest_guess_mbq=_LARGEST_GUESS_MBQ), told
     )
     elapsed_s = seconds_after(decay.administered, decay.mid_scan)
-    _compare_with_injected(activity_bq, injected_bq, elapsed_s, decay.half_life_s, told)
+    field_ml = data.size * slices.grid.voxel_ml
+    _compare_with_injected(activity_bq, injected_bq, elapsed_s, decay.half_life_s, field_ml, told)
     volume, slice_axis, reverse = to_ras(data, slices.grid)
     return Concentration(
         volume=volume,
@@ -173,6 +174,7 @@ def _compare_with_injected(
     injected_bq: float | None,
     elapsed_s: float | None,
     life_s: float,
+    field_ml: float,
     warnings: list[str],
 ) -> None:
     if injected_bq is None:
@@ -186,7 +188,7 @@ def _compare_with_injected(
         f"The field of view holds {activity_bq / 1e6:.4g} MBq at mid-scan, and of the injected "
         f"activity {left_bq / 1e6:.4g} MBq are left"
     )
-    check_total(activity_bq / left_bq, told, warnings)
+    check_total(activity_bq / left_bq, told, warnings, field_ml=field_ml)
 
 
 def _reversed(decay: DecayToMidScan) -> DecayToMidScan:

@@ -101,7 +101,7 @@ def convert(
     radiopharmaceutical = read_radiopharmaceutical(tags, told, tracer=tracer)
     data, hashes = read_values(slices, factor.factor, progress)
     _check_values(data, told)
-    _check_total(float(data.sum()) * slices.grid.voxel_ml / 1e3, patient, told)
+    _check_total(data, slices.grid.voxel_ml, patient, told)
     volume, slice_axis, reverse = to_ras(data, slices.grid)
     scan_start, scan_middle = _scan_times(tags, told)
     return Suv(
@@ -145,13 +145,17 @@ def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None
         warnings.append("No voxel has a SUV above 0 g/mL: the image is empty.")
 
 
-def _check_total(suv_volume_kg: float, patient: Patient, warnings: list[str]) -> None:
+def _check_total(
+    data: Float[np.ndarray, "i j k"], voxel_ml: float, patient: Patient, warnings: list[str]
+) -> None:
     """Hold the sum of SUV times volume (1 g/mL being the body's mean) against the weight."""
+    suv_volume_kg = float(data.sum()) * voxel_ml / 1e3
     told = (
         f"SUV times volume sums to {suv_volume_kg:.4g} kg in the field of view, and the patient "
         f"weighs {patient.weight_kg:g} kg"
     )
-    check_total(suv_volume_kg / patient.weight_kg, told, warnings)
+    share = suv_volume_kg / patient.weight_kg
+    check_total(share, told, warnings, field_ml=data.size * voxel_ml)
 
 
 def _reversed(factor: SuvFactor) -> SuvFactor:

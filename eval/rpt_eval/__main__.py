@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rpt_cohort.command import new_app, run_app, say, stderr
+from rpt_cohort.command import Overwrite, new_app, run_app, say, stderr
 
 from rpt_eval.cycles import Against
 from rpt_eval.picture import write_picture
@@ -124,18 +124,25 @@ def compare(
 
 @app.command()
 def dvh(
-    dose: Annotated[Path, typer.Option(help="Dose map, NIfTI, in --unit.")],
+    dose: Annotated[Path, typer.Option(help="Dose map, NIfTI.")],
     mask: Annotated[Path, typer.Option(help="Mask, NIfTI, on any grid.")],
     out: Annotated[Path, typer.Option(help="CSV to write; OUT.json beside it.")],
     label: Annotated[
         int | None, typer.Option(help="Voxels of this number.", show_default="all above 0")
     ] = None,
-    unit: Annotated[DoseUnit, typer.Option(help="What the dose is in.")] = "gy_per_gbq",
+    unit: Annotated[
+        DoseUnit | None,
+        typer.Option(
+            help="What the dose is in.",
+            show_default="what its JSON or its name tells, else gy_per_gbq",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the cumulative dose-volume histogram of one mask, and Dmean, Dx and Vx."""
     from rpt_eval.dvh_file import write_dvh
 
-    write_dvh(dose, mask, out, label=label, unit=unit)
+    write_dvh(dose, mask, out, label=label, unit=unit, overwrite=overwrite)
     say(f"{out}: the histogram; {out.with_suffix('.json').name}: the metrics")
 
 
@@ -147,9 +154,10 @@ def picture(
     case: Annotated[
         str | None, typer.Option(help="Case, such as P001/C1.", show_default="the first")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw PET (SUV, g/mL), reference dose, predicted dose and difference (Gy/GBq)."""
-    say(f"{out}: {write_picture(cohort, pred, out, name=case)}")
+    say(f"{out}: {write_picture(cohort, pred, out, name=case, overwrite=overwrite)}")
 
 
 if __name__ == "__main__":

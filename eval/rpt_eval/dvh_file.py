@@ -1,5 +1,7 @@
 """``dvh``: the histogram of one dose map in one mask as a table, and its numbers as JSON."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from rpt_cohort import (
     read_volume,
     write_together,
 )
-from rpt_cohort.command import warn
+from rpt_cohort.command import refuse_existing, warn
 from rpt_cohort.volumes import turned_to_ras
 
 from rpt_eval.cycles import refuse_impossible
@@ -37,9 +39,22 @@ LARGEST = {
 }
 """Ours: 100 Gy/GBq as in a cohort's check, and that times 50 GBq, the largest activity."""
 SHOWN_LABELS = 20
+UNIT_OF_NAME = {"dose.nii.gz": "gy_per_gbq", "dose_gy.nii.gz": "gy"}
+"""By the contract."""
+UNIT_OF_WORD = {"gy": "gy", "gy/gbq": "gy_per_gbq", "mgy/mbq": "gy_per_gbq"}
+"""As a JSON beside a dose tells it, in small letters."""
+DOSE, PER_ACTIVITY = "absorbed dose", "absorbed dose per administered activity"
 
 
-def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str) -> None:
+def write_dvh(
+    dose: Path,
+    mask: Path,
+    out: Path,
+    *,
+    label: int | None,
+    unit: str | None,
+    overwrite: bool = False,
+) -> None:
     """Write the cumulative histogram of a mask as CSV, and its metrics as JSON beside it.
 
     The table goes from dose 0 to the maximum in the mask in 2,000 even steps. In the JSON
@@ -50,11 +65,13 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
     is interpolated; null where the mask's voxels are the dose map's, whose own doses count.
 
     Args:
-        dose: NIfTI file of the dose map, in ``unit``.
+        dose: NIfTI file of the dose map. What the JSON of the same name beside it tells of its
+            unit, else its own name by the contract, must not be another than ``unit``.
         mask: NIfTI file on any grid, whole numbers.
         out: ``.csv`` file to write.
         label: The mask's voxels of this number; all above 0 by default.
-        unit: ``gy`` or ``gy_per_gbq``.
+        unit: ``gy`` or ``gy_per_gbq``; by default what is told, else ``gy_per_gbq``.
+        overwrite: Replace ``out`` and the JSON beside it where they are there.
 
     Raises:
         BadInput: A file is missing or broken, the dose cannot be or not in this unit, the
@@ -62,6 +79,8 @@ def write_dvh(dose: Path, mask: Path, out: Path, *, label: int | None, unit: str
             cannot be written.
     """
     _refuse_out(out)
+    refuse_existing(out, out.with_suffix(".json"), overwrite=overwrite)
+    unit = _unit(dose, unit)
     dose_map = _read_dose(dose, unit)
     structure = turned_to_ras(_read_mask(mask, label))  # the points follow the axes
     voxels = int(np.count_nonzero(structure.data))
@@ -127,6 +146,56 @@ def _refuse_out(out: Path) -> None:
         raise BadInput(f"--out must end in .csv, got '{out.name}'.")
     if not out.parent.is_dir():
         raise BadInput("The folder of --out must exist, and it does not. Create it first.")
+
+
+def _unit(path: Path, unit: str | None) -> str:
+    """Return the unit of a dose map: what is told of it, which ``unit`` must not contradict."""
+    if not path.is_file():  # which the reading refuses
+        return unit or "gy_per_gbq"
+    told, teller, mend = _told_unit(path), "the JSON beside it", "correct that JSON"
+    if told is None:
+        told, teller, mend = UNIT_OF_NAME.get(path.name.lower()), "its name", "rename it"
+    if None not in (told, unit) and told != unit:
+        raise BadInput(
+            f"The dose map (--dose) must be in the unit that --unit names, got {unit}, and "
+            f"{teller} tells {told}. Give --unit {told}, or {mend} if it is wrong."
+        )
+    return unit or told or "gy_per_gbq"
+
+
+def _told_unit(path: Path) -> str | None:
+    """Return the unit that the JSON beside a dose map tells; ``None`` where nothing does."""
+    suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+    beside = path.with_name(path.name.removesuffix(suffix) + ".json")
+    if not beside.is_file():
+        return None
+    try:
+        content = json.loads(beside.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(
+            "The JSON beside the dose must be readable, to tell its unit, and it is not. Mend or "
+            "remove it."
+        ) from error
+    units = [UNIT_OF_WORD.get(word) for word in _unit_words(content)]
+    if None in units or len(set(units)) > 1:
+        raise BadInput(
+            "The dose map (--dose) must be an absorbed dose in Gy or Gy/GBq, and the JSON beside "
+            "it tells of another quantity or unit, or of two. Give such a map, or correct the JSON."
+        )
+    return units[0] if units else None
+
+
+def _unit_words(content: object) -> list[str]:
+    """Return each unit that a JSON tells, such as ``gy/gbq``; a quantity that is no dose whole."""
+    told: Mapping[str, object] = content if isinstance(content, dict) else {}
+    words = [text for key, text in told.items() if key.lower() in ("unit", "units")]
+    quantity = told.get("quantity")
+    if isinstance(quantity, str) and quantity.lower().startswith(PER_ACTIVITY):
+        words.append("Gy/GBq")
+    elif isinstance(quantity, str) and quantity.lower() != DOSE:
+        words.append(quantity.lower().removeprefix(f"{DOSE}, "))
+    plain = (word.lower().replace("_", " ") for word in words if isinstance(word, str))
+    return [word.replace(" per ", "/").replace(" ", "") for word in plain]
 
 
 def _read_dose(path: Path, unit: str) -> Volume:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 from matplotlib.figure import Figure
 from rpt_cohort import BadInput, Case, PredictionInfo, Volume, read_cohort
+from rpt_cohort.command import refuse_existing
 from rpt_cohort.planes import cut_plane
 from rpt_cohort.reading import read_json
 from rpt_cohort.writing import write_together
@@ -17,7 +18,7 @@ from rpt_eval.figures import side_by_side
 from rpt_eval.predictions import Method, read_dose
 
 
-def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None) -> str:
+def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None, overwrite: bool) -> str:
     """Draw one case; the first of the cohort by default.
 
     Args:
@@ -25,15 +26,18 @@ def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None) -> s
         pred: Prediction folder.
         out: PNG to write.
         name: Case, such as ``P001/C1``.
+        overwrite: Replace ``out`` where it is there.
 
     Returns:
         Whose picture it is, for people.
 
     Raises:
-        BadInput: The case is not in both folders, or a map is broken or on another grid.
+        BadInput: The case is not in both folders, a map is broken or on another grid, or ``out``
+            cannot be written.
     """
     if out.suffix != ".png":
         raise BadInput(f"--out must end in .png, got '{out.name}'.")
+    refuse_existing(out, overwrite=overwrite)
     content = read_cohort(cohort)
     case = choose_case(content.cases, name)
     info = read_json(pred / "prediction.json", PredictionInfo)

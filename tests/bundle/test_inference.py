@@ -369,23 +369,115 @@ def test_impossible_place_is_refused_and_nothing_is_written(
         {"sform": (0, 1), "qform": (0, 0)},
         {"sform": (0, 0), "qform": (0, 1)},
         {"sform": (0, 1), "qform": (0, 1)},
+        {"sform": (0, 1), "qform": (0.2, 1)},  # 0.04 voxels
+        {"sform": (0, 1), "qform": (1.44, 1)},  # 0.3 voxels
         {"sform": (0, 1), "qform": (2.0, 1)},  # less than half a voxel
         {"sform": (0, 1), "qform": (30, 1)},
         {"sform": (0, 0), "qform": (0, 0)},
     ],
 )
 def test_place_of_a_file_is_taken_or_refused_as_the_contract_does(
-    pet: Path, forms: dict[str, tuple[float, int]]
+    pet: Path, forms: dict[str, tuple[float, int]], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Parity: the bundle has no rpt_cohort, and must refuse the same files."""
     place(pet, **forms)
+    as_the_contract_does(pet, caplog)
+
+
+def as_the_contract_does(pet: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Hold the bundle's reading of a file against the contract's: refusal, place, warnings."""
+    caplog.clear()
     try:
-        expected = read_volume(pet).affine
+        expected = read_volume(pet, name="suv.nii.gz")
     except CohortBadInput:
         with pytest.raises(BadInput):
             read_suv(str(pet))
-    else:
-        np.testing.assert_allclose(read_suv(str(pet)).affine, expected, atol=1e-6)
+        return
+    told = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    image = read_suv(str(pet))
+    np.testing.assert_allclose(image.affine, expected.affine, atol=1e-6)
+    np.testing.assert_array_equal(values(image), expected.data)
+    assert [record.getMessage() for record in caplog.records] == told
+
+
+def test_two_places_a_third_of_a_voxel_apart_are_told(
+    pet: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place(pet, sform=(0, 1), qform=(1.44, 1))
+    read_suv(str(pet))
+    (record,) = caplog.records
+    assert "by its qform a corner lies 1.44 mm (0.3 voxels) from where" in record.getMessage()
+
+
+def test_a_qform_that_is_none_leaves_the_sform_as_in_the_contract(
+    pet: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = nib.Nifti1Image.from_filename(pet)
+    image.header["quatern_b"] = 5.0
+    nib.save(nib.Nifti1Image(values(image), None, image.header), pet)
+    as_the_contract_does(pet, caplog)
+    assert "qform that cannot be read" in caplog.text
+
+
+def with_unit(path: Path, code: int, mm: float = 1.0) -> None:
+    """Write the affine in units of so many mm, and the code of one in the header."""
+    image = nib.Nifti1Image.from_filename(path)
+    again = nib.Nifti1Image(values(image), scaled(1 / mm, 1 / mm, 1 / mm)(image.affine))
+    again.header["xyzt_units"] = code
+    nib.save(again, path)
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 5, 10, 11])
+def test_unit_of_an_affine_in_mm_is_taken_or_refused_as_the_contract_does(
+    pet: Path, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_unit(pet, code)
+    as_the_contract_does(pet, caplog)
+
+
+@pytest.mark.parametrize(
+    ("code", "mm", "words"),
+    [
+        (1, 1.0, "states m as"),
+        (1, 1e3, "states m as"),
+        (3, 1.0, "states µm as"),
+        (3, 1e-3, "states µm as"),
+        (5, 1.0, "states no known unit as"),
+    ],
+)
+def test_a_unit_that_is_not_mm_is_refused_in_one_sentence(
+    pet: Path, code: int, mm: float, words: str
+) -> None:
+    """Also where the affine agrees with it: the loader of the images knows mm alone."""
+    with_unit(pet, code, mm)
+    with pytest.raises(BadInput, match=rf"^suv\.nii\.gz must be in mm, and its header {words}"):
+        read_suv(str(pet))
+
+
+@pytest.mark.parametrize("more", [(1,), (2,), (1, 1), (1, 2)])
+def test_more_axes_are_taken_or_refused_as_the_contract_does(
+    pet: Path, more: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    image = nib.Nifti1Image.from_filename(pet)
+    suv = values(image).reshape(image.shape + (1,) * len(more))
+    nib.save(nib.Nifti1Image(np.tile(suv, (1, 1, 1, *more)), image.affine), pet)
+    as_the_contract_does(pet, caplog)
+    if more == (1,):
+        assert read_suv(str(pet)).shape == image.shape
+
+
+@pytest.mark.parametrize(("largest", "told"), [(0.97, True), (0.004, True), (1.03, False)])
+def test_a_pet_too_cold_to_be_one_is_told(
+    pet: Path, largest: float, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    change_image(pet, lambda suv: suv * (largest / suv.max()))
+    check_inference_cases([{"image": str(pet)}], ["68Ga-PSMA-11"], False)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [
+        f"the largest SUV is {largest:g} g/mL, and no PSMA PET is so cold" in one
+        for one in messages
+    ] == [True] * told
 
 
 def test_what_a_quaternion_rounds_is_no_second_place(tmp_path: Path) -> None:

@@ -113,3 +113,13 @@ def test_a_unit_that_cannot_be_is_refused(code: int, words: str, tmp_path: Path)
     image.header["xyzt_units"] = code
     with pytest.raises(BadInput, match=words):
         read_volume(save(image, tmp_path))
+
+
+def test_one_volume_in_four_dimensions_is_one_volume_and_two_are_refused(tmp_path: Path) -> None:
+    one = save(nib.Nifti1Image(VALUES[..., None], AFFINE), tmp_path)
+    found = read_volume(one)
+    np.testing.assert_array_equal(found.data, VALUES)
+    np.testing.assert_allclose(found.affine, AFFINE, rtol=1e-6)
+    two = save(nib.Nifti1Image(np.stack([VALUES, VALUES], axis=3), AFFINE), tmp_path)
+    with pytest.raises(BadInput, match=r"must be 3D, got shape \(6, 5, 4, 2\)"):
+        read_volume(two)

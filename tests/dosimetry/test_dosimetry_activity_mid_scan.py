@@ -249,6 +249,21 @@ def test_far_more_than_was_injected(start, pet_series, read) -> None:
         read(series)
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.003, False), (0.0019, True), (1e-6, True)])
+def test_next_to_nothing_of_what_was_injected(share, told, pet_series, read) -> None:
+    """As of values in kBq/mL that are told as Bq/mL."""
+    left_bq = 370e6 * after(3750)
+    slope = float(f"{share * left_bq / after(150) / (120 * VOXEL_ML * 1000):.6g}")
+    series = pet_series(
+        stored=np.ones((4, 5, 6), np.int16), slope=slope, spacing_mm=(40.0, 40.0), step_mm=30.0
+    )
+    warnings = [one for one in read(series).warnings if "next to nothing" in one]
+    assert len(warnings) == told
+    for one in warnings:
+        assert one.startswith(f"The field of view holds {share * left_bq / 1e6:.4g} MBq at mid-")
+        assert f"249.3 MBq are left: a share of {share:.2g}, " in one
+
+
 def test_values_that_no_volume_holds(pet_series, read) -> None:
     with pytest.raises(BadInput, match="must be a finite number"):
         read(pet_series(slope="1e300"))

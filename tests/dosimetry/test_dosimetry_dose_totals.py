@@ -37,6 +37,8 @@ def test_what_never_leaves_decays_in_a_mean_life() -> None:
         ((0.5, 0.3), None),
         ((0.5, 0.524), None),
         ((0.5, 0.53), "Activity 2 .* images may be corrected for decay, or the calibration"),
+        ((0.0022, 0.001), None),
+        ((0.0018, 0.001), r"Activity 1 .* a share of 0\.0018, .* in kBq/mL and not in Bq/mL"),
         ((1.05, 0.9), "Activity 1 .* more than the .* MBq that decay leaves"),
     ],
 )

@@ -123,6 +123,37 @@ def test_what_nobody_asked_for_is_passed_over(tmp_path, image, command) -> None:
         assert "Jane" not in ended.err
 
 
+@pytest.mark.parametrize(
+    ("names", "options", "loser", "told"),
+    [
+        (("Jane 1", "Jane 2"), ["--lesions"], 1, "lesion 1 (number 1 in the file) is left"),
+        (("Kidney_L", "Kidney_R"), [], 2, "kidney_right (number 2 in the file) is left"),
+    ],
+)
+def test_volumes_are_those_of_the_written_numbers(
+    names, options, loser, told, tmp_path, image, command
+) -> None:
+    """Where two share all or half of their voxels, the higher number has them."""
+    for second, left in ((squares(1.0, 3.0), 0), (squares(3.0, 5.0), 100)):
+        drawn = dict(zip(names, (squares(1.0, 3.0), second), strict=True))
+        path, out = save(structure_set(drawn), tmp_path), tmp_path / "out.nii.gz"
+        ended = command("masks", path, out, "--like", image, "--overwrite", *options)
+        assert ended.status == 0, ended.err
+        by_source = {
+            one["number_in_source"]: one
+            for one in json.loads((tmp_path / "out.json").read_text())["regions"]
+        }
+        numbers = np.asarray(nib.load(out).dataobj)
+        assert [by_source[one]["voxels"] for one in (loser, 3 - loser)] == [left, 200]
+        for one in by_source.values():
+            assert one["mask_ml"] == pytest.approx(0.008 * one["voxels"])
+            assert one["voxels"] == np.count_nonzero(numbers == one["number"])
+            assert one["drawn_ml"] == pytest.approx(1.6)
+        said = " ".join(ended.err.split())
+        assert (f"{told} with no voxel: its 1.6 mL" in said) == (left == 0)
+        assert "Jane" not in said
+
+
 def test_a_volume_that_the_grid_does_not_hold_is_told(tmp_path, image, command) -> None:
     small = [one * [0.15, 0.15, 1.0] for one in squares(1.0)]
     path = save(structure_set({"Liver": small}), tmp_path)

@@ -109,18 +109,23 @@ def filled(share: float) -> dict[str, Any]:
     return {"stored": np.ones((4, 5, 6), np.int16), "slope": float(f"{12152.8 * share:.6g}")}
 
 
-@pytest.mark.parametrize("units", ["GML", "CM2ML", "CNTS", "BQML"])
-@pytest.mark.parametrize(("share", "verdict"), [(0.9, ""), (1.2, "told"), (1.7, "refused")])
-def test_more_than_was_injected(units, share, verdict, pet_series, convert_series) -> None:
-    def change(dataset, index) -> None:
-        dataset.add_new((0x7053, 0x1000), "DS", "1")
-
+def of_units(units: str, share: float) -> dict[str, Any]:
     made = filled(share)
     if units == "CM2ML":
         made["slope"] = float(f"{made['slope'] / 3.7876:.6g}")  # 70e3 / 1.8481e4, as above
     if units == "BQML":
         made["slope"] = float(f"{made['slope'] * 370e6 * 2 ** (-3600 / 6586.2) / 70e3:.6g}")
-    series = pet_series(**made, set={"Units": units}, change=change)
+    return made
+
+
+def philips(dataset, index) -> None:
+    dataset.add_new((0x7053, 0x1000), "DS", "1")
+
+
+@pytest.mark.parametrize("units", ["GML", "CM2ML", "CNTS", "BQML"])
+@pytest.mark.parametrize(("share", "verdict"), [(0.9, ""), (1.2, "told"), (1.7, "refused")])
+def test_more_than_was_injected(units, share, verdict, pet_series, convert_series) -> None:
+    series = pet_series(**of_units(units, share), set={"Units": units}, change=philips)
     if verdict == "refused":
         with pytest.raises(BadInput, match=r"got 1.7 times as much.* 119 kg .* weighs 70 kg"):
             convert_series(series)
@@ -129,6 +134,25 @@ def test_more_than_was_injected(units, share, verdict, pet_series, convert_serie
     told = [one for one in warnings if one.startswith("SUV times volume sums to")]
     assert bool(told) == (verdict == "told")
     assert all("84 kg" in one and "1.2 times what was injected" in one for one in told)
+
+
+@pytest.mark.parametrize("units", ["GML", "CM2ML", "CNTS", "BQML"])
+@pytest.mark.parametrize(("share", "told"), [(0.003, False), (0.0019, True), (1e-6, True)])
+def test_next_to_nothing_of_what_was_injected(
+    units, share, told, pet_series, convert_series
+) -> None:
+    """As of values in kBq/mL that are told as Bq/mL."""
+    field = {"spacing_mm": (40.0, 40.0), "step_mm": 30.0}  # 5.76 L
+    made = of_units(units, share / 1000)
+    series = pet_series(**made, **field, set={"Units": units}, change=philips)
+    warnings = [one for one in convert_series(series).warnings if "next to nothing" in one]
+    assert len(warnings) == told
+    for one in warnings:
+        assert one.startswith(f"SUV times volume sums to {70 * share:.4g} kg")
+        assert f"weighs 70 kg: a share of {share:.2g}, " in one
+        assert "in kBq/mL and not in Bq/mL" in one
+    cut_out = pet_series(**made, set={"Units": units}, change=philips)  # 5.76 mL
+    assert not [one for one in convert_series(cut_out).warnings if "next to nothing" in one]
 
 
 def test_a_dose_in_kbq(pet_series, convert_series) -> None:

@@ -38,7 +38,7 @@ def table(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
 def ramp(tmp_path: Path) -> Path:
     """A dose map of 1 Gy/GBq in the middle of x = 40 mm, 0.02 Gy/GBq more each mm."""
     dose = 1.0 + 0.02 * (positions_mm(SHAPE, GRID)[..., 0] - 40.0)
-    return write(tmp_path / "dose.nii.gz", dose, GRID, np.float32)
+    return write(tmp_path / "map.nii.gz", dose, GRID, np.float32)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_gy_and_all_labels(ramp: Path, boxes: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("factor", [0.0, 3.0])
 def test_uniform_dose(factor: float, boxes: Path, tmp_path: Path) -> None:
-    dose = write(tmp_path / "dose.nii.gz", np.full(SHAPE, factor), GRID, np.float32)
+    dose = write(tmp_path / "map.nii.gz", np.full(SHAPE, factor), GRID, np.float32)
     write_dvh(dose, boxes, tmp_path / "out.csv", label=2, unit="gy")
     told = json.loads((tmp_path / "out.json").read_text())
     for key in ("d_mean_gy", "d_min_gy", "d_max_gy", "d50_gy"):
@@ -181,11 +181,96 @@ def test_types_of_a_mask(dtype: type, ramp: Path, boxes: Path, tmp_path: Path) -
     assert json.loads((tmp_path / "out.json").read_text())["voxels"] == 250
 
 
+# What tells the unit
+
+GY = {"quantity": "absorbed dose, Gy"}
+PREDICTED = {
+    "quantity": "absorbed dose per administered activity, predicted before therapy",
+    "unit": "Gy/GBq",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "expected"),
+    [
+        ("map", None, "gy_per_gbq"),
+        ("map", {"provenance": {}}, "gy_per_gbq"),
+        ("map", GY, "gy"),
+        ("dose", GY, "gy"),
+        ("map", {"quantity": "absorbed dose", "Units": "Gy"}, "gy"),
+        ("map", {"unit": "mGy/MBq"}, "gy_per_gbq"),
+        ("map", {"unit": "gy_per_gbq"}, "gy_per_gbq"),
+        ("dose", PREDICTED, "gy_per_gbq"),
+        ("dose", None, "gy_per_gbq"),
+        ("dose_gy", None, "gy"),
+        ("dose_gy", {"quantity": "absorbed dose, Gy per GBq"}, "gy_per_gbq"),
+    ],
+)
+def test_unit_that_is_told_is_taken_and_another_refused(
+    name: str,
+    told: dict[str, object] | None,
+    expected: str,
+    ramp: Path,
+    boxes: Path,
+    tmp_path: Path,
+    rpt_eval: Run,
+) -> None:
+    dose = ramp.rename(tmp_path / f"{name}.nii.gz")
+    if told is not None:
+        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+    words = ("dvh", "--dose", dose, "--mask", boxes, "--out")
+    ended = rpt_eval(*words, tmp_path / "out.csv")
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert (result["unit"], f"d_mean_{expected}" in result) == (expected, True)
+    assert table(tmp_path / "out.csv")[0] == f"dose_{expected},volume_pct"
+    assert rpt_eval(*words, tmp_path / "same.csv", "--unit", expected).returncode == 0
+    (other,) = {"gy", "gy_per_gbq"} - {expected}
+    ended = rpt_eval(*words, tmp_path / "other.csv", "--unit", other)
+    if name == "map" and "gy" not in json.dumps(told).lower():  # nothing tells: the user does
+        assert ended.returncode == 0, ended.stderr
+        return
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert f"got {other}" in ended.stderr
+    assert f"Give --unit {expected}" in ended.stderr
+    assert not (tmp_path / "other.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"quantity": "SUV, body weight, g/mL"},
+        {"quantity": "activity concentration at mid-scan, Bq/mL"},
+        {"quantity": "absorbed dose, mGy"},
+        {"unit": "cGy"},
+        {"unit": "Gy/MBq"},
+        {**GY, "unit": "Gy/GBq"},
+    ],
+)
+@pytest.mark.parametrize("unit", [None, "gy", "gy_per_gbq"])
+def test_another_quantity_is_refused(
+    told: dict[str, str], unit: str | None, ramp: Path, boxes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "map.json").write_text(json.dumps(told))
+    refuse(ramp, boxes, tmp_path / "out.csv", "must be an absorbed dose in Gy or Gy", unit=unit)
+
+
+def test_broken_json_beside(ramp: Path, boxes: Path, tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text("{")
+    refuse(ramp, boxes, tmp_path / "out.csv", "must be readable, to tell its unit")
+
+
 # Refusals
 
 
 def refuse(
-    dose: Path, mask: Path, out: Path, fault: str, *, label: int | None = None, unit: str = "gy"
+    dose: Path,
+    mask: Path,
+    out: Path,
+    fault: str,
+    *,
+    label: int | None = None,
+    unit: str | None = "gy",
 ) -> None:
     there = sorted(out.parent.iterdir()) if out.parent.is_dir() else []
     with pytest.raises(BadInput, match=fault) as raised:
@@ -279,3 +364,17 @@ def test_one_sentence_and_status_2(rpt_eval: Run, ramp: Path, boxes: Path, tmp_p
     assert ended.stderr.startswith("error: --label must be a number of the mask")
     assert ended.stderr.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize("there", ["out.csv", "out.json"])
+def test_what_is_there_is_kept(
+    there: str, rpt_eval: Run, ramp: Path, boxes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / there).write_text("mine")
+    words = ("dvh", "--dose", ramp, "--mask", boxes, "--out", tmp_path / "out.csv")
+    ended = rpt_eval(*words)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert f"{there}' must be new, and it is there" in ended.stderr
+    assert (tmp_path / there).read_text() == "mine"
+    assert rpt_eval(*words, "--overwrite").returncode == 0
+    assert json.loads((tmp_path / "out.json").read_text())["voxels"] == 250 + 125 + 19

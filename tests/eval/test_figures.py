@@ -78,6 +78,14 @@ def test_command_writes_a_png(cohort: Path, prediction: Path, tmp_path: Path) ->
     done = picture("--cohort", cohort, "--pred", prediction, "--out", out)
     assert done.returncode == 0, done.stderr
     assert out.read_bytes().startswith(b"\x89PNG")
+    out.write_text("mine")
+    again = picture("--cohort", cohort, "--pred", prediction, "--out", out)
+    assert again.returncode == 2
+    assert "picture.png' must be new, and it is there" in " ".join(again.stderr.split())
+    assert out.read_text() == "mine"
+    again = picture("--cohort", cohort, "--pred", prediction, "--out", out, "--overwrite")
+    assert again.returncode == 0, again.stderr
+    assert out.read_bytes().startswith(b"\x89PNG")
 
 
 def test_unknown_or_unpredicted_case_is_refused(

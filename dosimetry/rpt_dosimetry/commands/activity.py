@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rpt_cohort import json_bytes, nifti_bytes, write_together
-from rpt_cohort.command import say
+from rpt_cohort.command import Overwrite, say
 
 from rpt_dosimetry.activity_report import activity_report
 from rpt_dosimetry.commands.one_series import (
@@ -18,7 +18,7 @@ from rpt_dosimetry.commands.one_series import (
     show_progress,
     warn_of_each,
 )
-from rpt_dosimetry.commands.targets import Overwrite, out_and_json
+from rpt_dosimetry.commands.targets import out_and_json
 from rpt_dosimetry.concentration import read_concentration
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rpt_cohort import BadInput, file_sha256, json_bytes, read_volume, write_together
-from rpt_cohort.command import naming, say
+from rpt_cohort.command import Overwrite, naming, refuse_existing, say
 
 from rpt_dosimetry.calibration.alignment import Alignment
 from rpt_dosimetry.calibration.conversion import read_factor
@@ -24,7 +24,7 @@ from rpt_dosimetry.calibration.spect_input import Spect, Told, dead_time_correct
 from rpt_dosimetry.calibration.views import Choices, Sweep
 from rpt_dosimetry.commands.one_series import warn_of_each
 from rpt_dosimetry.commands.option_names import options_named
-from rpt_dosimetry.commands.targets import SUFFIX, Overwrite, out_and_json, refuse_existing
+from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
 from rpt_dosimetry.nm.planar import read_planar
 from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
 from rpt_dosimetry.nm.tomogram import DECAY_REFERENCES

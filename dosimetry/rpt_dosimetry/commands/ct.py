@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rpt_cohort import json_bytes, nifti_bytes, write_together
-from rpt_cohort.command import naming, say
+from rpt_cohort.command import Overwrite, naming, say
 
 from rpt_dosimetry.commands.one_series import (
     ListSeries,
@@ -15,7 +15,7 @@ from rpt_dosimetry.commands.one_series import (
     show_progress,
     warn_of_each,
 )
-from rpt_dosimetry.commands.targets import Overwrite, out_and_json
+from rpt_dosimetry.commands.targets import out_and_json
 from rpt_dosimetry.ct import read_ct
 from rpt_dosimetry.nifti import HU, VOXELS_SHA256, voxels_sha256
 from rpt_dosimetry.report import FRAME_SHA256, series_provenance, uid_sha256

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rpt_cohort import BadInput, json_bytes, nifti_bytes, provenance, write_together
-from rpt_cohort.command import say
+from rpt_cohort.command import Overwrite, say
 
-from rpt_dosimetry.commands.targets import Overwrite, out_and_json
+from rpt_dosimetry.commands.targets import out_and_json
 from rpt_dosimetry.radiation.electron_kernel import ELECTRONS
 from rpt_dosimetry.radiation.kernel import Kernel, compute_kernel, cut_shape, kernel_shape
 from rpt_dosimetry.radiation.media import MEDIA, find_medium

@@ -16,10 +16,10 @@ from rpt_cohort import (
     read_volume,
     write_together,
 )
-from rpt_cohort.command import say
+from rpt_cohort.command import Overwrite, say
 
 from rpt_dosimetry.commands.one_series import warn_of_each
-from rpt_dosimetry.commands.targets import SUFFIX, Overwrite, out_and_json
+from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
 from rpt_dosimetry.masks.labels import (
     Labels,
     frames_of_reference,

@@ -14,9 +14,9 @@ from rpt_cohort import (
     read_volume,
     write_together,
 )
-from rpt_cohort.command import naming, say
+from rpt_cohort.command import Overwrite, naming, say
 
-from rpt_dosimetry.commands.targets import Overwrite, out_and_json
+from rpt_dosimetry.commands.targets import out_and_json
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.masks.totalsegmentator import PROGRAM, find_totalsegmentator, segment_organs
 

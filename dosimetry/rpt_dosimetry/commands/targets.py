@@ -2,13 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rpt_cohort import BadInput
+from rpt_cohort.command import refuse_existing
 
 SUFFIX = ".nii.gz"
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 
 
 def out_and_json(out: Path | None, *, overwrite: bool) -> tuple[Path, Path]:
@@ -32,16 +30,3 @@ def out_and_json(out: Path | None, *, overwrite: bool) -> tuple[Path, Path]:
             raise BadInput(f"{path} must be a file name, got a folder. Name a file inside it.")
     refuse_existing(out, beside, overwrite=overwrite)
     return out, beside
-
-
-def refuse_existing(*paths: Path, overwrite: bool) -> None:
-    """Refuse to replace files unless told so.
-
-    Raises:
-        BadInput: One is there.
-    """
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise BadInput(
-                f"'{path.name}' must be new, and it is there. Name another or give --overwrite."
-            )

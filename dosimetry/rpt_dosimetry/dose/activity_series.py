@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 from rpt_cohort.command import naming
 
-from rpt_dosimetry.activity import IMPOSSIBLE_EXCESS
+from rpt_dosimetry.activity import IMPOSSIBLE_EXCESS, warn_of_too_little
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.nifti import ACTIVITY, check_beside
 
@@ -23,8 +23,6 @@ SKEW = 1e-3
 """Largest cosine between two axes; beyond, voxels are no boxes."""
 IMPOSSIBLE_SHARE = 1e-5
 """Ours: less of the decayed net activity is no patient, and 1e-6 of the unit is MBq/mL."""
-SUSPECT_SHARE = 2e-3
-"""Ours: a trunk holds some percent after a week; kBq/mL would be a thousandth."""
 ROUNDING = 1e-5
 """Ours: relative, of sums over voxels of 32 bits and of what is fitted to them; all that was given
 may be in the image."""
@@ -130,11 +128,13 @@ def check_totals(
                 f"before {before:.3g}: images may be corrected for decay, or the calibration or "
                 "the field of view changed."
             )
-    if max(shares) < SUSPECT_SHARE:
-        warnings.append(
-            f"The images hold at most {max(shares):.2g} of the activity that decay leaves; "
-            "were they in kBq/mL, every dose would be a thousandfold."
-        )
+    fullest = int(np.argmax(shares))
+    most_mbq = therapy.decayed_mbq(therapy.time_h[fullest])
+    told = (
+        f"{_name(fullest)}, which holds most, holds {total_mbq[fullest]:.4g} MBq of the "
+        f"{most_mbq:.6g} MBq that decay leaves"
+    )
+    warn_of_too_little(shares[fullest], told, warnings)
     return warnings
 
 

@@ -1,7 +1,7 @@
 """Regions that others drew, as numbers on a grid: organs in the contract's, lesions from 1 on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,8 @@ class Placed:
         label: Its number in the volume.
         number: ROI Number, or Segment Number.
         drawn_ml: Volume as drawn: inside the contours, or of the segment, mL.
-        mask_ml: Volume of the voxels whose centres lie in it, mL, shared ones too.
+        mask_ml: Volume of the voxels that have its number, mL; those it shares with others may
+            have another's.
     """
 
     label: int
@@ -129,7 +130,7 @@ def organ_labels(
         warnings.append(
             f"{overlapping} voxels lie in several organs; each went to that of the higher number."
         )
-    return Labels(Volume(labels, image.affine), tuple(placed))
+    return _counted(Volume(labels, image.affine), placed, table.names.__getitem__, warnings)
 
 
 def lesion_labels(
@@ -154,7 +155,7 @@ def lesion_labels(
             warnings.append(f"Lesion {number} shares {taken} voxels with others, and has them.")
         labels[mask] = number
         placed.append(region)
-    return Labels(Volume(labels, image.affine), tuple(placed))
+    return _counted(Volume(labels, image.affine), placed, "lesion {}".format, warnings)
 
 
 def region_file(path: Path) -> Path:
@@ -260,6 +261,26 @@ def _placed(
             "reaches out of the image."
         )
     return mask, Placed(label, one.number, drawn_ml, mask_ml)
+
+
+def _counted(
+    labels: Volume,
+    placed: Sequence[Placed],
+    name_of: Callable[[int], str],
+    warnings: list[str],
+) -> Labels:
+    """Count each region's voxels where all are placed; warn of one that others left none."""
+    voxel_ml = abs(float(np.linalg.det(labels.affine[:3, :3]))) / 1000.0
+    voxels = np.bincount(labels.data.ravel(), minlength=LARGEST_LESION + 1)
+    for one in placed:
+        if one.mask_ml and not voxels[one.label]:
+            warnings.append(
+                f"{name_of(one.label)} (number {one.number} in the file) is left with no voxel: "
+                f"its {one.mask_ml:.4g} mL lie in others too, which have them. Check that no "
+                "region was drawn twice."
+            )
+    counted = [replace(one, mask_ml=float(voxels[one.label]) * voxel_ml) for one in placed]
+    return Labels(labels, tuple(counted))
 
 
 def _read(path: Path, *names: str) -> pydicom.Dataset:
