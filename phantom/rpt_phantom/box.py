@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from rpt_phantom.anatomy import AxisGrid, Body, world_box_mm
 from rpt_phantom.grid import IN_PLANE, SPACING_MM, Grid, torso_grid
 from rpt_phantom.spect.maps import coarser
-from rpt_phantom.stylised import AxisGrid, StylisedBody
-from rpt_phantom.stylised.frames import world_box_mm
-from rpt_phantom.stylised.painting import outline_solid
 
 FINER = 2
 """Voxels of the truth along an edge of the case's."""
@@ -65,7 +63,7 @@ def case_axes(case: Grid) -> AxisGrid:
     return AxisGrid.centred(case.shape, case.spacing_mm)
 
 
-def patient_box(body: StylisedBody, *, slices: int) -> Box:
+def patient_box(body: Body, *, slices: int) -> Box:
     """Choose a patient's grids.
 
     Args:
@@ -76,8 +74,7 @@ def patient_box(body: StylisedBody, *, slices: int) -> Box:
         BadInput: ``slices`` is out of its range.
     """
     case = torso_grid(slices)
-    solid = outline_solid(body)
-    low_mm, high_mm = world_box_mm(body, solid.low_cm, solid.high_cm)
+    low_mm, high_mm = world_box_mm(body, *body.atlas.body_mm)
     shape = []
     for axis in (0, 1):
         reach_mm = max(-low_mm[axis], high_mm[axis]) + AROUND_MM

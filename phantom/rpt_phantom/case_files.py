@@ -12,6 +12,7 @@ from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
 from rpt_phantom.agents.rate_table import RateRow, rate_table
+from rpt_phantom.anatomy.ct import CT_FWHM_MM
 from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes
 from rpt_phantom.fast_spect import FAST, FOV_EDGE_SLICES
 from rpt_phantom.full_spect import CPS_PER_MBQ
@@ -20,7 +21,6 @@ from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle
 from rpt_phantom.pet import PET_FWHM_MM, PET_NOISE_LENGTH_MM, PET_NOISE_SUV
 from rpt_phantom.presets import patient_number
 from rpt_phantom.settings import Settings
-from rpt_phantom.stylised.ct import CT_FWHM_MM
 
 CEILING = "truth/ceiling.csv"
 _LIBRARIES = ("rpt-cohort", "rpt-kinetics", "rpt-dosimetry", "numpy", "scipy", "nibabel")

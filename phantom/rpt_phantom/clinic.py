@@ -12,6 +12,7 @@ from rpt_cohort.command import part_of_work, tell_done
 from rpt_cohort.reading import read_json
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
+from rpt_phantom.anatomy import ct_image
 from rpt_phantom.box import case_axes
 from rpt_phantom.case_files import Task
 from rpt_phantom.dicom import (
@@ -32,7 +33,6 @@ from rpt_phantom.presets import patient_number
 from rpt_phantom.seeds import Purpose, generator
 from rpt_phantom.settings import Settings
 from rpt_phantom.spect import LU177_ME, mu_per_cm, scan_planar
-from rpt_phantom.stylised import ct_image
 from rpt_phantom.truth import virtual_truth
 
 PET_DURATION_S = 180.0

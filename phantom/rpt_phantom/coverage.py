@@ -8,11 +8,17 @@ from rpt_cohort import BadInput
 from rpt_cohort.command import progress
 from rpt_cohort.labels import ORGANS
 
+from rpt_phantom.anatomy import (
+    Anatomy,
+    organs_cut,
+    shipped_atlases,
+    sized_body,
+    surely_within,
+)
 from rpt_phantom.fast_spect import FOV_EDGE_SLICES
 from rpt_phantom.grid import SLICES_MOST, SPACING_MM
 from rpt_phantom.presets import patient_number
 from rpt_phantom.settings import Settings
-from rpt_phantom.stylised import StylisedAnatomy, organs_cut, surely_within
 from rpt_phantom.truth import virtual_person, virtual_place
 
 
@@ -27,7 +33,7 @@ def check_names(organs: Sequence[str]) -> None:
             raise BadInput(f"organs must be among {', '.join(ORGANS)}, or none, got {organ!r}.")
 
 
-def refuse_cut(anatomy: StylisedAnatomy, organs: Sequence[str], *, slices: int, name: str) -> None:
+def refuse_cut(anatomy: Anatomy, organs: Sequence[str], *, slices: int, name: str) -> None:
     """Refuse a field of view that cuts an organ, or does not reach it.
 
     Args:
@@ -76,9 +82,13 @@ def refuse_cut_cohort(
         for name, cycle in shown:
             number = patient_number(name)
             person = virtual_person(seed=settings.seed, patient=number)
-            place = virtual_place(settings, person, patient=number, cycle=cycle)
-            if surely_within(place.body, numbers, low_mm=-half_mm, high_mm=half_mm):
+            sized = [
+                sized_body(atlas, weight_kg=person.weight_kg, height_cm=person.height_cm)
+                for atlas in shipped_atlases()
+            ]
+            if all(surely_within(one, numbers, low_mm=-half_mm, high_mm=half_mm) for one in sized):
                 continue
+            place = virtual_place(settings, person, patient=number, cycle=cycle)
             anatomy = place.voxels(place.box.coarse)
             refuse_cut(anatomy, organs, slices=settings.slices, name=f"{name}/C{cycle}")
 

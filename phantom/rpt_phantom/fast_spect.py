@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from rpt_phantom.anatomy.axis_grid import Vector
 from rpt_phantom.box import Box, averaged_by_volume
+from rpt_phantom.breathing import breathed
 from rpt_phantom.fields import blurred_and_shifted, gaussian_field
 from rpt_phantom.grid import Grid
-from rpt_phantom.stylised.solids import Vector
 from rpt_phantom.truth import VirtualTruth
 
 FOV_EDGE_SLICES = 2
@@ -73,6 +74,7 @@ def recovered_series(
     truth: VirtualTruth,
     *,
     times_h: Sequence[float],
+    breaths_mm: Sequence[float],
     administered_mbq: float,
     how: FastSpect = FAST,
 ) -> tuple[Coarse, ...]:
@@ -81,6 +83,7 @@ def recovered_series(
     Args:
         truth: The patient.
         times_h: From the start of the infusion, h.
+        breaths_mm: How deep the patient breathes at each.
         administered_mbq: MBq.
         how: Blur and recovery.
 
@@ -90,12 +93,16 @@ def recovered_series(
     return tuple(
         recovered(
             averaged_by_volume(
-                truth.activity_bq_per_ml(time_h=time_h, administered_mbq=administered_mbq)
+                breathed(
+                    truth.activity_bq_per_ml(time_h=time_h, administered_mbq=administered_mbq),
+                    truth.anatomy,
+                    amplitude_mm=breath_mm,
+                )
             ),
             truth.box,
             how=how,
         )
-        for time_h in times_h
+        for time_h, breath_mm in zip(times_h, breaths_mm, strict=True)
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32, Int16
 
+from rpt_phantom.anatomy import Anatomy, ct_image
 from rpt_phantom.box import END_SLICES, Box, case_axes
+from rpt_phantom.breathing import breathed
 from rpt_phantom.motion import Motion, moved
 from rpt_phantom.spect import LU177_ME, Counts, Expected, count, mu_per_cm, project, reconstruct
-from rpt_phantom.stylised import StylisedAnatomy, ct_image
 from rpt_phantom.truth import VirtualTruth
 
 CPS_PER_MBQ = 9.272
@@ -38,6 +39,7 @@ def view_series(
     rng_ct: np.random.Generator,
     *,
     times_h: Sequence[float],
+    breaths_mm: Sequence[float],
     administered_mbq: float,
     motions: Sequence[Motion],
 ) -> list[SpectView]:
@@ -47,12 +49,17 @@ def view_series(
         truth: The patient.
         rng_ct: Source of the CTs' noise.
         times_h: From the start of the infusion, h.
+        breaths_mm: How deep the patient breathes at each; attenuation is the CT's.
         administered_mbq: MBq.
         motions: How the patient lies at each time.
     """
     views = []
-    for time_h, motion in zip(times_h, motions, strict=True):
-        activity = truth.activity_bq_per_ml(time_h=time_h, administered_mbq=administered_mbq)
+    for time_h, breath_mm, motion in zip(times_h, breaths_mm, motions, strict=True):
+        activity = breathed(
+            truth.activity_bq_per_ml(time_h=time_h, administered_mbq=administered_mbq),
+            truth.anatomy,
+            amplitude_mm=breath_mm,
+        )
         lies = _lying(truth.anatomy, motion)
         views.append(
             SpectView(
@@ -83,13 +90,13 @@ def image_view(view: SpectView, rng: np.random.Generator) -> Float32[np.ndarray,
     return np.asarray(image * np.float32(bq_per_count), dtype=np.float32)
 
 
-def _lying(anatomy: StylisedAnatomy, motion: Motion) -> StylisedAnatomy:
+def _lying(anatomy: Anatomy, motion: Motion) -> Anatomy:
     hu = moved(anatomy.hu.astype(np.float32), anatomy.grid, motion)
     return replace(anatomy, hu=np.rint(hu).astype(np.int16))
 
 
 def _expected(
-    activity_bq_per_ml: Float32[np.ndarray, "a b c"], lies: StylisedAnatomy, box: Box
+    activity_bq_per_ml: Float32[np.ndarray, "a b c"], lies: Anatomy, box: Box
 ) -> Expected:
     spacing_mm = box.fine.spacing_mm[0]
     mu = mu_per_cm(box.square(lies.hu.astype(np.float32), outside=AIR_HU))

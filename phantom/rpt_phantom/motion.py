@@ -11,7 +11,7 @@ from rpt_dosimetry.registration.rigid import Rigid
 from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
-from rpt_phantom.stylised import AxisGrid
+from rpt_phantom.anatomy import AxisGrid
 
 SHIFT_STD_MM = (4.0, 4.0, 6.0)
 TURN_STD_DEG = (0.7, 0.7, 1.2)

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int16, UInt8, UInt16
 from rpt_cohort.command import tell_done
 from rpt_cohort.schema import Therapy, Tracer
 
+from rpt_phantom.breathing import breathed, draw_amplitudes_mm
 from rpt_phantom.coverage import refuse_cut
 from rpt_phantom.fast_spect import misalignment_mm
 from rpt_phantom.grid import SLICES_USUAL, Grid
@@ -121,7 +122,12 @@ def make_cycle(
     record = draw_record(
         generators(Purpose.RECORD), truth.person, cycle=cycle, tracer=settings.tracer
     )
-    series = image_series(settings, truth, record, generators)
+    pet_breath_mm, *breaths_mm = draw_amplitudes_mm(
+        generator(settings.seed, patient, Purpose.BREATHING),
+        generators(Purpose.BREATHING),
+        1 + len(record.spect_times_h),
+    )
+    series = image_series(settings, truth, record, generators, breaths_mm=breaths_mm)
     tell_done(0.8)
     return VirtualCycle(
         settings=settings,
@@ -130,7 +136,9 @@ def make_cycle(
         record=record,
         truth=truth,
         series=series,
-        pet_suv=_pet(truth, record, settings, generators(Purpose.PET_IMAGE)),
+        pet_suv=_pet(
+            truth, record, settings, generators(Purpose.PET_IMAGE), breath_mm=pet_breath_mm
+        ),
         ct_hu=series.ct_hu[0],
         organs=truth.organs,
         lesions=truth.lesions,
@@ -166,12 +174,19 @@ def _measured(
     )
 
 
-def _pet(truth: VirtualTruth, record: Record, settings: Settings, rng: np.random.Generator) -> Map:
+def _pet(
+    truth: VirtualTruth,
+    record: Record,
+    settings: Settings,
+    rng: np.random.Generator,
+    *,
+    breath_mm: float,
+) -> Map:
     relative = positrons(
         settings.tracer, activity_mbq=record.pet_activity_mbq, time_min=record.pet_time_min
     )
     return pet_image(
-        truth.suv(time_min=record.pet_time_min),
+        breathed(truth.suv(time_min=record.pet_time_min), truth.anatomy, amplitude_mm=breath_mm),
         truth.box,
         rng,
         relative_counts=relative,

@@ -34,6 +34,7 @@ class Purpose(IntEnum):
     PLANAR = 17
     PRESET = 18
     CLINIC_CT = 19
+    BREATHING = 20
 
 
 def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> np.random.Generator:

@@ -10,6 +10,7 @@ from rpt_dosimetry.ingest.alignment import STAYS
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.rigid import Rigid
 
+from rpt_phantom.anatomy import ct_image
 from rpt_phantom.box import case_axes
 from rpt_phantom.fast_spect import (
     FAST,
@@ -26,7 +27,6 @@ from rpt_phantom.motion import STILL, Motion, draw_motion
 from rpt_phantom.person import Record
 from rpt_phantom.seeds import Generators, Purpose
 from rpt_phantom.settings import Settings
-from rpt_phantom.stylised import ct_image
 from rpt_phantom.truth import VirtualTruth
 
 Map = Float32[np.ndarray, "x y z"]
@@ -59,7 +59,12 @@ class Series:
 
 
 def image_series(
-    settings: Settings, truth: VirtualTruth, record: Record, generators: Generators
+    settings: Settings,
+    truth: VirtualTruth,
+    record: Record,
+    generators: Generators,
+    *,
+    breaths_mm: Sequence[float],
 ) -> Series:
     """Image a patient at every time of the record.
 
@@ -68,13 +73,14 @@ def image_series(
         truth: The patient.
         record: Activity and times.
         generators: Of this cycle.
+        breaths_mm: How deep the patient breathes at each time, mm.
 
     Raises:
         BadInput: PyTomography is needed and not installed, or a registration failed.
     """
     if settings.imaging == "full":
-        return _full(truth, record, generators)
-    return _fast(truth, record, generators)
+        return _full(truth, record, generators, breaths_mm)
+    return _fast(truth, record, generators, breaths_mm)
 
 
 def image_again(series: Series, truth: VirtualTruth, rng: np.random.Generator) -> tuple[Map, ...]:
@@ -94,11 +100,14 @@ def image_again(series: Series, truth: VirtualTruth, rng: np.random.Generator) -
     return _calibrated(_fast_images(series.recovered, truth, rng, rng), rng)
 
 
-def _fast(truth: VirtualTruth, record: Record, generators: Generators) -> Series:
+def _fast(
+    truth: VirtualTruth, record: Record, generators: Generators, breaths_mm: Sequence[float]
+) -> Series:
     grid = truth.box.case
     recovered = recovered_series(
         truth,
         times_h=record.spect_times_h,
+        breaths_mm=breaths_mm,
         administered_mbq=record.administered_activity_mbq,
     )
     rng, rng_alignment = generators(Purpose.SPECT_IMAGE), generators(Purpose.ALIGNMENT)
@@ -133,7 +142,9 @@ def _fast_images(
     ]
 
 
-def _full(truth: VirtualTruth, record: Record, generators: Generators) -> Series:
+def _full(
+    truth: VirtualTruth, record: Record, generators: Generators, breaths_mm: Sequence[float]
+) -> Series:
     grid = truth.box.case
     rng_motion = generators(Purpose.MOTION)
     others = [draw_motion(rng_motion) for _ in record.spect_times_h[1:]]
@@ -141,6 +152,7 @@ def _full(truth: VirtualTruth, record: Record, generators: Generators) -> Series
         truth,
         generators(Purpose.CT_IMAGE),
         times_h=record.spect_times_h,
+        breaths_mm=breaths_mm,
         administered_mbq=record.administered_activity_mbq,
         motions=(STILL, *others),
     )

@@ -14,20 +14,20 @@ from rpt_phantom.agents import (
     draw_heterogeneity,
     voxel_kinetics,
 )
+from rpt_phantom.anatomy import (
+    Anatomy,
+    AxisGrid,
+    Body,
+    Lesion,
+    at_cycle,
+    draw_body,
+    draw_lesions,
+    voxelise,
+)
 from rpt_phantom.box import Box, averaged_by_volume, case_axes, patient_box
 from rpt_phantom.person import Person, draw_person
 from rpt_phantom.seeds import Purpose, generator
 from rpt_phantom.settings import Settings
-from rpt_phantom.stylised import (
-    AxisGrid,
-    StylisedAnatomy,
-    StylisedBody,
-    StylisedLesion,
-    at_cycle,
-    draw_stylised_body,
-    draw_stylised_lesions,
-    voxelise,
-)
 from rpt_phantom.true_dose import TrueDose, lu177, true_dose
 
 SETUP_STD_MM = (2.0, 2.0, 4.0)
@@ -59,7 +59,7 @@ class VirtualTruth:
 
     box: Box
     person: Person
-    anatomy: StylisedAnatomy
+    anatomy: Anatomy
     organs: UInt8[np.ndarray, "x y z"]
     lesions: UInt16[np.ndarray, "x y z"]
     biology: Biology
@@ -124,10 +124,10 @@ class Place:
     """
 
     box: Box
-    body: StylisedBody
-    lesions: tuple[StylisedLesion, ...]
+    body: Body
+    lesions: tuple[Lesion, ...]
 
-    def voxels(self, grid: AxisGrid) -> StylisedAnatomy:
+    def voxels(self, grid: AxisGrid) -> Anatomy:
         """Put the patient on a grid."""
         return voxelise(self.body, self.lesions, grid)
 
@@ -147,12 +147,12 @@ def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: in
     if not 1 <= cycle <= CYCLES_MOST:
         raise BadInput(f"cycle must be 1 to {CYCLES_MOST}, got {cycle}.")
     seed = settings.seed
-    usual = draw_stylised_body(
+    usual = draw_body(
         generator(seed, patient, Purpose.ANATOMY),
         weight_kg=person.weight_kg,
         height_cm=person.height_cm,
     )
-    drawn = draw_stylised_lesions(generator(seed, patient, Purpose.LESIONS), usual)
+    drawn = draw_lesions(generator(seed, patient, Purpose.LESIONS), usual)
     deviates = generator(seed, patient, Purpose.SETUP, cycle=cycle).standard_normal(3)
     setup = usual.setup_mm + np.clip(deviates, -SETUP_CLIP, SETUP_CLIP) * SETUP_STD_MM
     body = replace(usual, setup_mm=(float(setup[0]), float(setup[1]), float(setup[2])))
@@ -200,7 +200,7 @@ def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTru
 
 def _kinetics(
     settings: Settings,
-    anatomy: StylisedAnatomy,
+    anatomy: Anatomy,
     biology: Biology,
     person: Person,
     *,

@@ -12,7 +12,7 @@ from rpt_phantom.agents.heterogeneity import (
 )
 from rpt_phantom.agents.rate_table import parse_rates, rate_table
 from rpt_phantom.agents.regions import TISSUES
-from rpt_phantom.stylised import AxisGrid, StylisedAnatomy
+from rpt_phantom.anatomy import Anatomy, AxisGrid
 
 GRID = AxisGrid.centred((100, 90, 80), 2.4)
 WHOLE = (slice(0, 100), slice(0, 90), slice(0, 80))
@@ -30,11 +30,11 @@ def biology(
     )
 
 
-def empty(grid: AxisGrid = GRID) -> StylisedAnatomy:
+def empty(grid: AxisGrid = GRID) -> Anatomy:
     organs = np.zeros(grid.shape, np.uint8)
     density = np.zeros(grid.shape, np.float32)
     lesions, hu = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.int16)
-    return StylisedAnatomy(grid, organs, organs, lesions, hu, density)
+    return Anatomy(grid, organs, organs, lesions, hu, density)
 
 
 def fields(*seeds: int) -> Heterogeneity:

@@ -5,7 +5,7 @@ import pytest
 from rpt_phantom.agents import draw_heterogeneity, voxel_kinetics
 from rpt_phantom.agents.biology import average_biology
 from rpt_phantom.agents.population import PUBLISHED, population, summary, table
-from rpt_phantom.stylised import AxisGrid, draw_stylised_lesions, reference_body, voxelise
+from rpt_phantom.anatomy import AxisGrid, Body, draw_lesions, shipped_atlas, voxelise
 
 COARSE = AxisGrid((60, 40, 150), (8.0, 8.0, 8.0), (-236.0, -156.0, -560.0))
 PATIENTS = 16
@@ -48,8 +48,8 @@ def test_patients_differ(patients) -> None:
 
 
 def average(tracer: str, therapy: str) -> dict[str, float]:
-    body = reference_body()
-    anatomy = voxelise(body, draw_stylised_lesions(np.random.default_rng(3), body), COARSE)
+    body = Body(shipped_atlas("man"))
+    anatomy = voxelise(body, draw_lesions(np.random.default_rng(3), body), COARSE)
     fields = draw_heterogeneity(anatomy, *(np.random.default_rng(k) for k in range(3)))
     pet, treated = (
         voxel_kinetics(

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from rpt_phantom import VirtualCycle
+from rpt_phantom.anatomy import Body, shipped_atlas
 from rpt_phantom.box import averaged_by_volume, patient_box
 from rpt_phantom.fast_spect import FAST, fast_mean, field_of_view, recovered, with_noise
 from rpt_phantom.grid import torso_grid
-from rpt_phantom.stylised import reference_body
 
-BOX = patient_box(reference_body(), slices=20)
+BOX = patient_box(Body(shipped_atlas("man")), slices=20)
 
 
 def test_nothing_is_seen_of_nothing() -> None:

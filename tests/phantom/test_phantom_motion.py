@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from rpt_phantom.anatomy import AxisGrid
 from rpt_phantom.motion import CLIP, SHIFT_STD_MM, STILL, Motion, draw_motion, moved
-from rpt_phantom.stylised import AxisGrid
 
 GRID = AxisGrid.centred((40, 30, 50), 2.4)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from rpt_phantom.anatomy import Body, shipped_atlas
 from rpt_phantom.box import patient_box
 from rpt_phantom.grid import torso_grid
 from rpt_phantom.pet import PET_FWHM_MM, pet_image, positrons, with_noise
-from rpt_phantom.stylised import reference_body
 
 
 def test_paper_scan_counts_one() -> None:
@@ -31,7 +31,7 @@ def test_noise_grows_with_the_root_of_the_mean() -> None:
 
 
 def test_point_is_as_wide_as_the_scanner_sees_it() -> None:
-    box = patient_box(reference_body(), slices=20)
+    box = patient_box(Body(shipped_atlas("man")), slices=20)
     point = np.zeros(box.fine.shape, np.float32)
     middle = tuple(n // 2 for n in box.fine.shape)
     point[middle] = 1e6

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_phantom import VirtualCycle
+from rpt_phantom.anatomy import Body, draw_body, shipped_atlas
 from rpt_phantom.box import END_SLICES, FINER, averaged_by_mass, averaged_by_volume, patient_box
-from rpt_phantom.stylised import draw_stylised_body, reference_body
 from rpt_phantom.true_dose import lu177, true_dose
 
 GY_G_PER_MBQ_H_KEV = 3600e6 * 1e3 * 1.602176634e-19 / 1e-3
@@ -12,7 +12,7 @@ GY_G_PER_MBQ_H_KEV = 3600e6 * 1e3 * 1.602176634e-19 / 1e-3
 
 
 def test_box_has_the_middle_of_the_case_and_voxels_of_it() -> None:
-    box = patient_box(reference_body(), slices=32)
+    box = patient_box(Body(shipped_atlas("man")), slices=32)
     assert box.case.shape == (128, 128, 32)
     assert box.fine.shape == tuple(FINER * n for n in box.coarse.shape)
     for axis in range(3):
@@ -24,14 +24,14 @@ def test_box_has_the_middle_of_the_case_and_voxels_of_it() -> None:
 
 def test_box_does_not_change_with_the_setup_of_a_cycle() -> None:
     rng = np.random.default_rng(0)
-    body = draw_stylised_body(rng, weight_kg=120.0, height_cm=170.0)
+    body = draw_body(rng, weight_kg=120.0, height_cm=170.0)
     box = patient_box(body, slices=32)
     assert box.coarse.shape[2] == 32 + 2 * END_SLICES
     assert box.coarse.shape[0] <= 128
 
 
 def test_on_case_puts_values_where_they_were() -> None:
-    box = patient_box(reference_body(), slices=20)
+    box = patient_box(Body(shipped_atlas("man")), slices=20)
     along = np.broadcast_to(box.coarse.positions_mm(2).astype(np.float32), box.coarse.shape)
     placed = box.on_case(along, outside=-1e3)
     _, _, z_mm = box.case.axes_mm()

@@ -13,9 +13,11 @@ from rpt_phantom.agents.agent import THERAPIES, TRACERS
 from rpt_phantom.agents.rate_table import RateRow, rate_table
 from rpt_phantom.agents.regions import TISSUES, Region
 
-TRACER_THERAPY_CORRELATION = 0.7  # of logarithms of one patient's factors; ours
+TRACER_THERAPY_CORRELATION = 0.93
+"""Of logarithms of one patient's factors. Ours, so that a PET tells an organ's dose as well as
+published; r is 0.915 between tumours of one ligand (`reference/clinical.md`)."""
 CYCLE_STD = 0.08  # of the logarithm of an organ's uptake, cycle to cycle; ours
-CLEARANCE_STD = 0.25  # of the logarithm of the clearance, patient to patient; ours
+CLEARANCE_STD = 0.15  # of the logarithm of the clearance, patient to patient; ours
 MIX_STD = 0.4
 """Of the logarithm of how strong an organ's own fields are, patient to patient, against the shared
 one, which is as much weaker: what makes the correlation of PET and dose within an organ differ

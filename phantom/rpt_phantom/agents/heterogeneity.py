@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
+from rpt_phantom.anatomy.axis_grid import AxisGrid
+from rpt_phantom.anatomy.voxels import Anatomy
 from rpt_phantom.fields import gaussian_field
 from rpt_phantom.grid import Grid
-from rpt_phantom.stylised.axis_grid import AxisGrid
-from rpt_phantom.stylised.voxels import StylisedAnatomy
 
 COARSE_MM = 7.2
 """Spacing of the fields' own grid, mm: well below the correlation length. Ours."""
@@ -69,7 +69,7 @@ class Heterogeneity:
 
 
 def draw_heterogeneity(
-    anatomy: StylisedAnatomy,
+    anatomy: Anatomy,
     rng_shared: np.random.Generator,
     rng_pet: np.random.Generator,
     rng_therapy: np.random.Generator,

@@ -14,7 +14,8 @@ from rpt_phantom.agents.biology import MOST_LESIONS, AgentBiology
 from rpt_phantom.agents.heterogeneity import FieldName, Heterogeneity, Window
 from rpt_phantom.agents.rate_table import RateRow, rate_table
 from rpt_phantom.agents.regions import CODE, TISSUES, Region, region_codes
-from rpt_phantom.stylised.voxels import StylisedAnatomy
+from rpt_phantom.anatomy.tissues import Tissue
+from rpt_phantom.anatomy.voxels import Anatomy
 
 ORGAN_LEVELS, LESION_LEVELS = 24, 8
 """Levels of k₄ in an organ and in a lesion. Ours."""
@@ -81,7 +82,7 @@ def patient_row(
     )
 
 
-def group_numbers(anatomy: StylisedAnatomy) -> tuple[Window, UInt16[np.ndarray, "x y z"]]:
+def group_numbers(anatomy: Anatomy) -> tuple[Window, UInt16[np.ndarray, "x y z"]]:
     """Return the body's window and each voxel's group: a region's code, or one per lesion."""
     window = _window(anatomy)
     pairs = anatomy.organs[window].astype(np.uint16) * np.uint16(region_codes().shape[1])
@@ -92,11 +93,12 @@ def group_numbers(anatomy: StylisedAnatomy) -> tuple[Window, UInt16[np.ndarray, 
         raise ValueError(
             f"A patient must have at most {MOST_LESIONS} lesions, got number {lesions.max()}."
         )
-    np.add(lesions, len(Region) - 1, out=groups, where=lesions > 0)
+    alive = (lesions > 0) & (anatomy.tissue[window] != Tissue.NECROSIS)
+    np.add(lesions, len(Region) - 1, out=groups, where=alive)
     return window, groups
 
 
-def _window(anatomy: StylisedAnatomy) -> Window:
+def _window(anatomy: Anatomy) -> Window:
     body = anatomy.organs > 0
     spans = []
     for others in ((1, 2), (0, 2), (0, 1)):
@@ -151,7 +153,7 @@ def patient_groups(
 
 
 def assign_levels(
-    anatomy: StylisedAnatomy,
+    anatomy: Anatomy,
     window: Window,
     numbers: UInt16[np.ndarray, "x y z"],
     groups: list[Group | None],

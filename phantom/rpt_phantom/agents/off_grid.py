@@ -30,7 +30,7 @@ STANDARD_ML = {
     Region.BILE: 53.0,
     Region.STOOL: 363.0,
 }
-"""mL, of the stylised adult (`rpt_phantom.stylised`, after ORNL/TM-8381), voxelised."""
+"""mL, of the stylised adult (`rpt_phantom.anatomy`, after ORNL/TM-8381), voxelised."""
 REST_SHARE = {
     Region.MUSCLE: 0.62,
     Region.FAT: 0.27,
@@ -45,7 +45,7 @@ REST_G_PER_ML = {
     Region.CORTICAL_BONE: 1.431,
 }
 LUNG_G_PER_ML, SOFT_G_PER_ML = 0.296, 1.04
-"""As in `rpt_phantom.stylised.tissues`."""
+"""As in `rpt_phantom.anatomy.tissues`."""
 BLOOD_ML_PER_KG = 70.0
 """Whole blood, mL per kg of body weight. Source: ICRP Publication 89 (5.3 L at 73 kg)."""
 

@@ -10,16 +10,16 @@ from rpt_phantom.agents.agent import AGENTS, DEFAULT_THERAPY, DEFAULT_TRACER
 from rpt_phantom.agents.biology import draw_biology
 from rpt_phantom.agents.heterogeneity import draw_heterogeneity
 from rpt_phantom.agents.voxel_kinetics import VoxelKinetics, voxel_kinetics
-from rpt_phantom.person import draw_person
-from rpt_phantom.stylised import (
+from rpt_phantom.anatomy import (
+    Anatomy,
     AxisGrid,
-    StylisedAnatomy,
     Tissue,
-    draw_stylised_body,
-    draw_stylised_lesions,
+    draw_body,
+    draw_lesions,
     ids,
     voxelise,
 )
+from rpt_phantom.person import draw_person
 
 WHOLE_BODY_GRID = AxisGrid((80, 52, 200), (6.0, 6.0, 6.0), (-237.0, -153.0, -560.0))
 """Holds head and trunk; 6 mm suffice for means of sharp organs."""
@@ -88,7 +88,7 @@ PUBLISHED = (
 effective half-lives (24 to 96 h here) and excretion. For Lu-PSMA I&T no half-lives were found."""
 
 
-def masks(anatomy: StylisedAnatomy) -> dict[str, Bool[np.ndarray, "x y z"]]:
+def masks(anatomy: Anatomy) -> dict[str, Bool[np.ndarray, "x y z"]]:
     """Return the regions that are reported; lesions are in none but their own."""
     healthy = anatomy.lesions == 0
     organs = {
@@ -111,7 +111,7 @@ def masks(anatomy: StylisedAnatomy) -> dict[str, Bool[np.ndarray, "x y z"]]:
 
 
 def summary(
-    anatomy: StylisedAnatomy, pet: VoxelKinetics, therapy: VoxelKinetics, *, weight_kg: float
+    anatomy: Anatomy, pet: VoxelKinetics, therapy: VoxelKinetics, *, weight_kg: float
 ) -> dict[str, float]:
     """Return one patient's quantities by name, as in ``PUBLISHED``.
 
@@ -165,8 +165,8 @@ def _patient(
     )
     person = draw_person(person_rng)
     weight_kg = person.weight_kg
-    body = draw_stylised_body(body_rng, weight_kg=weight_kg, height_cm=person.height_cm)
-    anatomy = voxelise(body, draw_stylised_lesions(lesion_rng, body), grid)
+    body = draw_body(body_rng, weight_kg=weight_kg, height_cm=person.height_cm)
+    anatomy = voxelise(body, draw_lesions(lesion_rng, body), grid)
     biology = draw_biology(patient_rng, cycle_rng, tracer=tracer, therapy=therapy, cycle=1)
     fields = draw_heterogeneity(anatomy, *field_rngs)
     pet = voxel_kinetics(

@@ -5,8 +5,8 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import UInt8
 
-from rpt_phantom.stylised import ids
-from rpt_phantom.stylised.tissues import Tissue
+from rpt_phantom.anatomy import ids
+from rpt_phantom.anatomy.tissues import Tissue
 
 
 class Region(StrEnum):
@@ -52,7 +52,7 @@ CODE = {region: code for code, region in enumerate(Region)}
 _BY_TISSUE = {
     Tissue.FAT: Region.FAT,
     Tissue.MUSCLE: Region.MUSCLE,
-    Tissue.SOFT: Region.MUSCLE,  # no such organ today
+    Tissue.SOFT: Region.MUSCLE,
     Tissue.LUNG: Region.LUNG,
     Tissue.KIDNEY_CORTEX: Region.KIDNEY_CORTEX,
     Tissue.KIDNEY_MEDULLA: Region.KIDNEY_MEDULLA,
@@ -62,6 +62,7 @@ _BY_TISSUE = {
     Tissue.SPONGIOSA: Region.MARROW,
     Tissue.CORTICAL_BONE: Region.CORTICAL_BONE,
     Tissue.JEJUNUM: Region.JEJUNUM,
+    Tissue.NECROSIS: Region.FAT,  # next to none
 }
 _BY_ORGAN = {
     Tissue.SOFT: {
@@ -74,6 +75,10 @@ _BY_ORGAN = {
         ids.SMALL_BOWEL: Region.ILEUM,
         ids.DUODENUM: Region.DUODENUM,
         ids.BRAIN: Region.BRAIN,
+        ids.SPINAL_CORD: Region.BRAIN,
+        ids.PROSTATE: Region.OTHER_WALL,
+        ids.LACRIMAL_LEFT: Region.PAROTID,
+        ids.LACRIMAL_RIGHT: Region.PAROTID,
         ids.PAROTID_LEFT: Region.PAROTID,
         ids.PAROTID_RIGHT: Region.PAROTID,
         ids.SUBMANDIBULAR_LEFT: Region.SUBMANDIBULAR,

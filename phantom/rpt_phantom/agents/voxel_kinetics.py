@@ -16,8 +16,8 @@ from rpt_phantom.agents.levels import Levels, assign_levels, group_numbers, pati
 from rpt_phantom.agents.off_grid import BLOOD_ML_PER_KG, off_grid_ml
 from rpt_phantom.agents.rate_table import RateRow
 from rpt_phantom.agents.regions import CODE, POOLS, Region
-from rpt_phantom.stylised.axis_grid import AxisGrid
-from rpt_phantom.stylised.voxels import StylisedAnatomy
+from rpt_phantom.anatomy.axis_grid import AxisGrid
+from rpt_phantom.anatomy.voxels import Anatomy
 
 MIN_PER_H = 60.0
 # A pool without any volume would hold an infinite concentration; none is that small.
@@ -177,7 +177,7 @@ class VoxelKinetics:
 
 
 def voxel_kinetics(
-    anatomy: StylisedAnatomy,
+    anatomy: Anatomy,
     biology: Biology,
     agent: Literal["pet", "therapy"],
     *,
@@ -232,7 +232,7 @@ def voxel_kinetics(
 
 
 def _check(
-    anatomy: StylisedAnatomy,
+    anatomy: Anatomy,
     weight_kg: float,
     fields: Heterogeneity,
     heterogeneity: float,
@@ -252,7 +252,7 @@ def _check(
 
 
 def _volumes_ml(
-    anatomy: StylisedAnatomy,
+    anatomy: Anatomy,
     window: Window,
     numbers: UInt16[np.ndarray, "x y z"],
     weight_kg: float,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from rpt_phantom.stylised.solids import Vector
+Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)

@@ -4,39 +4,37 @@ from collections.abc import Collection
 
 import numpy as np
 
-from rpt_phantom.stylised.adult import parts
-from rpt_phantom.stylised.body import StylisedBody
-from rpt_phantom.stylised.frames import posed_box_cm, world_box_mm
-from rpt_phantom.stylised.ids import REMAINING_BODY
-from rpt_phantom.stylised.voxels import StylisedAnatomy
+from rpt_phantom.anatomy.body import Body
+from rpt_phantom.anatomy.deformation import MOST_MM
+from rpt_phantom.anatomy.ids import REMAINING_BODY
+from rpt_phantom.anatomy.voxels import Anatomy
+
+SETUP_MOST_MM = 30.0
+"""By which a patient's place on the couch may be off along z, mm; beyond what is drawn."""
 
 
-def surely_within(
-    body: StylisedBody, organs: Collection[int], *, low_mm: float, high_mm: float
-) -> bool:
-    """Tell whether boxes around organs lie in a field of view; if not, the organs still may.
+def surely_within(body: Body, organs: Collection[int], *, low_mm: float, high_mm: float) -> bool:
+    """Tell whether organs lie in a field of view however a body is deformed and laid.
 
     Args:
-        body: The patient.
+        body: The patient's atlas and size; its deformation is not looked at.
         organs: Numbers of the organs.
         low_mm: Lower end of the field, mm in the world.
         high_mm: Upper end of the field, mm in the world.
     """
-    found = set()
-    for part in parts():
-        if part.organ not in organs:
-            continue
-        found.add(part.organ)
-        box_cm = part.solid.low_cm, part.solid.high_cm
-        if part.group in body.poses:
-            box_cm = posed_box_cm(part.solid, body.poses[part.group], part.group)
-        low, high = world_box_mm(body, *box_cm)
-        if low[2] < low_mm or high[2] > high_mm:
+    boxes = body.atlas.boxes_mm
+    if not set(organs) <= set(boxes):
+        return False
+    for organ in organs:
+        low, high = (corner[2] for corner in boxes[organ])
+        if (low - MOST_MM) * body.height - SETUP_MOST_MM < low_mm:
             return False
-    return found == set(organs)
+        if (high + MOST_MM) * body.height + SETUP_MOST_MM > high_mm:
+            return False
+    return True
 
 
-def organs_cut(anatomy: StylisedAnatomy, *, low_mm: float, high_mm: float) -> frozenset[int]:
+def organs_cut(anatomy: Anatomy, *, low_mm: float, high_mm: float) -> frozenset[int]:
     """Return the organs of which a field of view sees a part.
 
     An organ that reaches the first or last slice of ``anatomy`` counts as going on beyond it:
@@ -65,7 +63,7 @@ def organs_cut(anatomy: StylisedAnatomy, *, low_mm: float, high_mm: float) -> fr
     return frozenset(int(organ) for organ in np.flatnonzero(cut))
 
 
-def _organs_by_slice(anatomy: StylisedAnatomy) -> np.ndarray:
+def _organs_by_slice(anatomy: Anatomy) -> np.ndarray:
     slices = anatomy.organs.shape[2]
     present = np.zeros((256, slices), bool)
     for k in range(slices):

@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from jaxtyping import Float32
 
-from rpt_phantom.stylised import ids
+from rpt_phantom.anatomy import ids
 
 
 class Tissue(IntEnum):
@@ -32,6 +32,7 @@ class Tissue(IntEnum):
     SPONGIOSA = 11  # holds the active marrow
     CORTICAL_BONE = 12
     JEJUNUM = 13  # the proximal part of the small bowel
+    NECROSIS = 14  # within a lesion
 
 
 SOFT_G_PER_ML, LUNG_G_PER_ML, SKELETON_G_PER_ML = 1.04, 0.296, 1.40
@@ -52,6 +53,7 @@ HU_AND_DENSITY: dict[Tissue, tuple[float, float]] = {
     Tissue.SPONGIOSA: (220, 1.147),
     Tissue.CORTICAL_BONE: (700, 1.431),
     Tissue.JEJUNUM: (35, SOFT_G_PER_ML),
+    Tissue.NECROSIS: (20, 1.03),
 }
 """HU and g/mL."""
 

@@ -1,19 +1,19 @@
-"""A CT of the stylised patient on any grid, in HU. Blur and noise are usual values, ours."""
+"""A CT of the virtual patient on any grid, in HU. Blur and noise are usual values, ours."""
 
 import numpy as np
 from jaxtyping import Float, Float32, Int16
 from scipy.ndimage import gaussian_filter
 
+from rpt_phantom.anatomy.axis_grid import AxisGrid
+from rpt_phantom.anatomy.voxels import Anatomy
 from rpt_phantom.fields import FWHM_PER_STD
-from rpt_phantom.stylised.axis_grid import AxisGrid
-from rpt_phantom.stylised.voxels import StylisedAnatomy
 
 AIR_HU, LEAST_HU = -1000, -1024
 CT_FWHM_MM, CT_NOISE_HU = 4.0, 12.0
 
 
 def ct_image(
-    anatomy: StylisedAnatomy,
+    anatomy: Anatomy,
     rng: np.random.Generator,
     *,
     grid: AxisGrid | None = None,

@@ -1,0 +1,187 @@
+"""One patient's body, without any grid: size, organs' volumes and places, what is unusual.
+
+Organs' volumes are log-normal and go with the body surface area:
+
+* kidney parenchyma of men of 60 to 81 years: right 164 mL (149 to 184 in the middle half), left
+  about 170; 1,815 adults by MRI, J Clin Med 13 (2024) 769. r = 0.68 with the surface area: 224
+  donors by CT, Clin J Am Soc Nephrol 6 (2011).
+* liver: −794 + 1267 mL/m², r = 0.68: 292 adults by CT, Vauthey et al., Liver Transpl 8 (2002) 233
+  (from memory of the field); the spread, 19 %, follows from 1,205 ± 258 mL with r = 0.55 in 369
+  adults, World J Gastroenterol 23 (2017) 4968.
+* spleen: 198 ± 88 mL, 212 adults by CT, Folia Morphol 73 (2014); it does not go with body size:
+  Prassopoulos et al., Eur Radiol 7 (1997) 246.
+
+All else is ours: other organs' spreads, shifts, and how often something is unusual.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from rpt_phantom.anatomy import ids
+from rpt_phantom.anatomy.atlas import HEIGHT_CM, WEIGHT_KG, Atlas, shipped_atlases
+from rpt_phantom.anatomy.axis_grid import Vector
+from rpt_phantom.anatomy.deformation import Deformation, draw_deformation
+from rpt_phantom.anatomy.tissues import Tissue
+
+HEIGHT_RANGE_CM, WEIGHT_RANGE_KG = (140.0, 210.0), (40.0, 180.0)
+CLIP = 2.5  # of all normal deviates, in SD
+MEAN_BSA_M2, BSA_LOG_STD = 1.95, 0.065  # of 78.7 ± 9.9 kg and 176 ± 7 cm
+KIDNEY_LEFT_ML, KIDNEY_RIGHT_ML, KIDNEY_LOG_STD, KIDNEY_BSA_R = 170.0, 164.0, 0.17, 0.68
+SIDE_LOG_STD = 0.06  # between left and right of a pair, on top
+LIVER_ML, LIVER_ML_PER_M2, LIVER_LOG_STD = -794.0, 1267.0, 0.17  # about the line
+SPLEEN_ML, SPLEEN_LOG_STD = 180.0, 0.38  # the median of 198 ± 88
+OTHER_LOG_STD = {
+    ids.PANCREAS: 0.15,
+    ids.STOMACH: 0.20,
+    ids.HEART: 0.12,
+    ids.URINARY_BLADDER: 0.35,
+    ids.PAROTID_LEFT: 0.2,
+    ids.PAROTID_RIGHT: 0.2,
+}
+SHIFT_STD_MM = {ids.LIVER: (3.0, 3.0, 7.0), ids.SPLEEN: (4.0, 4.0, 7.0), ids.HEART: (3.0, 3.0, 4.0)}
+KIDNEY_SHIFT_STD_MM = (4.0, 4.0, 9.0)
+SETUP_STD_MM = (3.0, 3.0, 6.0)
+SINGLE_KIDNEY_SHARE, SINGLE_KIDNEY_GROWTH = 0.02, 1.4
+LARGE_SPLEEN_SHARE, LARGE_SPLEEN_GROWTH = 0.04, 2.2
+WIDE_PELVIS_SHARE, WIDE_PELVIS_MM = 0.04, 5.0
+KIDNEYS = (ids.KIDNEY_LEFT, ids.KIDNEY_RIGHT)
+
+
+@dataclass(frozen=True)
+class Body:
+    """One patient's body.
+
+    Attributes:
+        atlas: Its organs before they have a size of their own.
+        width: Lengths along x and y relative to the atlas.
+        height: Lengths along z relative to the atlas.
+        deformation: Change of shape; none for the atlas itself.
+        setup_mm: Shift of the whole patient in the world, mm, RAS+.
+    """
+
+    atlas: Atlas
+    width: float = 1.0
+    height: float = 1.0
+    deformation: Deformation | None = None
+    setup_mm: Vector = (0.0, 0.0, 0.0)
+
+    @property
+    def scales(self) -> Vector:
+        """Lengths along x, y and z relative to the atlas."""
+        return self.width, self.width, self.height
+
+
+def draw_body(
+    rng: np.random.Generator,
+    *,
+    weight_kg: float,
+    height_cm: float,
+    atlas: Atlas | None = None,
+) -> Body:
+    """Draw a patient's body.
+
+    Args:
+        rng: Source of chance.
+        weight_kg: Body weight, kg.
+        height_cm: Body height, cm.
+        atlas: What the body is made of; by default one of the shipped maps.
+
+    Raises:
+        ValueError: Height or weight is not an adult's.
+    """
+    drawn = shipped_atlases()[int(rng.integers(2))]
+    sized = sized_body(atlas or drawn, weight_kg=weight_kg, height_cm=height_cm)
+    wanted_ml = _draw_volumes_ml(rng, weight_kg=weight_kg, height_cm=height_cm)
+    unusual = _draw_unusual(rng, sized.atlas, wanted_ml)
+    sized = replace(sized, atlas=unusual)
+    voxel_ml = unusual.grid.voxel_ml * np.prod(sized.scales)
+    in_atlas = np.bincount(unusual.organs.ravel(), minlength=256) * voxel_ml
+    present = [number for number in wanted_ml if in_atlas[number] > 0]
+    factors = {number: wanted_ml[number] / float(in_atlas[number]) for number in present}
+    for number, std in OTHER_LOG_STD.items():
+        deviate = float(_deviates(rng, 1)[0])
+        if in_atlas[number] > 0:
+            factors[number] = float(np.exp(std * deviate))
+    shifts: dict[int, Vector] = {}
+    for number, stds in SHIFT_STD_MM.items() | {(one, KIDNEY_SHIFT_STD_MM) for one in KIDNEYS}:
+        x, y, z = (float(one) for one in _deviates(rng, 3) * stds)
+        shifts[number] = (x, y, z)
+    x, y, z = (float(value) for value in _deviates(rng, 3) * SETUP_STD_MM)
+    return replace(
+        sized,
+        deformation=draw_deformation(rng, unusual, factors, shifts),
+        setup_mm=(x, y, z),
+    )
+
+
+def sized_body(atlas: Atlas, *, weight_kg: float, height_cm: float) -> Body:
+    """Return the atlas at a patient's size: its section goes with weight per height.
+
+    Args:
+        atlas: Any.
+        weight_kg: Body weight, kg.
+        height_cm: Body height, cm.
+
+    Raises:
+        ValueError: Height or weight is not an adult's.
+    """
+    for name, value, (least, most), unit in (
+        ("height_cm", height_cm, HEIGHT_RANGE_CM, "cm"),
+        ("weight_kg", weight_kg, WEIGHT_RANGE_KG, "kg"),
+    ):
+        if not least <= value <= most:
+            raise ValueError(
+                f"{name} must be an adult's, {least:g} to {most:g} {unit}, got {value:g} {unit}. "
+                "Is it in another unit?"
+            )
+    height = height_cm / HEIGHT_CM
+    return Body(atlas, width=float(np.sqrt(weight_kg / WEIGHT_KG / height)), height=height)
+
+
+def body_surface_m2(*, weight_kg: float, height_cm: float) -> float:
+    """Return the body surface area, m². Source: Mosteller, N Engl J Med 317 (1987) 1098."""
+    return float(np.sqrt(weight_kg * height_cm / 3600.0))
+
+
+def _draw_volumes_ml(
+    rng: np.random.Generator, *, weight_kg: float, height_cm: float
+) -> dict[int, float]:
+    """Draw the volumes of kidneys (both parts, vessels apart), liver and spleen, mL."""
+    surface_m2 = body_surface_m2(weight_kg=weight_kg, height_cm=height_cm)
+    large = float(np.log(surface_m2 / MEAN_BSA_M2)) / BSA_LOG_STD
+    both, left, right, liver, spleen = _deviates(rng, 5)
+    both = KIDNEY_BSA_R * large + np.sqrt(1.0 - KIDNEY_BSA_R**2) * both
+    usual_ml = LIVER_ML + LIVER_ML_PER_M2 * surface_m2
+    return {
+        ids.KIDNEY_LEFT: KIDNEY_LEFT_ML * np.exp(KIDNEY_LOG_STD * both + SIDE_LOG_STD * left),
+        ids.KIDNEY_RIGHT: KIDNEY_RIGHT_ML * np.exp(KIDNEY_LOG_STD * both + SIDE_LOG_STD * right),
+        ids.LIVER: usual_ml * np.exp(LIVER_LOG_STD * liver),
+        ids.SPLEEN: SPLEEN_ML * np.exp(SPLEEN_LOG_STD * spleen),
+    }
+
+
+def _draw_unusual(rng: np.random.Generator, atlas: Atlas, wanted_ml: dict[int, float]) -> Atlas:
+    """Draw whether a kidney is missing, the spleen large or a renal pelvis wide; seldom."""
+    single, large, wide = rng.random(3)
+    side = int(rng.integers(2))
+    kept, other = KIDNEYS[side], KIDNEYS[1 - side]
+    if large < LARGE_SPLEEN_SHARE:
+        wanted_ml[ids.SPLEEN] *= LARGE_SPLEEN_GROWTH
+    organs, tissue = atlas.organs, atlas.tissue
+    if single < SINGLE_KIDNEY_SHARE and (organs == kept).any():
+        wanted_ml[kept] *= SINGLE_KIDNEY_GROWTH
+        gone = organs == other
+        organs, tissue = organs.copy(), tissue.copy()
+        organs[gone], tissue[gone] = ids.REMAINING_BODY, Tissue.FAT
+    if wide < WIDE_PELVIS_SHARE:
+        reach = round(WIDE_PELVIS_MM / atlas.grid.spacing_mm[0])
+        pelvis = binary_dilation(tissue == Tissue.KIDNEY_PELVIS, iterations=reach)
+        inside = pelvis & (organs == kept)
+        tissue = np.where(inside, np.uint8(Tissue.KIDNEY_PELVIS), tissue)
+    return replace(atlas, organs=organs, tissue=tissue)
+
+
+def _deviates(rng: np.random.Generator, count: int) -> np.ndarray:
+    return np.clip(rng.standard_normal(count), -CLIP, CLIP)
