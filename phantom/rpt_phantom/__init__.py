@@ -1,6 +1,6 @@
 """Virtual patients with known truth: PSMA PET, CT, organs, lesions and absorbed dose.
 
-Imports run one way: grid, seeds → stylised, agents, person, settings → box → true_dose → truth
+Imports run one way: grid, seeds → anatomy, agents, person, settings → box → true_dose → truth
 → pet, fast_spect, motion, spect → full_spect, measured → series → patient → ceiling →
 case_files, presets → plan → cohort → clinic, gallery.
 """

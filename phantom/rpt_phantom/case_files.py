@@ -175,7 +175,7 @@ def how(settings: Settings) -> dict[str, str]:
     return {
         "pet.nii.gz": f"virtual: true SUV, {PET_FWHM_MM} mm FWHM blur, correlated noise",
         "ct.nii.gz": f"virtual: HU by tissue, {CT_FWHM_MM} mm FWHM blur, noise",
-        "organs.nii.gz": "virtual: stylised adult, exact",
+        "organs.nii.gz": "virtual: deformed label map of real organs, exact",
         "lesions.nii.gz": "virtual: ellipsoids in bone and lymph nodes, exact",
         "fov.nii.gz": field,
         "dose.nii.gz": (

@@ -5,7 +5,7 @@ import pytest
 from rpt_phantom.agents import draw_heterogeneity, voxel_kinetics
 from rpt_phantom.agents.biology import average_biology
 from rpt_phantom.agents.population import PUBLISHED, population, summary, table
-from rpt_phantom.anatomy import AxisGrid, Body, draw_lesions, shipped_atlas, voxelise
+from rpt_phantom.anatomy import AxisGrid, Body, shipped_atlas, voxelise
 
 COARSE = AxisGrid((60, 40, 150), (8.0, 8.0, 8.0), (-236.0, -156.0, -560.0))
 PATIENTS = 16
@@ -40,16 +40,16 @@ def test_population_lies_in_the_published_range(patients, quantity) -> None:
 def test_patients_differ(patients) -> None:
     kidney = values(patients, "kidney Gy/GBq")
     assert 0.2 < kidney.std() / kidney.mean() < 0.6
-    # Uptake correlates between tracer and therapy, but a PET does not tell the dose.
+    # Uptake correlates between tracer and therapy; release, which a PET does not see, less.
     suv = values(patients, "kidney SUV")
-    assert 0.1 < np.corrcoef(np.log(suv), np.log(kidney))[0, 1] < 0.9
+    assert 0.6 < np.corrcoef(np.log(suv), np.log(kidney))[0, 1] < 0.97
     excreted = values(patients, "excreted at 4 h")
     assert 0.03 < excreted.std() < 0.15
 
 
 def average(tracer: str, therapy: str) -> dict[str, float]:
     body = Body(shipped_atlas("man"))
-    anatomy = voxelise(body, draw_lesions(np.random.default_rng(3), body), COARSE)
+    anatomy = voxelise(body, (), COARSE)
     fields = draw_heterogeneity(anatomy, *(np.random.default_rng(k) for k in range(3)))
     pet, treated = (
         voxel_kinetics(

@@ -65,7 +65,7 @@ def chest() -> Anatomy:
 def test_the_map_holds_what_a_torso_holds(shape) -> None:
     """Volumes of the meshes after filling: liver 1718, spleen 224, pancreas 74 mL (their README).
 
-    Kidneys, 187 and 157 mL with the sinus, have 10 to 30 % less without it.
+    Kidneys: 187 and 157 mL; the woman's are put into the man's box.
     """
     atlas = shipped_atlas(shape)
     found = volumes_ml(atlas)
@@ -73,7 +73,7 @@ def test_the_map_holds_what_a_torso_holds(shape) -> None:
     assert found[ids.SPLEEN] == pytest.approx(224 if shape == "man" else 340, rel=0.15)
     for kidney, whole_ml in zip(KIDNEYS, (187, 157), strict=True):
         here = atlas.organs == kidney
-        assert 0.65 * whole_ml < found[kidney] < 1.05 * whole_ml
+        assert 0.75 * whole_ml < found[kidney] < 1.15 * whole_ml
         parts = np.bincount(atlas.tissue[here], minlength=256) / here.sum()
         assert 0.5 < parts[Tissue.KIDNEY_CORTEX] < 0.9
         assert 0.1 < parts[Tissue.KIDNEY_MEDULLA] < 0.4

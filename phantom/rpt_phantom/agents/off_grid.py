@@ -5,32 +5,32 @@ from jaxtyping import Float
 
 from rpt_phantom.agents.regions import CODE, POOLS, Region
 
-STANDARD_WEIGHT_KG = 73.0
-"""Of the adult whose volumes follow, kg. Source: ICRP Publication 89."""
+STANDARD_WEIGHT_KG = 90.0
+"""Of the man whose volumes follow, kg; see `rpt_phantom.anatomy.atlas`."""
 STANDARD_ML = {
-    Region.KIDNEY_CORTEX: 204.0,
-    Region.KIDNEY_MEDULLA: 73.0,
-    Region.LIVER: 1816.0,
-    Region.SPLEEN: 176.0,
-    Region.PAROTID: 47.0,
-    Region.SUBMANDIBULAR: 34.0,
-    Region.DUODENUM: 97.0,
-    Region.JEJUNUM: 186.0,
-    Region.ILEUM: 939.0,
-    Region.COLON_WALL: 354.0,
-    Region.STOMACH_WALL: 152.0,
-    Region.OTHER_WALL: 354.0,
-    Region.PANCREAS: 93.0,
-    Region.ADRENAL: 16.0,
-    Region.THYROID: 20.0,
-    Region.LUNG: 3380.0,
-    Region.BRAIN: 1366.0,
-    Region.KIDNEY_PELVIS: 14.0,
-    Region.BLADDER: 203.0,
-    Region.BILE: 53.0,
-    Region.STOOL: 363.0,
+    Region.KIDNEY_CORTEX: 274.0,
+    Region.KIDNEY_MEDULLA: 67.0,
+    Region.LIVER: 1748.0,
+    Region.SPLEEN: 251.0,
+    Region.PAROTID: 51.0,
+    Region.SUBMANDIBULAR: 20.0,
+    Region.DUODENUM: 48.0,
+    Region.JEJUNUM: 568.0,
+    Region.ILEUM: 292.0,
+    Region.COLON_WALL: 722.0,
+    Region.STOMACH_WALL: 140.0,
+    Region.OTHER_WALL: 427.0,
+    Region.PANCREAS: 88.0,
+    Region.ADRENAL: 2.0,
+    Region.THYROID: 11.0,
+    Region.LUNG: 4809.0,
+    Region.BRAIN: 1851.0,
+    Region.KIDNEY_PELVIS: 28.0,
+    Region.BLADDER: 128.0,
+    Region.BILE: 13.0,
+    Region.STOOL: 1892.0,
 }
-"""mL, of the stylised adult (`rpt_phantom.anatomy`, after ORNL/TM-8381), voxelised."""
+"""mL, of the shipped map of the man, voxelised."""
 REST_SHARE = {
     Region.MUSCLE: 0.62,
     Region.FAT: 0.27,

@@ -9,7 +9,7 @@ from rpt_phantom.anatomy.deformation import MOST_MM
 from rpt_phantom.anatomy.ids import REMAINING_BODY
 from rpt_phantom.anatomy.voxels import Anatomy
 
-SETUP_MOST_MM = 30.0
+SETUP_MOST_MM = 25.0
 """By which a patient's place on the couch may be off along z, mm; beyond what is drawn."""
 
 

@@ -19,7 +19,7 @@ from rpt_phantom.anatomy.axis_grid import AxisGrid, Vector
 LATTICE = AxisGrid((41, 33, 95), (12.0, 12.0, 12.0), (-240.0, -192.0, -516.0))
 SMOOTHNESS_MM = 55.0  # σ of the filter that makes the velocity from white noise
 RMS_MM = (4.0, 8.0)  # least and most expected length of a displacement
-MOST_MM = 45.0  # longest velocity, and so displacement
+MOST_MM = 36.0  # longest velocity, and so displacement
 ORGAN_BLUR_MM = 14.0  # how far an organ's own part reaches beyond it, 1 SD
 SQUARINGS = 6
 _ROUNDS, _RELAXED = 5, 1.6  # of fitting volumes, each of which undoes a part of the others'
