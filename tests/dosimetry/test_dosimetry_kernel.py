@@ -262,7 +262,7 @@ def test_command(tmp_path, command) -> None:
         (("--voxel-mm", "a,b,c"), "three numbers"),
         (("--voxel-mm", "4.8,0,4.8"), "0.5 to 50 mm"),
         (("--voxel-mm", "nan,4,4"), "0.5 to 50 mm"),
-        (("--voxel-mm", "0.6,0.6,0.6"), "Take larger voxels"),
+        (("--voxel-mm", "0.4,0.6,0.6"), "0.5 to 50 mm"),
         (("--voxel-mm", "4,4,4", "--nuclide", "Lu177"), "Did you mean Lu-177"),
         (("--voxel-mm", "4,4,4", "--medium", "cheese"), "one of soft, water, lung, bone"),
     ],

@@ -368,15 +368,31 @@ def test_other_curves_stay_right(kind, schedule) -> None:
 def test_no_curve_that_lies_below_its_points() -> None:
     """A lesion that takes up after the first scan: no exponential through 0 at 0 h does that."""
     fit = fit_region(NOISE_H, [5.0, 60.0, 30.0, 5.0], half_life_h=LU177_H, name="lesion 2")
-    assert fit.model == "trapezoid"
+    assert fit.model == "log_trapezoid"
     assert "No exponential model passes through the points of lesion 2" in (fit.fallback or "")
     straight = 10.0 + 650.0 + 2160.0 + 1680.0
+    joined = 10.0 + 650.0 + 30.0 * 48.0 / math.log(2.0) + 25.0 * 96.0 / math.log(6.0)
     tail = 5.0 * 96.0 / math.log(6.0)
-    assert fit.tia_mbq_h == pytest.approx(straight + tail)
+    assert fit.measured_tia_mbq_h == pytest.approx(joined)
+    assert fit.tia_mbq_h == pytest.approx(joined + tail)
     assert fit.tia_sd_mbq_h is None
+    # The curve passes through its points and has this integral.
+    assert fit.activity_mbq(np.array(NOISE_H)) == pytest.approx([5.0, 60.0, 30.0, 5.0])
+    at_h = np.linspace(0.0, 2000.0, 400_001)
+    assert np.trapezoid(fit.activity_mbq(at_h), at_h) == pytest.approx(fit.tia_mbq_h, rel=1e-4)
     bi = fit_region(NOISE_H, [5.0, 60.0, 30.0, 5.0], half_life_h=LU177_H, model="bi")
     assert bi.tia_mbq_h < bi.measured_tia_mbq_h < straight
     assert bi.misfit > 0.08
+
+
+def test_no_jump_where_a_curve_begins_to_miss_its_points() -> None:
+    """A virtual spleen: mono misses by just less and just more than the limit."""
+    times = [2.48, 23.59, 146.85]
+    first, last = (
+        fit_region(times, [516917.0, 179418.0, late], half_life_h=LU177_H) for late in (3600, 4194)
+    )
+    assert (first.model, last.model) == ("mono", "log_trapezoid")
+    assert last.tia_mbq_h / first.tia_mbq_h == pytest.approx(1.0, abs=0.15)
 
 
 def test_what_no_early_scan_saw_is_known_by_its_size() -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +17,7 @@ from rpt_dosimetry.tia.exponential_fit import (
 )
 from rpt_dosimetry.tia.region_points import check_model, check_uptake, region_points
 from rpt_dosimetry.tia.trapezoid import (
+    log_trapezoid_tia,
     physical_tail_tia,
     tail_rate_per_h,
     trapezoid_activity_mbq,
@@ -61,7 +61,8 @@ class RegionFit:
     """The curve of a region and its integral.
 
     Attributes:
-        model: ``physical``, ``mono``, ``bi``, ``bi_population``, ``trapezoid`` or ``zero``.
+        model: ``physical``, ``mono``, ``bi``, ``bi_population``, ``trapezoid``, ``log_trapezoid``
+            (rises along straight lines, falls along exponentials) or ``zero``.
         terms: (amplitude in MBq, rate in 1/h): their sum is the activity after the end of
             infusion; empty for a curve of straight lines. With an infusion Σ amplitude/rate is
             not the TIA, since it starts before the activity is all in.
@@ -116,7 +117,13 @@ class RegionFit:
             return np.asarray(np.sum(parts, axis=0))
         times, activities = np.array(self.points).T
         rate = float(np.log(2.0)) / self.effective_half_life_h
-        return trapezoid_activity_mbq(time_h, times, activities, rate_per_h=rate)
+        return trapezoid_activity_mbq(
+            time_h,
+            times,
+            activities,
+            rate_per_h=rate,
+            exponentials=self.model == "log_trapezoid",
+        )
 
     def tail_mbq_h(self, time_h: float) -> float:
         """Integrate the curve from a time at or after the last point on, MBq·h.
@@ -160,7 +167,7 @@ def fit_region(
     that :func:`_choose` finds best. Where activity rises at the end by more than noise, or falls
     too fast for an exponential (whose activity before the first point would be anything), straight
     lines and physical decay after the last point stand in for exponentials; where the best fit
-    misses its points and lies below them, straight lines and the last points' exponential.
+    misses its points and lies below them, the points joined, up by lines and down by exponentials.
 
     Args:
         time_h: Start of infusion to mid-scan, h.
@@ -380,9 +387,11 @@ def _missed(fit: ExponentialFit, points: Points, name: str) -> RegionFit:
     fallback = (
         f"No exponential model passes through the points of {name}: {fit.model} misses them by "
         f"{fit.misfit:.0%} (RMS) and its TIA is {below:.0%} below what was measured up to the last "
-        "one; straight lines and the last points' exponential were taken"
+        "one; the points themselves were joined, up by straight lines and down by exponentials, "
+        "and the last two points' exponential goes on"
     )
-    return _by_lines(points, "trapezoid", "No exponential passes through the points.", fallback)
+    why = "No exponential passes through the points."
+    return _by_lines(points, "log_trapezoid", why, fallback)
 
 
 def _of_exponential(
@@ -408,19 +417,7 @@ def _of_exponential(
 
 
 def _measured(points: Points) -> float:
-    """Integrate from 0 h to the last point: rises along straight lines, falls exponentially.
-
-    Source: the linear-up, logarithmic-down trapezoid of pharmacokinetics; exact for exponentials
-    between scans that lie far apart, where straight lines are tens of percent too high.
-    """
-    total = 0.5 * points.activity_mbq[0] * points.time_h[0]
-    pairs = zip(points.time_h.tolist(), points.activity_mbq.tolist(), strict=True)
-    for (begin_h, before), (end_h, after) in pairwise(pairs):
-        mean = 0.5 * (before + after)
-        if 0 < after < before * (1.0 - RESOLVED):
-            mean = (before - after) / math.log(before / after)
-        total += mean * (end_h - begin_h)
-    return float(total)
+    return log_trapezoid_tia(points.time_h, points.activity_mbq)
 
 
 def _physical_tail(points: Points) -> float:
@@ -442,9 +439,10 @@ def _by_lines(points: Points, model: str, why: str, fallback: str | None = None)
         unit = unit_curve(times, (decay,), infusion_h=points.infusion_h)
         bolus = float(activities[0] / unit[0])
         tia, curve = bolus / decay, terms(bolus, (decay,), infusion_h=points.infusion_h)
-    elif model == "trapezoid":
+    elif model in ("trapezoid", "log_trapezoid"):
         rate = tail_rate_per_h(times, activities, decay_per_h=decay)
-        tia = float(trapezoid_tia(times, activities) + activities[-1] / rate)
+        joined = trapezoid_tia if model == "trapezoid" else log_trapezoid_tia
+        tia = float(joined(times, activities) + activities[-1] / rate)
     if fallback is not None:
         fallback += f"; {activities[-1] / rate / tia:.0%} of the TIA is after the last point."
     return RegionFit(
