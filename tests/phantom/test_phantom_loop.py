@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
+from rpt_cohort.labels import REMAINING_BODY
 from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.density import mass_density_g_per_ml
 from rpt_dosimetry.dose.recovery import recovery_coefficient
@@ -188,39 +189,29 @@ def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
     assert 1.0 - expected == pytest.approx(low, abs=0.003)
 
 
-LIVER_HIGH = pytest.mark.xfail(
-    strict=True,
-    reason="A fitted uptake takes part of the fast washout: 1.01 to 1.10 of the truth.",
-)
-
-
 @pytest.mark.parametrize(
     ("organ", "least", "most"),
-    [
-        ("kidney", 0.89, 1.05),
-        pytest.param("liver", 0.93, 1.10, marks=LIVER_HIGH),
-        ("spleen", 0.82, 1.05),
-    ],
+    [("kidney", 0.97, 1.03), ("liver", 0.97, 1.10), ("spleen", 0.82, 1.07)],
 )
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     """Fit over truth, patients 1, 3, 5, 6:
 
-    kidney 0.995, 1.007, 0.990, 1.016; liver 1.102, 1.054, 1.008, 1.090; spleen 1.023, 0.875,
-    1.039, 0.839.
+    kidney 1.002, 1.009, 0.992, 1.006; liver 1.088, 1.061, 1.004, 1.036; spleen 1.044, 1.003,
+    0.920, 0.867.
     """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
-    assert least < min(ratios) < 1.0 < max(ratios) < most
+    assert least < min(ratios) <= max(ratios) < most
 
 
 def test_three_times_see_one_phase_of_several(cycles) -> None:
     """Why the bias has the sign it has: parts of opposite sign that nearly cancel, or do not.
 
     A tissue falls fast, then slowly. One exponential is too low from the first to the second scan
-    (− 5 to − 22 % of all decays); too high until the third (+ 10 to + 25 %) if the fit goes on to
-    its level, and then the sum is + 1 to + 9 %. In patient 6's spleen it lies at a hundredth of
-    the third point, which a residual relative to a point lets pass: − 16 %. The slow phase
-    after the last scan is missed always (− 0.4 to − 2.1 %). Where the first scan was at 2.5 h, a
-    kidney's is − 10 %. Figures are of four patients; two are looked at here.
+    (− 4 to − 20 % of all decays in liver and spleen); too high until the third (+ 8 to + 23 %) if
+    the fit goes on to its level, and then the sum is 0 to + 9 %. In patient 6's spleen it lies at
+    a hundredth of the third point, which a residual relative to a point lets pass: − 13 %. The
+    slow phase after the last scan is missed always (− 0.4 to − 2.3 %). Figures are of four
+    patients; two are looked at here.
     """
     for patient in (1, 6):
         for organ in ORGANS:
@@ -230,7 +221,7 @@ def test_three_times_see_one_phase_of_several(cycles) -> None:
             assert sum(parts) == pytest.approx(ratio - 1.0, abs=2e-3)
             assert -0.03 < parts[3] < 0
             if fit.model == "mono":
-                assert -0.25 < parts[1] < -0.04
+                assert -0.25 < parts[1] < -0.03
                 assert parts[2] > -0.03
 
 
@@ -316,10 +307,10 @@ def test_bias_of_an_even_organ_is_its_recovery_and_spill_in(made, organ, fwhm_mm
 
 
 @pytest.mark.parametrize(
-    ("organ", "uneven"), [("kidney", 0.955), ("liver", 0.99), ("spleen", 1.005)]
+    ("organ", "uneven"), [("kidney", 0.977), ("liver", 0.99), ("spleen", 1.005)]
 )
 def test_kidneys_recover_less_than_even_ones(made, organ, uneven) -> None:
-    """Cortex, at the rim, is hotter than medulla: kidneys recover 4 to 5 % less than even ones."""
+    """Cortex, at the rim, is hotter than pyramids: kidneys recover 2 to 3 % less than even ones."""
     fine = fine_at_24_h(made)
     mask = np.isin(made.truth.anatomy.organs, CONTRACT_ORGANS[organ])
     own = np.where(mask, fine, 0)
@@ -362,16 +353,33 @@ def breaths_mm(made: VirtualCycle) -> list[float]:
     return draw_amplitudes_mm(*rngs, 1 + len(made.record.spect_times_h))
 
 
-def seen_fit(made: VirtualCycle, organ: str) -> float:
-    """Return the TIA of an organ's means in the three SPECTs without noise, over the true one."""
-    here, times_h = where(made, organ), made.record.spect_times_h
-    seen = [
-        float(fast_mean(one, made.truth.box)[here].mean(dtype=np.float64))
-        for one in made.series.recovered
-    ]
-    fit = fit_region(times_h, seen, half_life_h=lu177().half_life_h, name=organ)
+def means(made: VirtualCycle, organ: str) -> tuple[list[float], list[float]]:
+    """Return an organ's means in the three SPECTs as measured, and without noise, Bq/mL."""
+    here = where(made, organ)
+    without_noise = [fast_mean(one, made.truth.box) for one in made.series.recovered]
+    measured, expected = (
+        [float(one[here].mean(dtype=np.float64)) for one in images]
+        for images in (made.series.registered, without_noise)
+    )
+    return measured, expected
+
+
+def images_fit(made: VirtualCycle, organ: str) -> float:
+    """Return the TIA of an organ's means in the three SPECTs over the true one.
+
+    Their noise floor is the median of what no mask holds, as the chain takes it.
+    """
+    rest = (made.organs == REMAINING_BODY) & (made.fov > 0) & (made.lesions == 0)
+    held = [one[rest & (one > 1e-3 * one.max())] for one in made.series.registered]
+    fit = fit_region(
+        made.record.spect_times_h,
+        means(made, organ)[0],
+        half_life_h=lu177().half_life_h,
+        noise_floor_mbq=[float(np.median(one)) for one in held],
+        name=organ,
+    )
     per_gbq = fit.tia_mbq_h / made.record.administered_activity_mbq / 1e3
-    return per_gbq / float(made.true_tia_mbq_h_per_ml[here].mean(dtype=np.float64))
+    return per_gbq / float(made.true_tia_mbq_h_per_ml[where(made, organ)].mean(dtype=np.float64))
 
 
 def calibration(patient: int) -> float:
@@ -384,19 +392,24 @@ def measured_over_true(made: VirtualCycle, organ: str) -> float:
     return over(made.dose_gy_per_gbq, made.true_dose_gy_per_gbq, where(made, organ))
 
 
-def test_kidney_dose_with_everything_on(cycles) -> None:
-    """Measured over true, corrected for what the images and the three times make of it."""
-    corrected = [
-        measured_over_true(one, "kidney") / seen_fit(one, "kidney") for one in cycles.values()
-    ]
-    known = [calibration(patient) for patient in cycles]
-    assert np.divide(corrected, known) == pytest.approx(1.0, abs=0.03)
-    assert np.mean(corrected) == pytest.approx(1.0, abs=0.05)
+@pytest.mark.parametrize("organ", ORGANS)
+def test_images_differ_from_those_without_noise_by_the_calibration(cycles, organ) -> None:
+    """Of the two scans with counts; a week later a spleen is next to empty, and noise is more."""
+    for patient, one in cycles.items():
+        measured, expected = means(one, organ)
+        ratio = np.divide(measured[:2], expected[:2]) / calibration(patient)
+        assert ratio == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.parametrize("organ", ORGANS)
 def test_measured_dose_is_the_product_of_known_causes(cycles, organ) -> None:
-    """Calibration, the images' curve and density by themselves; what is left is noise."""
-    for patient, one in cycles.items():
-        known = calibration(patient) * seen_fit(one, organ) / denser(one, organ)
+    """The fit of the organ's three means and the density by themselves; nothing is left."""
+    for one in cycles.values():
+        known = images_fit(one, organ) / denser(one, organ)
         assert measured_over_true(one, organ) / known == pytest.approx(1.0, abs=0.035)
+
+
+def test_kidney_dose_with_everything_on(cycles) -> None:
+    """Measured over true over calibration: a kidney recovers 0.75 to 0.83, and breathes."""
+    seen = [measured_over_true(one, "kidney") / calibration(n) for n, one in cycles.items()]
+    assert 0.70 < min(seen) <= max(seen) < 0.90
