@@ -48,14 +48,14 @@ def test_factors_have_mean_1_and_correlate() -> None:
         np.array([b.uptake[Region.SPLEEN] for b in agent])
         for agent in zip(*((d.pet, d.therapy) for d in drawn), strict=True)
     )
-    # Standard error 0.7 %; the limits at 2.5 SD take 0.3 % away.
-    assert [pet.mean(), therapy.mean()] == pytest.approx([1.0, 1.0], abs=0.025)
-    assert np.corrcoef(np.log(pet), np.log(therapy))[0, 1] == pytest.approx(0.7, abs=0.05)
-    assert np.log(pet).std() == pytest.approx(np.hypot(0.25, 0.08), rel=0.06)
+    # Standard error 1.2 %; the limits at 2.5 SD take 0.6 % away.
+    assert [pet.mean(), therapy.mean()] == pytest.approx([1.0, 1.0], abs=0.035)
+    assert np.corrcoef(np.log(pet), np.log(therapy))[0, 1] == pytest.approx(0.93, abs=0.03)
+    assert np.log(pet).std() == pytest.approx(np.hypot(0.425, 0.08), rel=0.06)
     liver = np.array([d.pet.uptake[Region.LIVER] for d in drawn])
     assert abs(np.corrcoef(np.log(pet), np.log(liver))[0, 1]) < 0.1
     lesions = np.array([[d.pet.lesion_uptake[0], d.therapy.lesion_uptake[0]] for d in drawn])
-    assert np.corrcoef(np.log(lesions.T))[0, 1] == pytest.approx(0.7, abs=0.05)
+    assert np.corrcoef(np.log(lesions.T))[0, 1] == pytest.approx(0.93, abs=0.03)
 
 
 def test_tumour_uptake_falls_over_the_cycles_and_the_organs_stay() -> None:

@@ -186,8 +186,9 @@ def test_a_litre_of_tumour_lowers_the_organs_by_the_balance(anatomy) -> None:
             seen[name, agent, "plasma"] = made.plasma_per_ml(1.0)
     for agent in ("pet", "therapy"):
         assert seen["litre", agent, "plasma"] < seen["none", agent, "plasma"]
-        # Here 10 to 14 %: urine and the rest of the body give way as well.
-        assert 0.75 < seen["litre", agent] / seen["none", agent] < 0.95
+        # A litre at an SUV of some 20 holds a quarter of the tracer: the sink effect. Here 30 and
+        # 40 % less in the kidney; urine and the rest of the body give way as well.
+        assert 0.5 < seen["litre", agent] / seen["none", agent] < 0.8
 
 
 def liver_of(anatomy: Anatomy) -> np.ndarray:
