@@ -66,7 +66,7 @@ def smear_matrix(z_mm: Float[np.ndarray, " z"], *, amplitude_mm: float) -> Float
         amplitude_mm: See :func:`breathed`.
     """
     n, edge_mm = len(z_mm), float(z_mm[1] - z_mm[0])
-    reach = np.interp(z_mm, *zip(*REACH_MM, strict=True))
+    reach = np.interp(z_mm, *np.array(REACH_MM).T)
     matrix = np.zeros((n, n))
     for phase in (np.arange(PHASES) + 0.5) / PHASES:
         down = amplitude_mm * reach * np.cos(np.pi * phase) ** 4 / edge_mm

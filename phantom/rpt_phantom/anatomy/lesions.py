@@ -245,4 +245,4 @@ class _Places:
         """Return the organ numbers at places; those at the map's edge for what lies beyond."""
         grid = self.atlas.grid
         at = np.rint((places_mm - grid.first_mm) / grid.spacing_mm).astype(int)
-        return self.atlas.organs[tuple(np.clip(at, 0, np.array(grid.shape) - 1).T)]
+        return np.asarray(self.atlas.organs[tuple(np.clip(at, 0, np.array(grid.shape) - 1).T)])

@@ -43,7 +43,7 @@ class Map:
 
     def free(self) -> np.ndarray:
         """Voxels of the body that belong to no organ yet."""
-        return self.organs == ids.REMAINING_BODY
+        return np.asarray(self.organs == ids.REMAINING_BODY)
 
 
 def positions() -> list[np.ndarray]:
@@ -133,7 +133,10 @@ def ellipsoid(centre_mm: Sequence[float], half_mm: Sequence[float]) -> np.ndarra
     return a**2 + b**2 + c**2 <= 1
 
 
-def tube(path_mm: Sequence[Sequence[float]], radius_mm: float | Sequence[float]) -> np.ndarray:
+def tube(
+    path_mm: Sequence[Sequence[float]] | np.ndarray,
+    radius_mm: float | Sequence[float] | np.ndarray,
+) -> np.ndarray:
     """Return what lies within a radius of a smooth path; the radius may change along it."""
     nodes = np.asarray(path_mm, float)
     radii = np.broadcast_to(np.asarray(radius_mm, float), len(nodes))
@@ -168,12 +171,12 @@ def hull(points: np.ndarray) -> np.ndarray:
 
 def depth_mm(mask: np.ndarray) -> np.ndarray:
     """Return how deep a voxel lies within a mask, mm."""
-    return ndimage.distance_transform_edt(mask, sampling=SPACING_MM)
+    return np.asarray(ndimage.distance_transform_edt(mask, sampling=SPACING_MM))
 
 
 def away_mm(mask: np.ndarray) -> np.ndarray:
     """Return how far a voxel lies from a mask, mm."""
-    return ndimage.distance_transform_edt(~mask, sampling=SPACING_MM)
+    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=SPACING_MM))
 
 
 def body(meshes: Meshes) -> np.ndarray:
@@ -222,7 +225,7 @@ CAVITY_HALF_MM = ((300, 148), (450, 144), (500, 132), (550, 106), (585, 72), (60
 
 def canal(axis: int) -> np.ndarray:
     """Return x or y of the canal by height, to be broadcast."""
-    return np.interp(Z[0, 0], CANAL_MM[:, 2], CANAL_MM[:, axis])[None, None, :]
+    return np.asarray(np.interp(Z[0, 0], CANAL_MM[:, 2], CANAL_MM[:, axis])[None, None, :])
 
 
 def spine_size() -> tuple[np.ndarray, np.ndarray]:
@@ -270,7 +273,7 @@ def paint_spine(atlas: Map) -> None:
 def chest(solid: np.ndarray) -> np.ndarray:
     """Return what ribs and sternum hold, from the loins to the apex of the lungs."""
     z = Z[0, 0]
-    half = np.interp(z, *zip(*CAVITY_HALF_MM, strict=True))
+    half = np.interp(z, *np.array(CAVITY_HALF_MM, float).T)
     front = np.interp(z, (300, 450, 520, 580, 606), (122, 112, 78, 44, 20))
     back = np.interp(z, (300, 450, 520, 580, 606), (-98, -112, -110, -80, -50))
     egg = (abs(X) / half) ** 2.4 + (abs(Y - (front + back) / 2) / ((front - back) / 2)) ** 2.4 <= 1
@@ -465,8 +468,9 @@ def paint_vessels(atlas: Map) -> None:
         [(22, 22, 432), (0, 40, 416), (-24, 58, 404)],
     )  # fmt: skip
     liver = atlas.organs == ids.LIVER
-    for path in branches:
-        atlas.paint(tube(path, np.linspace(6.0, 3.0, len(path))) & liver, ids.LIVER, Tissue.BLOOD)
+    for branch in branches:
+        narrowing = np.linspace(6.0, 3.0, len(branch))
+        atlas.paint(tube(branch, narrowing) & liver, ids.LIVER, Tissue.BLOOD)
 
 
 def _soft(atlas: Map) -> np.ndarray:
@@ -480,7 +484,7 @@ def paint_kidney(
     """Paint one kidney with pyramids, pelvis and calyces, and its ureter."""
 
     def moved(points: np.ndarray) -> np.ndarray:
-        return points * scale + move
+        return np.asarray(points * scale + move)
 
     name = f"VH_{sex}_Kidney_{side}"
     whole = filled(moved(meshes.surface(name)), close=3)
