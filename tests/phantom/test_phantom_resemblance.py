@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from rpt_phantom.resemblance import PUBLISHED, cycle_values, mean_and_std, table
+from rpt_phantom.resemblance import (
+    PUBLISHED,
+    between_patients,
+    cycle_values,
+    mean_and_std,
+    table,
+)
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +19,7 @@ def values(tmp_path_factory):
 
 
 def test_what_a_cycle_tells(values) -> None:
-    keys = {row.key for row in PUBLISHED} - {"suv_lesions"}
+    keys = {row.key for row in PUBLISHED} - {"suv_lesions", "dose_lesions"}
     assert keys <= set(values)
     assert all(np.isfinite(list(values.values())))
     assert 0 < values["excreted_early"] < values["excreted_late"] < 100
@@ -24,6 +30,34 @@ def test_what_a_cycle_tells(values) -> None:
         assert values[f"half_life_{organ}"] < 6.647 * 24
     # Noise hides what PET and dose have in common.
     assert values["r_noise_free_liver"] > values["r_liver"]
+
+
+def test_between_patients_a_dose_that_follows_the_suv_is_foretold() -> None:
+    """Log-normal SUVs; a kidney's dose follows its own, a spleen's follows nothing."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(60):
+        kidney, spleen, liver = np.exp(0.3 * rng.standard_normal(3))
+        doses = (
+            0.7 * kidney * np.exp(0.1 * rng.standard_normal()),
+            np.exp(0.4 * rng.standard_normal()),
+        )
+        rows.append(
+            {"suv_kidney": 40 * kidney, "suv_spleen": 8 * spleen, "suv_liver": 5 * liver}
+            | {"dose_kidney": doses[0], "dose_spleen": 0.3 * doses[1], "dose_liver": 0.1 * liver}
+        )
+    lines = {
+        line.split("|")[1].strip(): line.split("|")
+        for line in between_patients(rows).splitlines()
+        if "|" in line
+    }
+    population, by_pet = (int(cell.strip(" %")) for cell in lines["kidney"][5:7])
+    assert 15 < population < 33  # 0.8 times the SD of the logarithm, 0.32
+    assert by_pet == pytest.approx(8, abs=3)  # the mean of |exp(0.1 z) - 1|
+    population, by_pet = (int(cell.strip(" %")) for cell in lines["spleen"][5:7])
+    assert by_pet > 0.8 * population - 5
+    assert float(lines["kidney"][4]) > 0.9
+    assert "lesions" not in lines
 
 
 def test_mean_and_spread_of_those_that_tell() -> None:

@@ -14,7 +14,7 @@ from rpt_dosimetry.ingest.spread import spread
 from rpt_phantom.case_files import libraries
 from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.commands.options import Overwrite, refuse_existing
-from rpt_phantom.resemblance import cohort_values, table
+from rpt_phantom.resemblance import LEAST_PATIENTS, between_patients, cohort_values, table
 
 
 def resemblance(
@@ -44,6 +44,9 @@ def resemblance(
     over = partial(spread, description="Virtual cycles", workers=workers, dask=None)
     values = cohort_values(settings, cases, over)
     text = table(values)
+    first = [one for case, one in zip(cases, values, strict=True) if case.endswith("/C1")]
+    if len(first) >= LEAST_PATIENTS:
+        text += "\n" + between_patients(first)
     told = {
         "cycles": dict(zip(cases, values, strict=True)),
         "provenance": provenance(
