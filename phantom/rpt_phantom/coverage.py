@@ -10,6 +10,7 @@ from rpt_cohort.labels import ORGANS
 
 from rpt_phantom.anatomy import (
     Anatomy,
+    Body,
     organs_cut,
     shipped_atlases,
     sized_body,
@@ -33,11 +34,14 @@ def check_names(organs: Sequence[str]) -> None:
             raise BadInput(f"organs must be among {', '.join(ORGANS)}, or none, got {organ!r}.")
 
 
-def refuse_cut(anatomy: Anatomy, organs: Sequence[str], *, slices: int, name: str) -> None:
+def refuse_cut(
+    anatomy: Anatomy, body: Body, organs: Sequence[str], *, slices: int, name: str
+) -> None:
     """Refuse a field of view that cuts an organ, or does not reach it.
 
     Args:
         anatomy: The patient, on a grid longer than the field of view.
+        body: The same, wherever: it may have a single kidney.
         organs: Names of ``rpt_cohort.labels.ORGANS``.
         slices: Of the field of view.
         name: Of the case, for the sentence.
@@ -50,8 +54,10 @@ def refuse_cut(anatomy: Anatomy, organs: Sequence[str], *, slices: int, name: st
     seen = np.abs(anatomy.grid.positions_mm(2)) <= half_mm
     there = set(np.unique(anatomy.organs[:, :, seen]).tolist())
     more = "Ask for more slices, or" if slices < SLICES_MOST else "There are no more slices;"
+    owned = set(body.atlas.boxes_mm)
     for organ in organs:
-        if not set(ORGANS[organ]) <= there or cut & set(ORGANS[organ]):
+        wanted = set(ORGANS[organ]) & owned
+        if not wanted or not wanted <= there or cut & wanted:
             raise BadInput(
                 f"{name}: The field of view must hold the {organ.replace('_', ' ')} whole, and "
                 f"{slices} slices do not. {more} leave {organ} out of --organs."
@@ -90,7 +96,7 @@ def refuse_cut_cohort(
                 continue
             place = virtual_place(settings, person, patient=number, cycle=cycle)
             anatomy = place.voxels(place.box.coarse)
-            refuse_cut(anatomy, organs, slices=settings.slices, name=f"{name}/C{cycle}")
+            refuse_cut(anatomy, place.body, organs, slices=settings.slices, name=f"{name}/C{cycle}")
 
 
 def _half_mm(slices: int) -> float:

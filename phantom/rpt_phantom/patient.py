@@ -116,7 +116,9 @@ def make_cycle(
         BadInput: A number is out of its range, or the field of view cuts an organ.
     """
     truth = virtual_truth(settings, patient=patient, cycle=cycle)
-    refuse_cut(truth.anatomy, organs, slices=settings.slices, name=f"P{patient:03d}/C{cycle}")
+    refuse_cut(
+        truth.anatomy, truth.body, organs, slices=settings.slices, name=f"P{patient:03d}/C{cycle}"
+    )
     tell_done(0.4)
     box, generators = truth.box, of_cycle(settings.seed, patient, cycle)
     record = draw_record(

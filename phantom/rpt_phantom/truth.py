@@ -47,6 +47,7 @@ class VirtualTruth:
     Attributes:
         box: The grids.
         person: The patient.
+        body: His, without any grid.
         anatomy: On voxels of 2.4 mm.
         organs: Organ numbers on the case's grid, by the middles of its voxels.
         lesions: Lesion numbers there.
@@ -59,6 +60,7 @@ class VirtualTruth:
 
     box: Box
     person: Person
+    body: Body
     anatomy: Anatomy
     organs: UInt8[np.ndarray, "x y z"]
     lesions: UInt16[np.ndarray, "x y z"]
@@ -187,6 +189,7 @@ def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTru
     return VirtualTruth(
         box=box,
         person=person,
+        body=place.body,
         anatomy=anatomy,
         organs=of_case.organs,
         lesions=of_case.lesions,

@@ -167,6 +167,14 @@ def test_the_tallest_have_their_salivary_glands_in_the_largest_field() -> None:
     refuse_cut_cohort(Settings(slices=SLICES_MOST), cycles, ("salivary_glands",))
 
 
+def test_a_single_kidney_is_whole(monkeypatch) -> None:
+    monkeypatch.setattr("rpt_phantom.anatomy.body.SINGLE_KIDNEY_SHARE", 1.0)
+    made = make_cycle(Settings(slices=80), patient=1, cycle=1, organs=("kidney",))
+    assert len(set(np.unique(made.organs)) & {2, 3}) == 1
+    with pytest.raises(BadInput, match="must hold the kidney whole, and 16 slices do not"):
+        make_cycle(Settings(slices=16), patient=1, cycle=1, organs=("kidney",))
+
+
 def test_field_that_cuts_an_organ_is_refused() -> None:
     with pytest.raises(BadInput, match="must hold the liver whole, and 16 slices do not"):
         make_cycle(Settings(slices=16), patient=1, cycle=1, organs=("liver",))
