@@ -189,9 +189,20 @@ def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
     assert 1.0 - expected == pytest.approx(low, abs=0.003)
 
 
+LIVER_HIGH = pytest.mark.xfail(
+    strict=True,
+    reason="A fitted uptake takes part of the fast washout: 1.004 to 1.088 of the truth, and -3.6 % "
+    "from the first to the second scan, where -4 % was asked.",
+)
+
+
 @pytest.mark.parametrize(
     ("organ", "least", "most"),
-    [("kidney", 0.97, 1.03), ("liver", 0.97, 1.10), ("spleen", 0.82, 1.07)],
+    [
+        ("kidney", 0.97, 1.03),
+        pytest.param("liver", 0.93, 1.10, marks=LIVER_HIGH),
+        ("spleen", 0.82, 1.05),
+    ],
 )
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     """Fit over truth, patients 1, 3, 5, 6:
@@ -200,10 +211,13 @@ def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     0.920, 0.867.
     """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
-    assert least < min(ratios) <= max(ratios) < most
+    assert least < min(ratios) < 1.0 < max(ratios) < most
 
 
-def test_three_times_see_one_phase_of_several(cycles) -> None:
+@pytest.mark.parametrize(
+    "organ", [pytest.param(one, marks=LIVER_HIGH if one == "liver" else ()) for one in ORGANS]
+)
+def test_three_times_see_one_phase_of_several(cycles, organ) -> None:
     """Why the bias has the sign it has: parts of opposite sign that nearly cancel, or do not.
 
     A tissue falls fast, then slowly. One exponential is too low from the first to the second scan
@@ -214,15 +228,14 @@ def test_three_times_see_one_phase_of_several(cycles) -> None:
     patients; two are looked at here.
     """
     for patient in (1, 6):
-        for organ in ORGANS:
-            one = cycles[patient]
-            fit, ratio = usual_fit(one, organ)
-            parts = parts_of_bias(one, organ)
-            assert sum(parts) == pytest.approx(ratio - 1.0, abs=2e-3)
-            assert -0.03 < parts[3] < 0
-            if fit.model == "mono":
-                assert -0.25 < parts[1] < -0.03
-                assert parts[2] > -0.03
+        one = cycles[patient]
+        fit, ratio = usual_fit(one, organ)
+        parts = parts_of_bias(one, organ)
+        assert sum(parts) == pytest.approx(ratio - 1.0, abs=2e-3)
+        assert -0.03 < parts[3] < 0
+        if fit.model == "mono":
+            assert -0.25 < parts[1] < -0.04
+            assert parts[2] > -0.03
 
 
 def test_a_fit_may_leave_the_last_of_three_points(cycles) -> None:
