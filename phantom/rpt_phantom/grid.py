@@ -14,8 +14,8 @@ SLICES_LEAST = 16
 """77 mm: fewer slices leave next to nothing of the organs."""
 SLICES_MOST = 256
 """1229 mm: from the thighs to the top of the head of the tallest."""
-SLICES_USUAL = 96
-"""461 mm: two bed positions, from the pelvis to the base of the heart."""
+SLICES_USUAL = 224
+"""1075 mm: trunk and head of most, with the salivary glands."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,6 @@ def torso_grid(slices: int) -> Grid:
     if not SLICES_LEAST <= slices <= SLICES_MOST:
         raise BadInput(
             f"slices must be {SLICES_LEAST} to {SLICES_MOST} of {SPACING_MM} mm, got {slices}. "
-            f"{SLICES_USUAL} slices reach from the pelvis to the heart."
+            f"96 slices reach from the pelvis to the heart, {SLICES_USUAL} to the head."
         )
     return Grid((IN_PLANE, IN_PLANE, slices), SPACING_MM)

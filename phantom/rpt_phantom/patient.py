@@ -189,6 +189,7 @@ def _pet(
     )
     return pet_image(
         breathed(truth.suv(time_min=record.pet_time_min), truth.anatomy, amplitude_mm=breath_mm),
+        truth.anatomy.density_g_per_ml,
         truth.box,
         rng,
         relative_counts=relative,

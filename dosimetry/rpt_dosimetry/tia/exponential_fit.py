@@ -42,7 +42,7 @@ FREE = {"mono": 2, "bi_population": 2, "bi": 3}
 
 _STARTS = 2
 _NODES = {1: (201,), 2: (61, 41)}
-_TOLERANCE = 1e-13
+_TOLERANCE = 1e-10
 _STEP = 1e-5  # of the logarithms, for central differences
 
 
@@ -251,6 +251,7 @@ class _Problem:
                 self.residuals,
                 start,
                 bounds=(self.low, self.high),
+                method="dogbox",
                 xtol=_TOLERANCE,
                 ftol=_TOLERANCE,
                 gtol=_TOLERANCE,

@@ -9,10 +9,10 @@ DEFAULT_TRACER, DEFAULT_THERAPY = "68Ga-PSMA-11", "177Lu-PSMA-I&T"
 BLOOD_TO_PLASMA = 0.6
 """Concentration in blood over that in plasma: no agent in the cells, haematocrit 0.4. Ours."""
 
-URINE_RESIDENCE_MIN = (2.0, 45.0)
+URINE_RESIDENCE_MIN = (10.0, 45.0)
 """Mean time in kidney pelvis and in the bladder, min: two well-stirred pools. Ours; a hydrated
 patient voids often."""
-BILE_RESIDENCE_MIN = (120.0, 30.0 * 60.0)
+BILE_RESIDENCE_MIN = (40.0, 30.0 * 60.0)
 """Mean time in the gallbladder and in the colon, min. Ours."""
 
 

@@ -23,7 +23,7 @@ MIX_STD = 0.4
 one, which is as much weaker: what makes the correlation of PET and dose within an organ differ
 between patients. Ours."""
 LESION_STD = 0.45  # of the logarithm of the uptake, lesion to lesion in one patient; ours
-LESION_RELEASE_STD = 0.25  # of the logarithm of k₄, lesion to lesion; ours
+LESION_RELEASE_STD = 0.2  # of the logarithm of k₄, lesion to lesion; ours
 TUMOUR_UPTAKE_BY_CYCLE = (1.0, 0.73, 0.50, 0.44)  # first, second, third, fourth and later
 MOST_LESIONS = 256
 
