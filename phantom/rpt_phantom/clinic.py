@@ -12,7 +12,7 @@ from rpt_cohort.command import part_of_work, tell_done
 from rpt_cohort.reading import read_json
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
-from rpt_phantom.anatomy import ct_image
+from rpt_phantom.anatomy import OwnAnatomy, ct_image
 from rpt_phantom.box import case_axes
 from rpt_phantom.case_files import Task
 from rpt_phantom.dicom import (
@@ -43,24 +43,35 @@ before the first SPECT, as Halty 2018 calibrates by them; ours."""
 _BQ_PER_MBQ = 1e6
 
 
-def read_settings(cohort: Path) -> Settings:
+def read_settings(cohort: Path, *, anatomy: OwnAnatomy | None = None) -> Settings:
     """Read which settings made a cohort.
 
+    Args:
+        cohort: The folder.
+        anatomy: In which its patients were drawn; ``None`` for what is shipped.
+
     Raises:
-        BadInput: The folder is no cohort that ``rpt_phantom cohort`` made.
+        BadInput: The folder is no cohort that ``rpt_phantom cohort`` made, or it was made in
+            another anatomy.
     """
     told = read_json(cohort / "cohort.json", CohortInfo).provenance
     held = told.get("parameters")
     parameters: dict[str, Any] = {"seed": told.get("seed")}
     parameters |= held if isinstance(held, dict) else {}
-    names = {one.name: type(one.default) for one in fields(Settings)}
+    names = {one.name: type(one.default) for one in fields(Settings) if one.name != "anatomy"}
     right = all(type(parameters.get(name)) is kind for name, kind in names.items())
     if told.get("package") != "rpt-phantom" or not right:
         raise BadInput(
             f"'{cohort}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
             "and settings that can be read. Make it anew."
         )
-    return Settings(**{name: parameters[name] for name in names})
+    told_anatomy = parameters.get("anatomy")
+    if told_anatomy != (anatomy.sha256() if anatomy else None):
+        how = "the shipped anatomy. Leave --anatomy out"
+        if told_anatomy:
+            how = "files of its own, known by their SHA-256. Give the same two by --anatomy"
+        raise BadInput(f"'{cohort}' must be made again in its anatomy, and that is {how}.")
+    return Settings(**{name: parameters[name] for name in names}, anatomy=anatomy)
 
 
 def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None:
@@ -91,13 +102,14 @@ def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None
             )
 
 
-def write_dicom(cohort: Path, case: str, out: Path) -> Path:
+def write_dicom(cohort: Path, case: str, out: Path, *, anatomy: OwnAnatomy | None = None) -> Path:
     """Make a cycle of a cohort again and write its DICOM.
 
     Args:
         cohort: The folder.
         case: Patient and cycle, ``P001/C1``.
         out: New or empty.
+        anatomy: That of the cohort, where it has one of its own.
 
     Returns:
         The path of STUDY.yaml.
@@ -105,7 +117,7 @@ def write_dicom(cohort: Path, case: str, out: Path) -> Path:
     Raises:
         BadInput: The case is not in the cohort, or the folder is not new or empty.
     """
-    settings = read_settings(cohort)
+    settings = read_settings(cohort, anatomy=anatomy)
     check_remade(cohort, settings, [case])
     name, _, number = case.partition("/C")
     patient, cycle = patient_number(name), int(number)

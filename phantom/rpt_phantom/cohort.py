@@ -29,9 +29,10 @@ from rpt_dosimetry.ingest.cohort_folder import (
 )
 from rpt_dosimetry.ingest.spread import spread
 
+from rpt_phantom.anatomy import OwnAnatomy
 from rpt_phantom.case_files import CEILING, Task, libraries, write_case
 from rpt_phantom.ceiling import csv_bytes, read_rows
-from rpt_phantom.coverage import check_names, refuse_cut_cohort
+from rpt_phantom.coverage import check_organs, refuse_cut_cohort
 from rpt_phantom.grid import SLICES_USUAL, SPACING_MM, torso_grid
 from rpt_phantom.plan import Plan, make_plan
 from rpt_phantom.settings import Imaging, Settings
@@ -55,6 +56,7 @@ def write_cohort(
     heterogeneity: float = 1.0,
     tracer: Tracer = "68Ga-PSMA-11",
     therapy: Therapy = "177Lu-PSMA-I&T",
+    anatomy: OwnAnatomy | None = None,
     organs: Sequence[str] = (),
     fine_truth: bool = False,
     dask: str | None = None,
@@ -80,6 +82,7 @@ def write_cohort(
         heterogeneity: Of uptake within organs, 0 to 1.
         tracer: Of the PET.
         therapy: What is given.
+        anatomy: In which patients are drawn; what is shipped by default.
         organs: Names of organs that the field of view must hold whole.
         fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.
         dask: Address of a Dask scheduler whose workers see ``out``; ``None`` for this machine.
@@ -89,11 +92,11 @@ def write_cohort(
         The cases, training first.
 
     Raises:
-        BadInput: A number is out of its range, the field of view cuts an organ, or ``out`` is
-            something else.
+        BadInput: A number is out of its range, the field of view or the anatomy cuts an organ, or
+            ``out`` is something else.
     """
-    settings = Settings(seed, slices, imaging, heterogeneity, tracer, therapy)
-    check_names(organs)
+    settings = Settings(seed, slices, imaging, heterogeneity, tracer, therapy, anatomy)
+    check_organs(settings, organs)
     plan = make_plan(
         settings, patients=patients, preset=preset, folds=folds, test_patients=test_patients
     )

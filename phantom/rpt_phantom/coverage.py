@@ -12,7 +12,6 @@ from rpt_phantom.anatomy import (
     Anatomy,
     Body,
     organs_cut,
-    shipped_atlases,
     sized_body,
     surely_within,
 )
@@ -23,15 +22,32 @@ from rpt_phantom.settings import Settings
 from rpt_phantom.truth import virtual_person, virtual_place
 
 
-def check_names(organs: Sequence[str]) -> None:
-    """Refuse organs that no table knows.
+def check_organs(settings: Settings, organs: Sequence[str]) -> None:
+    """Refuse organs that no table knows, or that the anatomy has not, or not whole.
+
+    Args:
+        settings: Of the cohort.
+        organs: That the field of view must hold whole.
 
     Raises:
-        BadInput: There is one.
+        BadInput: There is one, or the anatomy cannot be read.
     """
     for organ in organs:
         if organ not in ORGANS:
             raise BadInput(f"organs must be among {', '.join(ORGANS)}, or none, got {organ!r}.")
+    for atlas in settings.atlases():
+        for organ in organs:
+            name = organ.replace("_", " ")
+            if not set(ORGANS[organ]) & set(atlas.boxes_mm):
+                raise BadInput(
+                    f"The anatomy must have the {name}, which --organs asks for, and it has no "
+                    f"{name}. Leave {organ} out of --organs."
+                )
+            if set(ORGANS[organ]) & atlas.cut:
+                raise BadInput(
+                    f"The anatomy must hold the {name} whole, and its CT ends within it. Leave "
+                    f"{organ} out of --organs, or give a longer CT."
+                )
 
 
 def refuse_cut(
@@ -90,7 +106,7 @@ def refuse_cut_cohort(
             person = virtual_person(seed=settings.seed, patient=number)
             sized = [
                 sized_body(atlas, weight_kg=person.weight_kg, height_cm=person.height_cm)
-                for atlas in shipped_atlases()
+                for atlas in settings.atlases()
             ]
             if all(surely_within(one, numbers, low_mm=-half_mm, high_mm=half_mm) for one in sized):
                 continue

@@ -13,6 +13,7 @@ from rpt_cohort.command import progress
 from rpt_cohort.labels import ORGANS
 from rpt_cohort.planes import cut_plane, draw_plane, fullest_plane
 
+from rpt_phantom.anatomy import OwnAnatomy
 from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.presets import patient_number
@@ -35,13 +36,14 @@ COLUMNS = (
 _ROW_INCHES, _COLUMN_INCHES = 2.6, 3.0
 
 
-def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
+def write_gallery(cohort: Path, out: Path, *, most: int, anatomy: OwnAnatomy | None = None) -> int:
     """Draw a cohort's cycles, a row each.
 
     Args:
         cohort: The folder.
         out: The picture, ``.png``.
         most: Cycles at most, training first.
+        anatomy: That of the cohort, where it has one of its own.
 
     Returns:
         How many were drawn.
@@ -52,7 +54,7 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
     """
     if out.suffix != ".png":
         raise BadInput(f"--out must end in .png, got '{out}'.")
-    settings = read_settings(cohort)
+    settings = read_settings(cohort, anatomy=anatomy)
     found = read_cohort(cohort)
     cases = found.cases[:most]
     check_remade(cohort, settings, [case.name for case in cases])

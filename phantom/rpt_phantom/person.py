@@ -11,6 +11,8 @@ import numpy as np
 from rpt_cohort.schema import Laboratory, Tracer
 
 CYCLES_PROBABILITY = (0.30, 0.35, 0.35)  # of 1, 2, 3 cycles; mean 2.05 as 48 / 23
+WEIGHT_KG, HEIGHT_CM = (78.7, 9.9), (176.0, 7.0)
+"""Mean and SD of the population."""
 PET_MBQ = {"68Ga": (118.4, 25.1), "18F": (250.0, 40.0)}
 """Mean and SD by nuclide, MBq; of 18F ours."""
 
@@ -51,8 +53,8 @@ def draw_person(rng: np.random.Generator) -> Person:
     """Draw a patient; values beyond ± 2.5 SD are moved there."""
     return Person(
         age_y=_normal(rng, 69, 7, digits=0),
-        weight_kg=_normal(rng, 78.7, 9.9, digits=1),
-        height_cm=_normal(rng, 176, 7, digits=0),
+        weight_kg=_normal(rng, *WEIGHT_KG, digits=1),
+        height_cm=_normal(rng, *HEIGHT_CM, digits=0),
         creatinine_mg_per_dl=_normal(rng, 1.0, 0.2, digits=2),
         haemoglobin_g_per_dl=_normal(rng, 12.5, 1.5, digits=1),
         psa_ng_per_ml=round(float(np.exp(_normal(rng, 4.0, 1.2, digits=3))), 1),

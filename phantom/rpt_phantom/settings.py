@@ -7,6 +7,7 @@ from rpt_cohort import BadInput
 from rpt_cohort.schema import Therapy, Tracer
 
 from rpt_phantom.agents import THERAPIES, TRACERS
+from rpt_phantom.anatomy import Atlas, OwnAnatomy, own_atlas, shipped_atlases
 from rpt_phantom.grid import SLICES_USUAL, torso_grid
 
 Imaging = Literal["fast", "full"]
@@ -23,6 +24,7 @@ class Settings:
         heterogeneity: Of uptake within organs, from 0 for none to 1 for the usual.
         tracer: Of the PET.
         therapy: What is given.
+        anatomy: In which patients are drawn; ``None`` for what is shipped.
     """
 
     seed: int = 0
@@ -31,6 +33,7 @@ class Settings:
     heterogeneity: float = 1.0
     tracer: Tracer = "68Ga-PSMA-11"
     therapy: Therapy = "177Lu-PSMA-I&T"
+    anatomy: OwnAnatomy | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no cohort can have.
@@ -56,7 +59,15 @@ class Settings:
                 raise BadInput(f"{name} must be one of {', '.join(known)}, got {value!r}.")
 
     def parameters(self) -> dict[str, Any]:
-        """Return everything but the seed, for a provenance."""
+        """Return everything but the seed, for a provenance; files by their hashes."""
         told = asdict(self)
-        del told["seed"]
-        return told
+        del told["seed"], told["anatomy"]
+        return told | ({"anatomy": self.anatomy.sha256()} if self.anatomy else {})
+
+    def atlases(self) -> tuple[Atlas, ...]:
+        """Return the label maps in which patients are drawn.
+
+        Raises:
+            BadInput: That of ``anatomy`` cannot be made.
+        """
+        return (own_atlas(self.anatomy),) if self.anatomy else shipped_atlases()

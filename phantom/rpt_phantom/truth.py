@@ -153,6 +153,7 @@ def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: in
         generator(seed, patient, Purpose.ANATOMY),
         weight_kg=person.weight_kg,
         height_cm=person.height_cm,
+        atlases=settings.atlases(),
     )
     drawn = draw_lesions(generator(seed, patient, Purpose.LESIONS), usual)
     deviates = generator(seed, patient, Purpose.SETUP, cycle=cycle).standard_normal(3)

@@ -59,13 +59,13 @@ def off_grid_ml(
 ) -> Float[np.ndarray, " region"]:
     """Return the volume of each region beyond the grid, mL; blood has none here.
 
-    An organ that lies whole within the grid has none. One that is absent, or reaches the first
-    or last slice, has what lacks to the standard adult's volume at this weight. What then lacks
-    to the body weight is muscle, fat and bone.
+    An organ that lies whole within the grid has none. One that is absent, or goes on beyond the
+    grid or the label map, has what lacks to the standard adult's volume at this weight. What then
+    lacks to the body weight is muscle, fat and bone.
 
     Args:
         in_grid_ml: Volume in the grid by code of region, mL.
-        ends: Codes of the regions that the first or last slice holds.
+        ends: Codes of the regions of organs that go on.
         mass_kg: Mass in the grid, kg.
         weight_kg: Body weight, kg.
     """

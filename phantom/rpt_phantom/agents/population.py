@@ -28,7 +28,6 @@ G_GY_PER_MBQ_H = LU177_ELECTRON_KEV * 1.602176634e-16 * 3600e6 * 1e3
 PHOTON_FACTOR = 1.05
 """Photons add a few percent to an organ's self-dose. Ours."""
 
-KIDNEYS = (ids.KIDNEY_LEFT, ids.KIDNEY_RIGHT)
 PAROTIDS = (ids.PAROTID_LEFT, ids.PAROTID_RIGHT)
 PET_TIME_H = 1.0
 
@@ -92,7 +91,7 @@ def masks(anatomy: Anatomy) -> dict[str, Bool[np.ndarray, "x y z"]]:
     """Return the regions that are reported; lesions are in none but their own."""
     healthy = anatomy.lesions == 0
     organs = {
-        "kidney": KIDNEYS,
+        "kidney": ids.KIDNEYS,
         "liver": (ids.LIVER,),
         "spleen": (ids.SPLEEN,),
         "parotid": PAROTIDS,

@@ -263,6 +263,7 @@ def _volumes_ml(
     in_grid[CODE[Region.NOTHING]] = 0.0
     ends = [numbers[:, :, 0]] if window[2].start == 0 else []
     ends += [numbers[:, :, -1]] if window[2].stop == anatomy.grid.shape[2] else []
+    ends += [numbers[np.isin(anatomy.organs[window], list(anatomy.cut))]] if anatomy.cut else []
     reached = frozenset(int(code) for end in ends for code in np.unique(end))
     density = anatomy.density_g_per_ml[window]
     mass_kg = float(density.sum(where=anatomy.organs[window] > 0, dtype=float)) * voxel_ml / 1000.0

@@ -1,7 +1,7 @@
 """A patient's anatomy: a label map of real organs, deformed into a body of his own, with lesions.
 
 Imports run one way: ids, axis_grid, tissues → atlas → deformation → body → lesions → voxels → ct,
-coverage. ``make_atlas`` makes the shipped map and is run by hand.
+coverage; atlas → own. ``make_atlas`` makes the shipped map and is run by hand.
 """
 
 from rpt_phantom.anatomy import ids
@@ -11,6 +11,7 @@ from rpt_phantom.anatomy.body import Body, draw_body, sized_body
 from rpt_phantom.anatomy.coverage import organs_cut, surely_within
 from rpt_phantom.anatomy.ct import averaged, ct_image
 from rpt_phantom.anatomy.lesions import Lesion, at_cycle, draw_lesions
+from rpt_phantom.anatomy.own import OwnAnatomy, own_atlas
 from rpt_phantom.anatomy.tissues import Tissue
 from rpt_phantom.anatomy.voxels import Anatomy, voxelise, world_box_mm
 
@@ -20,6 +21,7 @@ __all__ = [
     "AxisGrid",
     "Body",
     "Lesion",
+    "OwnAnatomy",
     "Tissue",
     "Vector",
     "at_cycle",
@@ -29,6 +31,7 @@ __all__ = [
     "draw_lesions",
     "ids",
     "organs_cut",
+    "own_atlas",
     "shipped_atlas",
     "shipped_atlases",
     "sized_body",

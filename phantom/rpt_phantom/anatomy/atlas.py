@@ -35,11 +35,17 @@ class Atlas:
         grid: The voxels.
         organs: TotalSegmentator ids, 150–157 glands, 199 remaining body, 0 air.
         tissue: Values of ``Tissue``.
+        height_cm: Of whom it is, cm.
+        weight_kg: Of whom it is, kg.
+        cut: Numbers of the organs that go on beyond it.
     """
 
     grid: AxisGrid
     organs: UInt8[np.ndarray, "x y z"]
     tissue: UInt8[np.ndarray, "x y z"]
+    height_cm: float = HEIGHT_CM
+    weight_kg: float = WEIGHT_KG
+    cut: frozenset[int] = frozenset()
 
     @cached_property
     def boxes_mm(self) -> dict[int, tuple[Vector, Vector]]:

@@ -14,13 +14,14 @@ Organs' volumes are log-normal and go with the body surface area:
 All else is ours: other organs' spreads, shifts, and how often something is unusual.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import binary_dilation
 
 from rpt_phantom.anatomy import ids
-from rpt_phantom.anatomy.atlas import HEIGHT_CM, WEIGHT_KG, Atlas, shipped_atlases
+from rpt_phantom.anatomy.atlas import Atlas, shipped_atlases
 from rpt_phantom.anatomy.axis_grid import Vector
 from rpt_phantom.anatomy.deformation import Deformation, draw_deformation
 from rpt_phantom.anatomy.tissues import Tissue
@@ -42,11 +43,12 @@ OTHER_LOG_STD = {
 }
 SHIFT_STD_MM = {ids.LIVER: (3.0, 3.0, 7.0), ids.SPLEEN: (4.0, 4.0, 7.0), ids.HEART: (3.0, 3.0, 4.0)}
 KIDNEY_SHIFT_STD_MM = (4.0, 4.0, 9.0)
+MOST_FACTOR = 5.0
+"""Of an organ's volume: what is so far from usual in an own anatomy is ill and stays as it is."""
 SETUP_STD_MM = (3.0, 3.0, 6.0)
 SINGLE_KIDNEY_SHARE, SINGLE_KIDNEY_GROWTH = 0.02, 1.4
 LARGE_SPLEEN_SHARE, LARGE_SPLEEN_GROWTH = 0.04, 2.2
 WIDE_PELVIS_SHARE, WIDE_PELVIS_MM = 0.04, 5.0
-KIDNEYS = (ids.KIDNEY_LEFT, ids.KIDNEY_RIGHT)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def draw_body(
     *,
     weight_kg: float,
     height_cm: float,
-    atlas: Atlas | None = None,
+    atlases: Sequence[Atlas] | None = None,
 ) -> Body:
     """Draw a patient's body.
 
@@ -86,26 +88,31 @@ def draw_body(
         rng: Source of chance.
         weight_kg: Body weight, kg.
         height_cm: Body height, cm.
-        atlas: What the body is made of; by default one of the shipped maps.
+        atlases: Of one of which the body is made; the shipped ones by default.
 
     Raises:
         ValueError: Height or weight is not an adult's.
     """
-    drawn = shipped_atlases()[int(rng.integers(2))]
-    sized = sized_body(atlas or drawn, weight_kg=weight_kg, height_cm=height_cm)
+    # One draw for any number of them: the rest of the patient does not change.
+    among = atlases or shipped_atlases()
+    atlas = among[int(rng.integers(2)) % len(among)]
+    sized = sized_body(atlas, weight_kg=weight_kg, height_cm=height_cm)
     wanted_ml = _draw_volumes_ml(rng, weight_kg=weight_kg, height_cm=height_cm)
     unusual = _draw_unusual(rng, sized.atlas, wanted_ml)
     sized = replace(sized, atlas=unusual)
     voxel_ml = unusual.grid.voxel_ml * np.prod(sized.scales)
     in_atlas = np.bincount(unusual.organs.ravel(), minlength=256) * voxel_ml
-    present = [number for number in wanted_ml if in_atlas[number] > 0]
+    # What an organ that the atlas cuts has in all is not known.
+    whole = (in_atlas > 0) & ~np.isin(np.arange(256), list(unusual.cut))
+    present = [number for number in wanted_ml if whole[number]]
     factors = {number: wanted_ml[number] / float(in_atlas[number]) for number in present}
+    factors = {n: one for n, one in factors.items() if 1 / MOST_FACTOR < one < MOST_FACTOR}
     for number, std in OTHER_LOG_STD.items():
         deviate = float(_deviates(rng, 1)[0])
-        if in_atlas[number] > 0:
+        if whole[number]:
             factors[number] = float(np.exp(std * deviate))
     shifts: dict[int, Vector] = {}
-    for number, stds in SHIFT_STD_MM.items() | {(one, KIDNEY_SHIFT_STD_MM) for one in KIDNEYS}:
+    for number, stds in SHIFT_STD_MM.items() | {(one, KIDNEY_SHIFT_STD_MM) for one in ids.KIDNEYS}:
         x, y, z = (float(one) for one in _deviates(rng, 3) * stds)
         shifts[number] = (x, y, z)
     x, y, z = (float(value) for value in _deviates(rng, 3) * SETUP_STD_MM)
@@ -136,8 +143,8 @@ def sized_body(atlas: Atlas, *, weight_kg: float, height_cm: float) -> Body:
                 f"{name} must be an adult's, {least:g} to {most:g} {unit}, got {value:g} {unit}. "
                 "Is it in another unit?"
             )
-    height = height_cm / HEIGHT_CM
-    return Body(atlas, width=float(np.sqrt(weight_kg / WEIGHT_KG / height)), height=height)
+    height = height_cm / atlas.height_cm
+    return Body(atlas, width=float(np.sqrt(weight_kg / atlas.weight_kg / height)), height=height)
 
 
 def body_surface_m2(*, weight_kg: float, height_cm: float) -> float:
@@ -166,7 +173,7 @@ def _draw_unusual(rng: np.random.Generator, atlas: Atlas, wanted_ml: dict[int, f
     """Draw whether a kidney is missing, the spleen large or a renal pelvis wide; seldom."""
     single, large, wide = rng.random(3)
     side = int(rng.integers(2))
-    kept, other = KIDNEYS[side], KIDNEYS[1 - side]
+    kept, other = ids.KIDNEYS[side], ids.KIDNEYS[1 - side]
     if large < LARGE_SPLEEN_SHARE:
         wanted_ml[ids.SPLEEN] *= LARGE_SPLEEN_GROWTH
     organs, tissue = atlas.organs, atlas.tissue

@@ -22,7 +22,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import Delaunay
 
 from rpt_phantom.anatomy import ids
-from rpt_phantom.anatomy.tissues import Tissue
+from rpt_phantom.anatomy.tissues import BONE_CORTEX_MM, WALL_MM, Tissue
 
 SPACING_MM = 2.0
 LOW_MM = np.array([-216.0, -170.0, -170.0])
@@ -260,7 +260,7 @@ def paint_spine(atlas: Map) -> None:
         (front & (off < 0.40)) | (arch & (off < 0.42)) | ((process | transverse) & (off < 0.25))
     )
     disc = within & front & (off >= 0.40)
-    inside = depth_mm(bone) > 2.5
+    inside = depth_mm(bone) > BONE_CORTEX_MM
     for number in range(24):
         here = bone & (level == number)[None, None, :]
         atlas.paint(here, ids.L5 + number, Tissue.CORTICAL_BONE)
@@ -345,7 +345,7 @@ def paint_ribs(atlas: Map, cavity: np.ndarray) -> None:
         & (atlas.organs > 0)
     )
     atlas.paint(sternum, ids.STERNUM, Tissue.CORTICAL_BONE)
-    atlas.paint(sternum & (depth_mm(sternum) > 2.5), ids.STERNUM, Tissue.SPONGIOSA)
+    atlas.paint(sternum & (depth_mm(sternum) > BONE_CORTEX_MM), ids.STERNUM, Tissue.SPONGIOSA)
 
 
 def paint_pelvis(atlas: Map, meshes: Meshes) -> None:
@@ -358,7 +358,7 @@ def paint_pelvis(atlas: Map, meshes: Meshes) -> None:
         ]
         hip = filled(meshes.surface("VH_M_Pelvis", bones), close=6)
         atlas.paint(hip, organ, Tissue.CORTICAL_BONE)
-        atlas.paint(hip & (depth_mm(hip) > 2.5), organ, Tissue.SPONGIOSA)
+        atlas.paint(hip & (depth_mm(hip) > BONE_CORTEX_MM), organ, Tissue.SPONGIOSA)
         right = 1 if side == "R" else -1
         femur = ellipsoid((right * 88, 2, 24), (24, 24, 24))
         femur |= tube(
@@ -377,7 +377,7 @@ def paint_pelvis(atlas: Map, meshes: Meshes) -> None:
         atlas.paint(femur & (depth_mm(femur) > 4), number, Tissue.SPONGIOSA)
     sacrum = filled(meshes.surface("VH_M_Pelvis", ("sacrum", "coccyx")))
     atlas.paint(sacrum, ids.SACRUM, Tissue.CORTICAL_BONE)
-    atlas.paint(sacrum & (depth_mm(sacrum) > 2.5), ids.SACRUM, Tissue.SPONGIOSA)
+    atlas.paint(sacrum & (depth_mm(sacrum) > BONE_CORTEX_MM), ids.SACRUM, Tissue.SPONGIOSA)
 
 
 def paint_head(atlas: Map, solid: np.ndarray) -> None:
@@ -561,20 +561,21 @@ def paint_abdomen(atlas: Map, meshes: Meshes, sex: str) -> None:
         atlas.paint(filled(meshes.surface(bowel, words)) & atlas.free(), organ, tissue)
     bile = ellipsoid((50, 58, 338), (13, 24, 15)) & (atlas.free() | (atlas.organs == ids.LIVER))
     atlas.paint(bile, ids.GALLBLADDER, Tissue.WALL)
-    atlas.paint(bile & (depth_mm(bile) > 2), ids.GALLBLADDER, Tissue.CONTENT)
+    atlas.paint(bile & (depth_mm(bile) > WALL_MM[ids.GALLBLADDER]), ids.GALLBLADDER, Tissue.CONTENT)
     bladder = filled(meshes.surface("VH_M_Urinary_Bladder")) | ellipsoid((3, 18, 46), (38, 32, 32))
     bladder &= atlas.free()
     atlas.paint(bladder, ids.URINARY_BLADDER, Tissue.WALL)
-    atlas.paint(bladder & (depth_mm(bladder) > 3), ids.URINARY_BLADDER, Tissue.CONTENT)
+    urine = bladder & (depth_mm(bladder) > WALL_MM[ids.URINARY_BLADDER])
+    atlas.paint(urine, ids.URINARY_BLADDER, Tissue.CONTENT)
     colon = filled(meshes.surface("SBU_M_Intestine_Large"), close=5) & atlas.free()
     atlas.paint(colon, ids.COLON, Tissue.WALL)
-    atlas.paint(colon & (depth_mm(colon) > 4), ids.COLON, Tissue.CONTENT)
+    atlas.paint(colon & (depth_mm(colon) > WALL_MM[ids.COLON]), ids.COLON, Tissue.CONTENT)
     stomach = ellipsoid((-58, 28, 384), (44, 42, 46))
     stomach |= tube([(-58, 40, 352), (-34, 60, 336), (-2, 66, 346)], (24, 20, 14))
     stomach &= atlas.free() & (Z < 432)
     stomach = ndimage.binary_opening(stomach, iterations=2)
     atlas.paint(stomach, ids.STOMACH, Tissue.WALL)
-    atlas.paint(stomach & (depth_mm(stomach) > 5), ids.STOMACH, Tissue.CONTENT)
+    atlas.paint(stomach & (depth_mm(stomach) > WALL_MM[ids.STOMACH]), ids.STOMACH, Tissue.CONTENT)
     prostate = ellipsoid((1, -4, -6), (23, 17, 19)) & atlas.free()
     atlas.paint(prostate, ids.PROSTATE, Tissue.SOFT)
 
@@ -583,7 +584,7 @@ def paint_chest(atlas: Map, meshes: Meshes) -> None:
     """Paint heart, airways and gullet."""
     heart = filled(meshes.surface("VH_M_Heart"), close=9)
     atlas.paint(heart & atlas.free(), ids.HEART, Tissue.WALL)
-    atlas.paint(heart & (depth_mm(heart) > 9), ids.HEART, Tissue.BLOOD)
+    atlas.paint(heart & (depth_mm(heart) > WALL_MM[ids.HEART]), ids.HEART, Tissue.BLOOD)
     airway = filled(
         np.concatenate([meshes.surface("3d-vh-m-trachea"), meshes.surface("3d-vh-m-main-bronchus")])
     )

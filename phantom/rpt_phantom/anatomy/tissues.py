@@ -57,6 +57,17 @@ HU_AND_DENSITY: dict[Tissue, tuple[float, float]] = {
 }
 """HU and g/mL."""
 
+WALL_MM = {
+    ids.STOMACH: 5.0,
+    ids.COLON: 4.0,
+    ids.URINARY_BLADDER: 3.0,
+    ids.GALLBLADDER: 2.0,
+    ids.HEART: 9.0,
+}
+"""Thickness of the wall of what is hollow; ours."""
+BONE_CORTEX_MM = 2.5
+"""Thickness of a bone's cortex; ours."""
+
 SCLEROTIC_HU, SCLEROTIC_G_PER_ML = 550.0, 1.342
 """Of a bone metastasis; a lymph node looks like soft tissue."""
 
@@ -64,10 +75,11 @@ SOFT_HU = {ids.LIVER: 58.0, ids.SPLEEN: 50.0, ids.PANCREAS: 40.0, ids.BRAIN: 35.
 """Where an undivided organ differs from ``Tissue.SOFT``."""
 
 CELLULARITY = {
-    **dict.fromkeys((*ids.SPINE, *ids.RIBS, ids.STERNUM, ids.SACRUM), 0.70),
+    **dict.fromkeys((*ids.SPINE, *ids.RIBS, ids.STERNUM, ids.SACRUM, ids.S1), 0.70),
     **dict.fromkeys((ids.HIP_LEFT, ids.HIP_RIGHT), 0.48),
-    **dict.fromkeys((ids.FEMUR_LEFT, ids.FEMUR_RIGHT), 0.25),
-    ids.SKULL: 0.38,
+    **dict.fromkeys(ids.LIMBS, 0.25),
+    **dict.fromkeys((ids.SKULL, ids.SCAPULA_LEFT, ids.SCAPULA_RIGHT), 0.38),
+    **dict.fromkeys((ids.CLAVICLE_LEFT, ids.CLAVICLE_RIGHT), 0.33),
 }
 """Active share of the marrow, age 40. Source: ICRP Publication 70 (1995)."""
 MARROW_OF_SPONGIOSA = 0.85

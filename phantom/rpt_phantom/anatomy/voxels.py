@@ -31,6 +31,7 @@ class Anatomy:
         lesions: Number of the lesion, 0 elsewhere.
         hu: CT number, sharp and free of noise, HU.
         density_g_per_ml: Mass density, g/mL.
+        cut: Numbers of the organs that go on beyond the label map.
     """
 
     grid: AxisGrid
@@ -39,6 +40,7 @@ class Anatomy:
     lesions: UInt16[np.ndarray, "x y z"]
     hu: Int16[np.ndarray, "x y z"]
     density_g_per_ml: Float32[np.ndarray, "x y z"]
+    cut: frozenset[int] = frozenset()
 
     def where(self, *tissues: Tissue) -> Bool[np.ndarray, "x y z"]:
         """Return the mask of one or several tissues."""
@@ -82,7 +84,7 @@ def voxelise(body: Body, lesions: Sequence[Lesion], grid: AxisGrid) -> Anatomy:
     sclerotic = (numbers > 0) & np.isin(tissue, (Tissue.SPONGIOSA, Tissue.CORTICAL_BONE))
     hu[sclerotic] = np.maximum(hu[sclerotic], np.float32(SCLEROTIC_HU))
     density[sclerotic] = np.maximum(density[sclerotic], np.float32(SCLEROTIC_G_PER_ML))
-    return Anatomy(grid, organs, tissue, numbers, hu.astype(np.int16), density)
+    return Anatomy(grid, organs, tissue, numbers, hu.astype(np.int16), density, body.atlas.cut)
 
 
 def atlas_points(body: Body, grid: AxisGrid) -> Float32[np.ndarray, "3 x y z"]:

@@ -10,6 +10,7 @@ from rpt_cohort.schema import Therapy, Tracer
 from rpt_phantom.cohort import write_cohort
 from rpt_phantom.commands.options import (
     ORGANS_USUAL,
+    AnatomyFiles,
     FineTruth,
     HeterogeneityChoice,
     ImagingChoice,
@@ -20,6 +21,7 @@ from rpt_phantom.commands.options import (
     TherapyChoice,
     TracerChoice,
     organ_names,
+    own_anatomy,
 )
 from rpt_phantom.grid import SLICES_USUAL
 
@@ -41,6 +43,7 @@ def cohort(
     tracer: TracerChoice = "68Ga-PSMA-11",
     therapy: TherapyChoice = "177Lu-PSMA-I&T",
     slices: Slices = SLICES_USUAL,
+    anatomy: AnatomyFiles = None,
     organs: OrgansChoice = ORGANS_USUAL,
     folds: Annotated[
         int | None,
@@ -89,6 +92,7 @@ def cohort(
         heterogeneity=heterogeneity,
         tracer=cast(Tracer, tracer),
         therapy=cast(Therapy, therapy),
+        anatomy=own_anatomy(anatomy),
         organs=organ_names(organs),
         fine_truth=fine_truth,
         dask=dask,

@@ -8,6 +8,7 @@ import typer
 from rpt_cohort import BadInput
 
 from rpt_phantom.agents import THERAPIES, TRACERS
+from rpt_phantom.anatomy import OwnAnatomy
 
 
 class ImagingOption(StrEnum):
@@ -36,6 +37,22 @@ OrgansChoice = Annotated[
         help="Organs that the field of view must hold whole, with commas between; or none."
     ),
 ]
+AnatomyFiles = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(
+        metavar="CT LABELS",
+        help="A CT in HU and its organs as NIfTI (TotalSegmentator v2 numbers), in which patients "
+        "are drawn.",
+        show_default="the shipped anatomy",
+    ),
+]
+AnatomyAgain = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(
+        metavar="CT LABELS",
+        help="The files that the cohort was made with, where it was made by --anatomy.",
+    ),
+]
 FineTruth = Annotated[
     bool, typer.Option("--fine-truth", help="Write true dose and decays on 2.4 mm too.")
 ]
@@ -56,6 +73,15 @@ def refuse_existing(*paths: Path, overwrite: bool) -> None:
             raise BadInput(f"'{path}' must be a file, and it is a folder. Name another.")
         if path.exists() and not overwrite:
             raise BadInput(f"'{path}' must be new, and it is there. Give --overwrite.")
+
+
+def own_anatomy(files: tuple[Path, Path] | None) -> OwnAnatomy | None:
+    """Name the files of ``--anatomy``.
+
+    Raises:
+        BadInput: One cannot be read.
+    """
+    return OwnAnatomy.of(*files) if files else None
 
 
 def organ_names(text: str) -> tuple[str, ...]:

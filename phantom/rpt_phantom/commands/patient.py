@@ -11,6 +11,7 @@ from rpt_cohort.schema import Therapy, Tracer
 from rpt_phantom.case_files import Task, write_case
 from rpt_phantom.commands.options import (
     ORGANS_USUAL,
+    AnatomyFiles,
     FineTruth,
     HeterogeneityChoice,
     ImagingChoice,
@@ -21,8 +22,9 @@ from rpt_phantom.commands.options import (
     TherapyChoice,
     TracerChoice,
     organ_names,
+    own_anatomy,
 )
-from rpt_phantom.coverage import check_names
+from rpt_phantom.coverage import check_organs
 from rpt_phantom.grid import SLICES_USUAL
 from rpt_phantom.presets import PATIENTS_MOST
 from rpt_phantom.settings import Settings
@@ -38,6 +40,7 @@ def patient(
     tracer: TracerChoice = "68Ga-PSMA-11",
     therapy: TherapyChoice = "177Lu-PSMA-I&T",
     slices: Slices = SLICES_USUAL,
+    anatomy: AnatomyFiles = None,
     organs: OrgansChoice = ORGANS_USUAL,
     fine_truth: FineTruth = False,
 ) -> None:
@@ -46,12 +49,18 @@ def patient(
     The same seed, patient and cycle give the same images in a cohort.
     """
     settings = Settings(
-        seed, slices, imaging.value, heterogeneity, cast(Tracer, tracer), cast(Therapy, therapy)
+        seed,
+        slices,
+        imaging.value,
+        heterogeneity,
+        cast(Tracer, tracer),
+        cast(Therapy, therapy),
+        own_anatomy(anatomy),
     )
     if not 1 <= patient <= PATIENTS_MOST:
         raise BadInput(f"patient must be 1 to {PATIENTS_MOST}, got {patient}.")
     needed = organ_names(organs)
-    check_names(needed)
+    check_organs(settings, needed)
     task = Task(settings, f"P{patient:03d}", cycle, needed, fine_truth, command="patient")
     with new_folder(out) as folder, at_work("Cycle"):
         write_case(folder, task)

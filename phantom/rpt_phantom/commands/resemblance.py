@@ -13,7 +13,7 @@ from rpt_dosimetry.ingest.spread import spread
 
 from rpt_phantom.case_files import libraries
 from rpt_phantom.clinic import check_remade, read_settings
-from rpt_phantom.commands.options import Overwrite, refuse_existing
+from rpt_phantom.commands.options import AnatomyAgain, Overwrite, own_anatomy, refuse_existing
 from rpt_phantom.resemblance import LEAST_PATIENTS, between_patients, cohort_values, table
 
 
@@ -27,6 +27,7 @@ def resemblance(
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one for each core")
     ] = None,
+    anatomy: AnatomyAgain = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Compare SUV (g/mL), dose (Gy/GBq), half-lives (h), excretion (%) and r with publications.
@@ -36,7 +37,7 @@ def resemblance(
     if out.suffix != ".md":
         raise BadInput(f"--out must end in .md, got '{out}'.")
     refuse_existing(out, out.with_suffix(".json"), overwrite=overwrite)
-    settings = read_settings(cohort)
+    settings = read_settings(cohort, anatomy=own_anatomy(anatomy))
     if settings.imaging != "fast":
         raise BadInput("The cohort must be imaged fast: without noise the full mode has no images.")
     cases = [case.name for case in read_cohort(cohort).cases]
