@@ -25,7 +25,7 @@ from rpt_phantom.settings import Settings
 CEILING = "truth/ceiling.csv"
 _LIBRARIES = ("rpt-cohort", "rpt-kinetics", "rpt-dosimetry", "numpy", "scipy", "nibabel")
 _LIBRARIES_FULL = ("SimpleITK", "pytomography", "torch")
-MAKES = 4
+MAKES = 5
 """Raised whenever the same settings give other data: cycles made before are then made anew. What
 was matched to measurements (``_matched``) counts by itself."""
 
@@ -173,10 +173,10 @@ def how(settings: Settings) -> dict[str, str]:
         "full": "virtual: where every registered SPECT/CT is",
     }[settings.imaging]
     return {
-        "pet.nii.gz": f"virtual: true SUV, {PET_FWHM_MM} mm FWHM blur, correlated noise",
+        "pet.nii.gz": f"virtual: true SUV, breathing, {PET_FWHM_MM} mm FWHM blur, correlated noise",
         "ct.nii.gz": f"virtual: HU by tissue, {CT_FWHM_MM} mm FWHM blur, noise",
         "organs.nii.gz": "virtual: deformed label map of real organs, exact",
-        "lesions.nii.gz": "virtual: ellipsoids in bone and lymph nodes, exact",
+        "lesions.nii.gz": "virtual: irregular, in marrow, nodes, prostate and liver, exact",
         "fov.nii.gz": field,
         "dose.nii.gz": (
             f"{spect}; calibration off by {CALIBRATION_LOG_STD:.0%} (SD); curve fit of each organ "

@@ -1,4 +1,4 @@
-"""One page of pictures of a virtual cohort."""
+"""A cohort's patients side by side on one page: PET, CT, measured and true dose, from its files."""
 
 import io
 from contextlib import closing
@@ -7,117 +7,114 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
-from rpt_cohort import BadInput, Volume, read_cohort, write_together
+from rpt_cohort import BadInput, Case, Volume, read_cohort, read_volume, write_together
 from rpt_cohort.command import progress
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.planes import cut_plane, draw_plane, fullest_plane
+from rpt_cohort.planes import draw_plane, fullest_plane
 
-from rpt_phantom.anatomy import OwnAnatomy
-from rpt_phantom.clinic import check_remade, read_settings
-from rpt_phantom.patient import VirtualCycle, make_cycle
-from rpt_phantom.presets import patient_number
-
-SUV_MOST, DOSE_MOST_GY_PER_GBQ = 25.0, 1.5
-SPECT_TIME_H = 24.0
-"""The SPECT nearest to it is shown."""
-SPECT_SHARE = 0.995
-"""Of the body's voxels along the lines of sight that are below white."""
 HU_RANGE = (-200.0, 300.0)
 OUTLINED = {"kidney": "tab:orange", "liver": "tab:cyan", "spleen": "tab:pink"}
-"""Where the plane through the kidneys meets them."""
-COLUMNS = (
-    "PET: SUV (g/mL)",
-    "CT: HU; orange kidneys,\nblue liver, pink spleen",
-    "SPECT (kBq/mL)",
-    "Measured dose (Gy/GBq)",
-    "True dose (Gy/GBq)",
+"""Where the CT's plane, through the kidneys, meets them."""
+SCALES: dict[str, tuple[str, float, float]] = {
+    "SUV (g/mL)": ("gray_r", 0.0, 20.0),
+    "CT (HU)": ("gray", *HU_RANGE),
+    "Absorbed dose (Gy/GBq)": ("inferno", 0.0, 1.5),
+}
+"""Colour bar → map and ends, the same for all patients."""
+PANELS = (
+    ("PET", "pet.nii.gz", "SUV (g/mL)"),
+    ("CT", "ct.nii.gz", "CT (HU)"),
+    ("measured\ndose", "dose.nii.gz", "Absorbed dose (Gy/GBq)"),
+    ("true\ndose", "truth/dose.nii.gz", "Absorbed dose (Gy/GBq)"),
 )
-_ROW_INCHES, _COLUMN_INCHES = 2.6, 3.0
+PATIENTS_A_ROW = 3
+BESIDE_MM = 15.0
+"""Of air, shown on either side of the body."""
+_PANEL_INCHES, _BARS_INCHES, _TITLE_INCHES, _DPI = 1.05, 1.1, 0.9, 150
 
 
-def write_gallery(cohort: Path, out: Path, *, most: int, anatomy: OwnAnatomy | None = None) -> int:
-    """Draw a cohort's cycles, a row each.
+def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
+    """Draw a cohort's cycles, three a row; other patients before other cycles of one.
 
     Args:
-        cohort: The folder.
+        cohort: The folder, as ``rpt_phantom cohort`` writes it.
         out: The picture, ``.png``.
-        most: Cycles at most, training first.
-        anatomy: That of the cohort, where it has one of its own.
+        most: Cycles at most.
 
     Returns:
         How many were drawn.
 
     Raises:
-        BadInput: The folder is no cohort of this version of rpt_phantom, or Matplotlib is not
-            installed.
+        BadInput: The folder is no virtual cohort, or Matplotlib is not installed.
     """
     if out.suffix != ".png":
         raise BadInput(f"--out must end in .png, got '{out}'.")
-    settings = read_settings(cohort, anatomy=anatomy)
     found = read_cohort(cohort)
-    cases = found.cases[:most]
-    check_remade(cohort, settings, [case.name for case in cases])
-    figure = _figure(rows=len(cases))
-    axes = figure.subplots(len(cases), len(COLUMNS), squeeze=False)
-    with closing(progress(list(zip(axes, cases, strict=True)), "Rows")) as rows:
-        for row, case in rows:
-            number = patient_number(case.patient)
-            _draw(figure, row, make_cycle(settings, patient=number, cycle=case.cycle))
-            row[0].set_ylabel(case.name)
-    for ax, title in zip(axes[0], COLUMNS, strict=True):
-        ax.set_title(title, fontsize=9)
-    title = (
-        f"{found.info.name}; origin: {found.info.origin}; all but the CT are maxima along the "
-        "line of sight; research only"
+    if found.info.origin != "virtual":
+        raise BadInput(
+            f"'{cohort}' must be a virtual cohort, with true dose, and its origin is "
+            f"{found.info.origin!r}."
+        )
+    seen = sorted(found.cases, key=lambda case: case.cycle)[:most]
+    cases = sorted(seen, key=lambda case: (case.patient, case.cycle))
+    side = min(len(cases), PATIENTS_A_ROW) * len(PANELS)
+    rows = -(-len(cases) // PATIENTS_A_ROW)
+    x, _, z = found.info.shape
+    tall = _PANEL_INCHES * z / (0.62 * x)  # a body is some 0.6 of the field wide
+    width = side * _PANEL_INCHES + _BARS_INCHES
+    figure = _figure((width, rows * tall + _TITLE_INCHES))
+    axes = figure.subplots(rows, side, squeeze=False)
+    for ax in axes.flat[len(cases) * len(PANELS) :]:
+        ax.set_axis_off()
+    bars: dict[str, Any] = {}
+    with closing(progress(cases, "Patients")) as shown:
+        for number, case in enumerate(shown):
+            start = number * len(PANELS)
+            bars |= _draw(axes.flat[start : start + len(PANELS)], cohort, case)
+    for label, image in bars.items():
+        figure.colorbar(image, ax=axes, label=label, fraction=0.02, aspect=30, pad=0.01)
+    figure.suptitle(
+        f"{found.info.name}; origin: {found.info.origin}. Front views; PET and dose: largest value "
+        "along the line of sight;\nCT: plane through the kidneys (orange; liver blue, spleen "
+        "pink). Research only.",
+        fontsize=9,
     )
-    figure.suptitle(title, fontsize=10)
     page = io.BytesIO()
-    figure.savefig(page, format="png", dpi=120)
+    figure.savefig(page, format="png", dpi=_DPI)
     write_together({out: page.getvalue()})
     return len(cases)
 
 
-def _draw(figure: Any, row: Any, made: VirtualCycle) -> None:
-    """Draw one cycle's pictures."""
-    times_h, affine = made.record.spect_times_h, made.grid.affine
-    nearest = int(np.argmin(np.abs(np.array(times_h) - SPECT_TIME_H)))
-    kbq_per_ml = made.series.scanned[nearest] / 1000.0
-    lines_of_sight = cut_plane(Volume(kbq_per_ml, affine), "coronal", None)[0]
-    brightest = float(np.quantile(lines_of_sight[lines_of_sight > 0], SPECT_SHARE))
-    middle = fullest_plane(Volume(_organ(made, "kidney"), affine), "coronal")
-    pictures = (
-        (made.pet_suv, None, "gray_r", (0.0, SUV_MOST)),
-        (made.ct_hu, middle, "gray", HU_RANGE),
-        (kbq_per_ml, None, "gray_r", (0.0, brightest)),
-        (made.dose_gy_per_gbq, None, "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
-        (made.true_dose_gy_per_gbq, None, "inferno", (0.0, DOSE_MOST_GY_PER_GBQ)),
-    )
-    for ax, (data, at, colours, (low, high)) in zip(row, pictures, strict=True):
-        image = draw_plane(
-            ax, Volume(data, affine), "coronal", at=at, cmap=colours, vmin=low, vmax=high
-        )
+def _draw(panels: Any, cohort: Path, case: Case) -> dict[str, Any]:
+    """Draw one cycle; return an image of each scale for its colour bar."""
+    folder, bars = cohort / case.name, {}
+    organs = read_volume(folder / "organs.nii.gz")
+    masks = {name: Volume(np.isin(organs.data, ORGANS[name]), organs.affine) for name in OUTLINED}
+    middle = fullest_plane(masks["kidney"], "coronal")
+    (across,) = np.nonzero((organs.data > 0).any(axis=(1, 2)))
+    width_mm, edge_mm = organs.data.shape[0] * organs.spacing_mm[0], organs.spacing_mm[0]
+    body_mm = (width_mm - (across[-1] + 1) * edge_mm, width_mm - across[0] * edge_mm)
+    for ax, (title, file, scale) in zip(panels, PANELS, strict=True):
+        colours, low, high = SCALES[scale]
+        volume, at = read_volume(folder / file), middle if scale == "CT (HU)" else None
+        bars[scale] = draw_plane(ax, volume, "coronal", at=at, cmap=colours, vmin=low, vmax=high)
         ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
-        figure.colorbar(image, ax=ax, shrink=0.8)
-    for organ, colour in OUTLINED.items():
-        here = Volume(_organ(made, organ), affine)
-        if cut_plane(here, "coronal", middle)[0].any():
-            line: dict[str, Any] = {"colors": colour, "linewidths": 0.8}
-            draw_plane(row[1], here, "coronal", at=middle, levels=(0.5,), **line)
-    row[2].set_xlabel(f"{times_h[nearest]:.0f} h", fontsize=8)
+        ax.set_xlim(body_mm[0] - BESIDE_MM, body_mm[1] + BESIDE_MM)
+        ax.set_title(title, fontsize=8)
+        if at is not None:
+            for name, colour in OUTLINED.items():
+                if masks[name].data.take(at, axis=1).any():
+                    line: dict[str, Any] = {"colors": colour, "linewidths": 0.6}
+                    draw_plane(ax, masks[name], "coronal", at=at, levels=(0.5,), **line)
+    panels[0].set_ylabel(case.name, fontsize=9, fontweight="bold")
+    return bars
 
 
-def _organ(made: VirtualCycle, name: str) -> Bool[np.ndarray, "x y z"]:
-    here: Bool[np.ndarray, "x y z"] = np.isin(made.organs, ORGANS[name])
-    return here
-
-
-def _figure(*, rows: int) -> Any:
+def _figure(size: tuple[float, float]) -> Any:
     try:
         figure = import_module("matplotlib.figure").Figure
     except ImportError as error:
         raise BadInput(
             "The gallery needs Matplotlib, and it is not installed. Run: pip install matplotlib."
         ) from error
-    size = (_COLUMN_INCHES * len(COLUMNS), _ROW_INCHES * rows + 0.6)
     return figure(figsize=size, layout="constrained")

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from rpt_cohort import BadInput
 from rpt_cohort.schema import Therapy, Tracer
 
-from rpt_phantom.agents import THERAPIES, TRACERS
+from rpt_phantom.agents import POPULATION, THERAPIES, TRACERS
 from rpt_phantom.anatomy import Atlas, OwnAnatomy, own_atlas, shipped_atlases
 from rpt_phantom.grid import SLICES_USUAL, torso_grid
 
@@ -59,9 +59,10 @@ class Settings:
                 raise BadInput(f"{name} must be one of {', '.join(known)}, got {value!r}.")
 
     def parameters(self) -> dict[str, Any]:
-        """Return everything but the seed, for a provenance; files by their hashes."""
+        """Return all but the seed, and which population, for a provenance; files by hashes."""
         told = asdict(self)
         del told["seed"], told["anatomy"]
+        told["population"] = POPULATION
         return told | ({"anatomy": self.anatomy.sha256()} if self.anatomy else {})
 
     def atlases(self) -> tuple[Atlas, ...]:

@@ -122,8 +122,15 @@ def test_cycles_of_another_version_are_refused(
     monkeypatch.setattr("rpt_phantom.case_files.MAKES", 0)
     with pytest.raises(BadInput, match="must have been made by this version"):
         write_dicom(cohort, "P001/C1", tmp_path / "OUT")
-    with pytest.raises(BadInput, match="must have been made by this version"):
-        write_gallery(cohort, tmp_path / "page.png", most=1)
+
+
+def test_gallery_wants_true_dose(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "COHORT"
+    shutil.copytree(cohort, out)
+    told = json.loads((out / "cohort.json").read_text()) | {"origin": "patients"}
+    (out / "cohort.json").write_text(json.dumps(told))
+    with pytest.raises(BadInput, match="must be a virtual cohort, with true dose"):
+        write_gallery(out, tmp_path / "page.png", most=1)
 
 
 def test_gallery_is_a_page_and_replaces_none(
@@ -134,8 +141,9 @@ def test_gallery_is_a_page_and_replaces_none(
     assert out.read_bytes().startswith(b"\x89PNG")
     (page,) = figures
     assert "origin: virtual" in page.get_suptitle()
-    panels = patient_axes(page)[:5]
-    assert [letters(ax) for ax in panels] == ["RL"] * 5
+    panels = patient_axes(page)[:4]
+    assert [letters(ax) for ax in panels] == ["RL"] * 4
+    assert [ax.get_title() for ax in panels] == ["PET", "CT", "measured\ndose", "true\ndose"]
     organs = read_volume(cohort / "P001/C1/organs.nii.gz")
     liver = cut_plane(Volume(organs.data == 5, organs.affine), "coronal", None)[0]
     assert np.argwhere(liver)[:, 1].mean() < liver.shape[1] / 2  # which is on the right

@@ -5,13 +5,14 @@ exchange, chain → balance → voxel_kinetics → population.
 """
 
 from rpt_phantom.agents.agent import AGENTS, THERAPIES, TRACERS, Agent
-from rpt_phantom.agents.biology import Biology, draw_biology
+from rpt_phantom.agents.biology import POPULATION, Biology, draw_biology
 from rpt_phantom.agents.heterogeneity import Heterogeneity, draw_heterogeneity
 from rpt_phantom.agents.regions import Region
 from rpt_phantom.agents.voxel_kinetics import VoxelKinetics, voxel_kinetics
 
 __all__ = [
     "AGENTS",
+    "POPULATION",
     "THERAPIES",
     "TRACERS",
     "Agent",

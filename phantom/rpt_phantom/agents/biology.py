@@ -13,6 +13,9 @@ from rpt_phantom.agents.agent import THERAPIES, TRACERS
 from rpt_phantom.agents.rate_table import RateRow, rate_table
 from rpt_phantom.agents.regions import TISSUES, Region
 
+POPULATION = 1
+"""Version of this population: rates, spreads and correlations, here and in ``rates/``, in every
+provenance. Frozen before a network is trained on it; a change makes a new version."""
 TRACER_THERAPY_CORRELATION = 0.93
 """Of logarithms of one patient's factors. Ours, so that a PET tells an organ's dose as well as
 published; r is 0.915 between tumours of one ligand (`reference/clinical.md`)."""
@@ -23,7 +26,7 @@ MIX_STD = 0.4
 one, which is as much weaker: what makes the correlation of PET and dose within an organ differ
 between patients. Ours."""
 LESION_STD = 0.45  # of the logarithm of the uptake, lesion to lesion in one patient; ours
-LESION_RELEASE_STD = 0.2  # of the logarithm of k₄, lesion to lesion; ours
+LESION_RELEASE_STD = 0.15  # of the logarithm of k₄, lesion to lesion; ours
 TUMOUR_UPTAKE_BY_CYCLE = (1.0, 0.73, 0.50, 0.44)  # first, second, third, fourth and later
 MOST_LESIONS = 256
 
