@@ -9,11 +9,11 @@ DEFAULT_TRACER, DEFAULT_THERAPY = "68Ga-PSMA-11", "177Lu-PSMA-I&T"
 BLOOD_TO_PLASMA = 0.6
 """Concentration in blood over that in plasma: no agent in the cells, haematocrit 0.4. Ours."""
 
-URINE_RESIDENCE_MIN = (10.0, 45.0)
-"""Mean time in kidney pelvis and in the bladder, min: two well-stirred pools. Ours; a hydrated
-patient voids often."""
+URINE_RESIDENCE_MIN = (7.0, 45.0)
+"""Mean time in kidney pelvis with ureters and in the bladder, min: two well-stirred pools. Ours:
+some 14 mL at a urine flow of 2 mL/min; a hydrated patient voids often."""
 BILE_RESIDENCE_MIN = (40.0, 30.0 * 60.0)
-"""Mean time in the gallbladder and in the colon, min. Ours."""
+"""Mean time in the gallbladder and in the colon, min. Ours: a part of the bile passes it by."""
 
 
 @dataclass(frozen=True)

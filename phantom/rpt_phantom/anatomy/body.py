@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Bool
 from scipy.ndimage import binary_dilation
 
 from rpt_phantom.anatomy import ids
@@ -49,6 +50,8 @@ SETUP_STD_MM = (3.0, 3.0, 6.0)
 SINGLE_KIDNEY_SHARE, SINGLE_KIDNEY_GROWTH = 0.02, 1.4
 LARGE_SPLEEN_SHARE, LARGE_SPLEEN_GROWTH = 0.04, 2.2
 WIDE_PELVIS_SHARE, WIDE_PELVIS_MM = 0.04, 5.0
+URETER_WAVE_MM, URETER_FILLED = (60.0, 140.0), 0.3
+"""Least and most length from one filled piece of a ureter to the next; share that is filled."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def draw_body(
     atlas = among[int(rng.integers(2)) % len(among)]
     sized = sized_body(atlas, weight_kg=weight_kg, height_cm=height_cm)
     wanted_ml = _draw_volumes_ml(rng, weight_kg=weight_kg, height_cm=height_cm)
-    unusual = _draw_unusual(rng, sized.atlas, wanted_ml)
+    unusual = _draw_ureters(rng, _draw_unusual(rng, sized.atlas, wanted_ml))
     sized = replace(sized, atlas=unusual)
     voxel_ml = unusual.grid.voxel_ml * np.prod(sized.scales)
     in_atlas = np.bincount(unusual.organs.ravel(), minlength=256) * voxel_ml
@@ -179,7 +182,7 @@ def _draw_unusual(rng: np.random.Generator, atlas: Atlas, wanted_ml: dict[int, f
     organs, tissue = atlas.organs, atlas.tissue
     if single < SINGLE_KIDNEY_SHARE and (organs == kept).any():
         wanted_ml[kept] *= SINGLE_KIDNEY_GROWTH
-        gone = organs == other
+        gone = (organs == other) | _urinary(atlas, other)
         organs, tissue = organs.copy(), tissue.copy()
         organs[gone], tissue[gone] = ids.REMAINING_BODY, Tissue.FAT
     if wide < WIDE_PELVIS_SHARE:
@@ -188,6 +191,27 @@ def _draw_unusual(rng: np.random.Generator, atlas: Atlas, wanted_ml: dict[int, f
         inside = pelvis & (organs == kept)
         tissue = np.where(inside, np.uint8(Tissue.KIDNEY_PELVIS), tissue)
     return replace(atlas, organs=organs, tissue=tissue)
+
+
+def _urinary(atlas: Atlas, kidney: int) -> Bool[np.ndarray, "x y z"]:
+    """Return pelvis and ureter of one side, as far as they lie beyond the kidney."""
+    low_mm, high_mm = atlas.boxes_mm[kidney]
+    here: Bool[np.ndarray, "x y z"] = atlas.tissue == Tissue.KIDNEY_PELVIS
+    here &= atlas.organs == ids.REMAINING_BODY
+    right = atlas.grid.positions_mm(0)[:, None, None] > 0
+    return here & (right if low_mm[0] + high_mm[0] > 0 else ~right)
+
+
+def _draw_ureters(rng: np.random.Generator, atlas: Atlas) -> Atlas:
+    """Fill ureters in pieces, as peristalsis does; what is empty between them is soft tissue."""
+    tissue, z_mm = atlas.tissue.copy(), atlas.grid.positions_mm(2)
+    for kidney in ids.KIDNEYS:
+        wave_mm, phase = rng.uniform(*URETER_WAVE_MM), rng.random()
+        if kidney in atlas.boxes_mm:
+            below = z_mm < atlas.boxes_mm[kidney][0][2]
+            empty = below & ((z_mm / wave_mm + phase) % 1.0 > URETER_FILLED)
+            tissue[_urinary(atlas, kidney) & empty] = Tissue.SOFT
+    return replace(atlas, tissue=tissue)
 
 
 def _deviates(rng: np.random.Generator, count: int) -> np.ndarray:
