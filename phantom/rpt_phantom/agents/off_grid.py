@@ -25,7 +25,7 @@ STANDARD_ML = {
     Region.THYROID: 11.0,
     Region.LUNG: 4809.0,
     Region.BRAIN: 1851.0,
-    Region.KIDNEY_PELVIS: 28.0,
+    Region.KIDNEY_PELVIS: 16.0,
     Region.BLADDER: 128.0,
     Region.BILE: 13.0,
     Region.STOOL: 1892.0,

@@ -23,6 +23,7 @@ from rpt_phantom.anatomy.tissues import CELLULARITY, Tissue
 MOST_LESIONS, MEAN_LESIONS, DISPERSION = 80, 12.0, 0.8
 RADIUS_MM, RADIUS_LOG_STD = (4.0, 8.0, 60.0), 0.45  # least, median, most
 DIFFUSE_SHARE, DIFFUSE_GROWTH = 0.15, 2.6  # of patients; of their bone lesions' radius
+SUPERSCAN_SHARE, SUPERSCAN_GROWTH = 0.03, 3.4  # the same; they have ``MOST_LESIONS``
 NODE_SHARE = (0.05, 0.6)  # of a patient's lesions, least and most
 PROSTATE_SHARE, LIVER_SHARE = 0.35, 0.06  # of patients with a lesion there
 NECROTIC_SHARE, NECROTIC_RADIUS_MM, NECROTIC_CORE = 0.3, 14.0, 0.5  # of nodes and in the liver
@@ -110,7 +111,10 @@ def draw_lesions(rng: np.random.Generator, body: Body) -> tuple[Lesion, ...]:
     burden = rng.gamma(DISPERSION, MEAN_LESIONS / DISPERSION)
     count = min(1 + int(rng.poisson(burden)), MOST_LESIONS)
     node_share = rng.uniform(*NODE_SHARE)
-    growth = DIFFUSE_GROWTH if rng.random() < DIFFUSE_SHARE else 1.0
+    diffuse = rng.random()
+    growth = DIFFUSE_GROWTH if diffuse < DIFFUSE_SHARE else 1.0
+    if diffuse < SUPERSCAN_SHARE:
+        count, growth, node_share = MOST_LESIONS, SUPERSCAN_GROWTH, NODE_SHARE[0]
     sites = ["node" if rng.random() < node_share else "bone" for _ in range(count)]
     sites[:1] = ["prostate"] if rng.random() < PROSTATE_SHARE else sites[:1]
     if rng.random() < LIVER_SHARE:
