@@ -94,11 +94,7 @@ def scaled(action: Callable[[], Floats], *, voxels: int) -> Measured:
 def solve(rates: tuple[float, ...], end_min: float) -> Floats:
     """Return C_PET and its decaying integral at the end, for one voxel, by an ODE solver."""
     k1, k2, k3, k4, vb = rates
-    constant, slope, rate = (
-        FENG.plasma.constant[0],
-        FENG.plasma.slope[0],
-        FENG.plasma.rate_per_min[0],
-    )
+    constant, slope, rate = vars(FENG.plasma).values()
 
     def plasma(t: float) -> float:
         return float(((constant + slope * t) * np.exp(-rate * t)).sum())

@@ -9,7 +9,6 @@ from rpt_kinetics.inputs import (
     percent_ia_per_l_to_suv,
     siebinga,
 )
-from rpt_kinetics.measured import measured_input, read_input_csv
 from rpt_kinetics.models import (
     partial_integral,
     pet_concentration,
@@ -17,12 +16,7 @@ from rpt_kinetics.models import (
     time_integrated_activity,
     tissue_concentration,
 )
-from rpt_kinetics.rates import (
-    Rates,
-    distribution_volume,
-    effective_half_life_min,
-    net_influx_rate,
-)
+from rpt_kinetics.rates import Rates
 
 __version__ = "0.1.0"
 
@@ -32,17 +26,12 @@ __all__ = [
     "InputFunction",
     "OrganSValue",
     "Rates",
-    "distribution_volume",
-    "effective_half_life_min",
     "feng",
     "kabasakal",
-    "measured_input",
-    "net_influx_rate",
     "partial_integral",
     "percent_ia_per_l_to_suv",
     "pet_concentration",
     "pet_frame_mean",
-    "read_input_csv",
     "siebinga",
     "tia_mbq_h_per_g",
     "time_integrated_activity",

@@ -1,4 +1,4 @@
-"""``python -m rpt_kinetics tac | simulate | study | fit | sensitivity``."""
+"""``python -m rpt_kinetics tac | simulate | study``."""
 
 import sys
 from pathlib import Path
@@ -10,9 +10,7 @@ try:
     import typer
 
     from rpt_kinetics.command import as_typed, new_app, run_app, say
-    from rpt_kinetics.fit_command import fit
-    from rpt_kinetics.measured import ACTIVITY_UNITS
-    from rpt_kinetics.sensitivity_command import sensitivity
+    from rpt_kinetics.inputs import NamedInput
     from rpt_kinetics.study_options import simulate, study
 except ModuleNotFoundError as error:
     if (sentence := missing_sentence(error)) is None:
@@ -45,17 +43,7 @@ def tac(
     k3: Annotated[float, typer.Option(help="k3, 1/min; 0: one tissue.")] = 0.0,
     k4: Annotated[float, typer.Option(help="k4, 1/min; 0: irreversible.")] = 0.0,
     vb: Annotated[float, typer.Option(help="V_b, share of blood, from 0 to below 1.")] = 0.0,
-    input_: Annotated[
-        str,
-        typer.Option(
-            "--input",
-            metavar="feng|kabasakal|siebinga|FILE.csv",
-            help="Input function. A CSV has a column time_min, time_s or time_h and a column "
-            "plasma_UNIT or blood_UNIT or both, UNIT one of "
-            f"{', '.join(ACTIVITY_UNITS)}; it is taken as corrected for decay to time 0 unless a "
-            "column decay_correction says none.",
-        ),
-    ] = "feng",
+    input_: Annotated[NamedInput, typer.Option("--input", help="Input function.")] = "feng",
     half_life_min: Annotated[
         float | None,
         typer.Option(help="Physical half-life, min (68Ga 67.71).", show_default="no decay"),
@@ -80,8 +68,6 @@ def tac(
 
 app.command()(simulate)
 app.command()(study)
-app.command()(fit)
-app.command()(sensitivity)
 
 if __name__ == "__main__":
     run_app(app)

@@ -6,10 +6,8 @@ from numpy.typing import ArrayLike
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
-# Ours: beyond, a unit is wrong (2,000 years; a million times undiluted 177Lu), and arithmetic
-# with squares of such numbers could end in infinity.
+# Ours: beyond (2,000 years), a unit is wrong.
 LARGEST_TIME_MIN = 1e9
-LARGEST_ACTIVITY = 1e15
 
 
 def positive(name: str, value: float, *, unit: str) -> float:

@@ -12,7 +12,7 @@ from rpt_kinetics.errors import BadInput
 from rpt_kinetics.piecewise import Curve, exponential_curve
 
 LN2 = float(np.log(2.0))
-Measured = Literal["plasma", "blood", "plasma and blood"]
+Measured = Literal["plasma", "blood"]
 
 HALF_LIVES = (
     f"68Ga is {GA68_HALF_LIFE_MIN:g} min, 18F {F18_HALF_LIFE_MIN:g} min, "
@@ -22,8 +22,6 @@ HALF_LIVES = (
 HALF_LIFE_RANGE_MIN = (1e-3, 1e12)
 # Ours: from a newborn mouse to an elephant.
 WEIGHT_RANGE_KG = (1e-3, 1e4)
-# Ours: where a correction for decay is larger, nothing was left to measure (100 half-lives).
-LARGEST_CORRECTION = 1e30
 
 FENG_SOURCE = "Feng, Huang & Wang, Int J Biomed Comput 32 (1993) 95, model 2 (FDG)"
 KABASAKAL_SOURCE = "Kabasakal et al., Mol Imaging Radionucl Ther 26 (2017) 62 (half-lives)"
@@ -71,39 +69,6 @@ class InputFunction:
             self, plasma=self.plasma.scaled(factor), blood=self.blood.scaled(factor), unit=unit
         )
 
-    def delayed(self, delay_min: float) -> "InputFunction":
-        """Return the input ``delay_min`` min later, 0 before (an injection offset)."""
-        if not (np.isfinite(delay_min) and delay_min >= 0):
-            raise BadInput(
-                f"delay_min must be finite and at least 0 min, got {delay_min!r} min. "
-                "Move the time zero to the earliest injection."
-            )
-        return replace(
-            self, plasma=self.plasma.delayed(delay_min), blood=self.blood.delayed(delay_min)
-        )
-
-    def corrected_for_decay(self, half_life_min: float) -> "InputFunction":
-        """Return the input corrected for decay to time 0, exactly (each piece times e^(+λt)).
-
-        Raises:
-            BadInput: It is corrected already, or ``half_life_min`` is not above 0 min or so
-                short that nothing is left at the last sample.
-        """
-        if self.decay_corrected:
-            raise BadInput(
-                f"The input function '{self.name}' must not be corrected for decay twice, and it "
-                "is corrected already. Leave the correction out."
-            )
-        rate = decay_rate_per_min(half_life_min)
-        for curve in (self.plasma, self.blood):
-            check_correction(half_life_min, float(curve.start_min[-1]))
-        return replace(
-            self,
-            plasma=self.plasma.decayed(-rate),
-            blood=self.blood.decayed(-rate),
-            decay_corrected=True,
-        )
-
 
 def decay_rate_per_min(half_life_min: float) -> float:
     """Return ln 2 / half-life, 1/min; 0 for ``inf`` (no physical decay).
@@ -119,24 +84,6 @@ def decay_rate_per_min(half_life_min: float) -> float:
             "switches the decay off."
         )
     return LN2 / half_life_min
-
-
-def check_correction(half_life_min: float, time_min: float) -> None:
-    """Refuse a correction for decay where the decay has left nothing.
-
-    Args:
-        half_life_min: Physical half-life, min.
-        time_min: The latest time from which activity is brought back to time 0, min.
-
-    Raises:
-        BadInput: The factor e^(λt) is above :data:`LARGEST_CORRECTION`.
-    """
-    if decay_rate_per_min(half_life_min) * time_min > np.log(LARGEST_CORRECTION):
-        raise BadInput(
-            f"half_life_min must leave activity to correct for decay at {time_min:g} min, got "
-            f"{half_life_min!r} min, of which nothing is left by then. {HALF_LIVES}: check its "
-            "unit."
-        )
 
 
 def feng(*, blood_to_plasma_ratio: float = 1.0) -> InputFunction:
@@ -272,7 +219,8 @@ def percent_ia_per_l_to_suv(input_function: InputFunction, *, weight_kg: float) 
 
 
 SUV = "SUV (g/mL)"
-NAMED_INPUTS: dict[str, Callable[[], InputFunction]] = {
+NamedInput = Literal["feng", "kabasakal", "siebinga"]
+NAMED_INPUTS: dict[NamedInput, Callable[[], InputFunction]] = {
     "feng": feng,
     "kabasakal": kabasakal,
     "siebinga": siebinga,

@@ -60,7 +60,7 @@ def pet_concentration(
         of_chunk,
         rates.in_a_row(),
         columns=len(time),
-        width=len(time) + len(plasma.start_min),
+        width=len(time),
         workers=workers,
     )
     return values.reshape(rates.shape + np.shape(time_min))
@@ -120,7 +120,7 @@ def partial_integral(
         of_chunk,
         rates.in_a_row(),
         columns=len(start),
-        width=2 * len(start) + len(plasma.start_min),
+        width=len(start),
         workers=workers,
     )
     return values.reshape((*rates.shape, len(start)))
@@ -206,7 +206,7 @@ def _transfer(k2: Floats, bound: Floats, k4: Floats, decay: float) -> Floats:
 
 
 def _undecayed(k1: Floats, k2: Floats, k3: Floats, k4: Floats) -> Floats:
-    # H(0) = V_T.
+    # H(0) = K₁/k₂·(1 + k₃/k₄), the distribution volume.
     if np.any(never_clears(k1, k2, k3, k4)):
         raise BadInput(
             "The time-integrated activity to infinity diverges: without physical decay k2_per_min "
@@ -225,5 +225,5 @@ def _must_be_corrected(input_function: InputFunction) -> None:
     if not input_function.decay_corrected:
         raise BadInput(
             f"The input function '{input_function.name}' must be corrected for decay to the "
-            "injection, or the decay would count twice. Use its corrected_for_decay(half_life_min)."
+            "injection, or the decay would count twice. Multiply it with e^(+λt)."
         )

@@ -1,4 +1,4 @@
-"""Rate constants of voxels, and what follows from them alone."""
+"""Rate constants of voxels, and the tissue's answer to a short pulse."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.inputs import LN2, decay_rate_per_min
 
 UNITS = {
     "k1_ml_per_min_per_ml": "mL/min/mL",
@@ -131,68 +130,6 @@ def pulse_answer(k2: Floats, k3: Floats, k4: Floats) -> Pulse:
         np.where(fast_leads, larger, smaller),
         np.where(fast_leads, smaller, larger),
     )
-
-
-def distribution_volume(rates: Rates) -> Floats:
-    """Return V_T = K₁/k₂ · (1 + k₃/k₄), mL plasma/mL tissue: tissue over plasma at equilibrium.
-
-    With k₃ = 0 it is K₁/k₂. V_b plays no part.
-
-    Raises:
-        BadInput: There is no equilibrium: k₂ = 0, or k₄ = 0 with k₃ > 0, while K₁ > 0.
-    """
-    k1, k2, k3, k4, _ = rates.in_a_row()
-    if np.any(never_clears(k1, k2, k3, k4)):
-        raise BadInput(
-            "k2_per_min, and k4_per_min where k3_per_min is above 0 /min, must be above 0 /min for "
-            "a distribution volume, and a voxel's is 0 /min. For irreversible binding ask for the "
-            "net influx rate."
-        )
-    bound = np.divide(k3, k4, out=np.zeros_like(k3), where=k3 > 0)
-    volume = np.divide(k1, k2, out=np.zeros_like(k1), where=k1 > 0) * (1.0 + bound)
-    return np.asarray(volume.reshape(rates.shape))
-
-
-def net_influx_rate(rates: Rates) -> Floats:
-    """Return K_i = K₁k₃/(k₂ + k₃), mL plasma/min/mL tissue: the flow into what does not return.
-
-    That is the final slope of C_T over ∫Cₚ where k₄ = 0. With k₂ = 0 nothing returns and K_i is
-    K₁, whatever k₃ is.
-
-    Raises:
-        BadInput: k₄ > 0: everything returns in the end, and there is no net influx.
-    """
-    k1, k2, k3, k4, _ = rates.in_a_row()
-    if np.any((k4 > 0) & (k3 > 0)):
-        raise BadInput(
-            "k4_per_min must be 0 /min for a net influx rate, got up to "
-            f"{k4[k3 > 0].max():g} /min. "
-            "For reversible binding ask for the distribution volume."
-        )
-    leaving = k2 + k3
-    trapped = np.divide(k3, leaving, out=np.ones_like(k3), where=leaving > 0)
-    return np.asarray((k1 * trapped).reshape(rates.shape))
-
-
-def effective_half_life_min(rates: Rates, *, half_life_min: float = np.inf) -> Floats:
-    """Return ln 2 / (θ + λ), min: the half-life at which the tissue itself empties in the end.
-
-    θ is the slower exponential that the tissue's answer to a short pulse holds (k₂ where
-    k₃ = 0), λ the physical decay. The plasma may fall more slowly; then the measured curve does
-    too. ``inf`` where nothing leaves.
-
-    Args:
-        rates: Rate constants of voxels of any shape S.
-        half_life_min: Physical half-life, min; ``inf`` for the biological half-life.
-
-    Raises:
-        BadInput: The half-life is not above 0 min.
-    """
-    decay = decay_rate_per_min(half_life_min)
-    _, k2, k3, k4, _ = rates.in_a_row()
-    slowest = np.where(k3 > 0, pulse_answer(k2, k3, k4).slow_per_min, k2) + decay
-    half_life = np.divide(LN2, slowest, out=np.full_like(k2, np.inf), where=slowest > 0)
-    return np.asarray(half_life.reshape(rates.shape))
 
 
 def never_clears(k1: Floats, k2: Floats, k3: Floats, k4: Floats) -> NDArray[np.bool_]:

@@ -17,7 +17,12 @@ from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.fields import drawn, gaussian_field
 from rpt_kinetics.geometry import Organ, two_balls
-from rpt_kinetics.inputs import NAMED_INPUTS, InputFunction, percent_ia_per_l_to_suv
+from rpt_kinetics.inputs import (
+    NAMED_INPUTS,
+    InputFunction,
+    NamedInput,
+    percent_ia_per_l_to_suv,
+)
 from rpt_kinetics.models import pet_concentration, pet_frame_mean, time_integrated_activity
 from rpt_kinetics.rates import Rates
 from rpt_kinetics.study_parameters import PerRate, StudyParameters, rates_of
@@ -231,5 +236,5 @@ def _column(per_rate: PerRate) -> Floats:
     return per_rate.row()[:, np.newaxis]
 
 
-def _in_suv(name: str, parameters: StudyParameters) -> InputFunction:
+def _in_suv(name: NamedInput, parameters: StudyParameters) -> InputFunction:
     return percent_ia_per_l_to_suv(NAMED_INPUTS[name](), weight_kg=parameters.weight_kg)

@@ -7,7 +7,6 @@ from rpt_kinetics.command import progress
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.png import png_bytes
 from rpt_kinetics.presets import Preset, preset_names, read_preset
-from rpt_kinetics.study_mass import kidney_changes
 from rpt_kinetics.study_measures import Measures, measure, stacked
 from rpt_kinetics.study_pictures import FIGURES, study_figures
 from rpt_kinetics.study_words import study_content
@@ -29,10 +28,9 @@ def write_study(out: Path, *, seeds: int) -> None:
     presets = [read_preset(name) for name in preset_names()]
     with new_folder(out) as folder:
         found = _measured(presets, seeds=seeds)
-        changes = kidney_changes()
-        for name, figure in study_figures(presets, found, changes).items():
+        for name, figure in study_figures(presets, found).items():
             (folder / name).write_bytes(png_bytes(figure))
-        content = study_content(presets, found, changes, seeds=seeds) | {
+        content = study_content(presets, found, seeds=seeds) | {
             "figures": FIGURES,
             "provenance": provenance(
                 command="study",

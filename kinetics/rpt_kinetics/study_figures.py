@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.study_mass import LIGAND_NMOL, REFERENCE_CHANGE, THERAPY_NMOL, TRACER_NMOL
 from rpt_kinetics.sweep import (
     CORRELATION_LENGTHS_MM,
     MOVED_TOGETHER,
@@ -141,34 +140,6 @@ def decomposition_plot(ax: Axes, parts: Mapping[str, Floats], *, title: str) -> 
     ax.set_yticks(height, list(parts))
     ax.set_xlabel("1 − r² of the images (no unit)")
     ax.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
-    ax.set_title(title)
-    return ax
-
-
-def mass_plot(ax: Axes, changes: Floats, *, title: str) -> Axes:
-    """Draw the change of the time-integrated activity against the mass of ligand.
-
-    Args:
-        ax: Where to draw.
-        changes: Relative, shape (masses,).
-        title: Above the plot.
-    """
-    ax.plot(LIGAND_NMOL, 100 * changes, color=LOWER, marker="o", label="saturable two-tissue model")
-    ax.plot(
-        [THERAPY_NMOL],
-        [100 * REFERENCE_CHANGE],
-        color=HIGHER,
-        marker="D",
-        linestyle="",
-        label="a PBPK model (reference)",
-    )
-    ax.axhline(0.0, color="black", linewidth=0.8)
-    ax.set_xscale("log")
-    ax.set_xticks(LIGAND_NMOL, [f"{nmol:g}" for nmol in LIGAND_NMOL])
-    ax.minorticks_off()
-    ax.set_xlabel("Ligand, hot and cold (nmol)")
-    ax.set_ylabel(f"Time-integrated activity against {TRACER_NMOL:g} nmol (%)")
-    ax.legend(frameon=False)
     ax.set_title(title)
     return ax
 

@@ -51,8 +51,8 @@ def study(
 
     Writes study.json (for all presets: Pearson's r over the seeds, against resolution and
     correlation length in mm, at other PET times in min, with each parameter moved by 20 %, with
-    every other choice, and 1 - r² by cause; and what the mass of ligand in nmol does to the
-    kidney's time-integrated activity) and figures, among them the panels of the paper's Fig. S3.
+    every other choice, and 1 - r² by cause) and figures, among them the panels of the paper's
+    Fig. S3.
     """
     from rpt_kinetics.study_command import write_study
 

@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.presets import PAPER_PRESETS, Preset
 from rpt_kinetics.scatter import heat_scatter, subtissue_scatter
 from rpt_kinetics.simulation import simulate
 from rpt_kinetics.study_figures import (
     decomposition_plot,
-    mass_plot,
     moved_plot,
     resolution_handles,
     resolution_plot,
@@ -29,19 +27,15 @@ FIGURES = {
     "moved.png": "r with each parameter moved by 20 %",
     "suv_times.png": "r against the time of the PET",
     "decomposition.png": "1 - r² of the images, by cause",
-    "ligand_mass.png": "the kidney's time-integrated activity against the mass of ligand",
 }
 
 
-def study_figures(
-    presets: Sequence[Preset], found: Mapping[str, Measures], changes: Floats
-) -> dict[str, Figure]:
+def study_figures(presets: Sequence[Preset], found: Mapping[str, Measures]) -> dict[str, Figure]:
     """Draw every figure of the study.
 
     Args:
         presets: What was measured.
         found: Preset's name → measures with the seeds as first axis.
-        changes: Of :func:`rpt_kinetics.study_mass.kidney_changes`.
 
     Returns:
         File name, as in :data:`FIGURES` → figure.
@@ -55,7 +49,6 @@ def study_figures(
         _moves(paper, found),
         _times(presets, found),
         _decompositions(found),
-        _masses(changes),
     )
     return dict(zip(FIGURES, drawn, strict=True))
 
@@ -129,12 +122,6 @@ def _decompositions(found: Mapping[str, Measures]) -> Figure:
     figure, axes = _panels(1, 1, width=8.5, height=5.0, title="")
     parts = {name: here.parts.mean(axis=0) for name, here in found.items()}
     decomposition_plot(axes[0, 0], parts, title=title)
-    return figure
-
-
-def _masses(changes: Floats) -> Figure:
-    figure, axes = _panels(1, 1, width=6.0, height=4.4, title="")
-    mass_plot(axes[0, 0], changes, title="A virtual kidney whose receptors fill up")
     return figure
 
 

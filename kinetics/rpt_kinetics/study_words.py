@@ -6,7 +6,6 @@ from typing import Any
 from rpt_kinetics.choices import INSTEAD_OF_0, SET_TO_0, other_choices
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.presets import Preset, in_words
-from rpt_kinetics.study_mass import mass_in_words
 from rpt_kinetics.study_measures import Measures
 from rpt_kinetics.study_text import MEANING, S_VALUE_NOTE, assumed_inputs, finite_or_none
 from rpt_kinetics.sweep import (
@@ -34,14 +33,13 @@ DIP = (
 
 
 def study_content(
-    presets: Sequence[Preset], found: Mapping[str, Measures], changes: Floats, *, seeds: int
+    presets: Sequence[Preset], found: Mapping[str, Measures], *, seeds: int
 ) -> dict[str, Any]:
     """Return all measures, JSON-ready.
 
     Args:
         presets: What was measured.
         found: Preset's name → measures with the seeds as first axis.
-        changes: Of :func:`rpt_kinetics.study_mass.kidney_changes`.
         seeds: Their number.
     """
     return {
@@ -74,7 +72,6 @@ def study_content(
             "set_to_0": list(SET_TO_0),
             "rows": [row for preset in presets for row in _choice_rows(preset, found)],
         },
-        "ligand_mass": mass_in_words(changes),
     }
 
 

@@ -1,32 +1,27 @@
 """The ``tac`` command: one tissue's curve as a table, its time-integrated activity as JSON."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rpt_kinetics.checking import times_min
-from rpt_kinetics.curves import read_fit_input
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.input_choice import described, named_or_file, or_no_decay
-from rpt_kinetics.inputs import InputFunction
-from rpt_kinetics.measured import read_input_csv
+from rpt_kinetics.inputs import NAMED_INPUTS, InputFunction, NamedInput
 from rpt_kinetics.models import (
     pet_concentration,
     time_integrated_activity,
     tissue_concentration,
 )
 from rpt_kinetics.rates import Rates
-from rpt_kinetics.tables import read_table
-from rpt_kinetics.writing import file_sha256, json_bytes, provenance, table_bytes, write_together
+from rpt_kinetics.writing import json_bytes, provenance, table_bytes, write_together
 
 
 def write_tac(
     rates: Rates,
     *,
-    input_name: str,
+    input_name: NamedInput,
     times_text: str,
     half_life_min: float | None,
     out: Path,
@@ -35,7 +30,7 @@ def write_tac(
 
     Args:
         rates: One tissue, shape ().
-        input_name: ``feng``, ``kabasakal``, ``siebinga`` or the path of a CSV.
+        input_name: Of the input function.
         times_text: Instants, min, ascending, separated by commas.
         half_life_min: Physical half-life, min; None for no decay.
         out: The CSV to write.
@@ -44,21 +39,17 @@ def write_tac(
         The input function that was used.
 
     Raises:
-        BadInput: A value is out of range, the time-integrated activity diverges, or an output
-            would replace the input.
+        BadInput: A value is out of range, or the time-integrated activity diverges.
     """
     if out.suffix != ".csv":
         raise BadInput(
             f"--out must be a file name that ends in .csv, got '{out.name}'. "
             "Name it for example TAC.csv."
         )
-    half_life_min = or_no_decay(half_life_min)
+    if half_life_min == np.inf:  # no decay; JSON has no infinity
+        half_life_min = None
     time = read_times(times_text)
-    input_function, files = choose_input(
-        input_name, half_life_min=np.inf if half_life_min is None else half_life_min
-    )
-    targets = (out, out.with_suffix(".json"))
-    _keep_inputs(files, targets)
+    input_function = NAMED_INPUTS[input_name]()
     table, tia_min = tissue_curve(rates, input_function, time, half_life_min=half_life_min)
     content = {
         "tia_min": tia_min,
@@ -74,10 +65,9 @@ def write_tac(
                 "times_min": time.tolist(),
                 "half_life_min": half_life_min,
             },
-            inputs={file.name: file_sha256(file) for file in files},
         ),
     }
-    write_together(dict(zip(targets, (table_bytes(table), json_bytes(content)), strict=True)))
+    write_together({out: table_bytes(table), out.with_suffix(".json"): json_bytes(content)})
     return input_function
 
 
@@ -120,15 +110,6 @@ def tissue_curve(
     return table, float(tia)
 
 
-def _keep_inputs(files: Sequence[Path], targets: Sequence[Path]) -> None:
-    for target in targets:
-        if target.exists() and any(target.samefile(file) for file in files):
-            raise BadInput(
-                f"--out must not replace the input, and '{target.name}' is the file that --input "
-                "names. Give another name."
-            )
-
-
 def read_times(text: str) -> Floats:
     """Return the times of a list such as ``0,1,2.5``, min.
 
@@ -145,25 +126,16 @@ def read_times(text: str) -> Floats:
     return times_min("--times-min", numbers)
 
 
-def choose_input(name: str, *, half_life_min: float) -> tuple[InputFunction, list[Path]]:
-    """Return the input function of that name, or of that CSV, and the files read for it.
-
-    A CSV whose column ``decay_correction`` says ``none`` is corrected to its time 0; one without
-    that column is taken as corrected, and its ``assumptions`` say so.
-
-    Args:
-        name: As of ``--input``.
-        half_life_min: Physical half-life, min, ``inf`` for none.
-
-    Raises:
-        BadInput: There is neither, or the CSV is at fault or lacks a half-life.
-    """
-    chosen = named_or_file(name)
-    if isinstance(chosen, InputFunction):
-        return chosen, []
-    if "decay_correction" in read_table(chosen).columns:
-        return read_fit_input(chosen, half_life_min=half_life_min), [chosen]
-    return read_input_csv(chosen), [chosen]
+def described(input_function: InputFunction) -> dict[str, Any]:
+    """Return what an input function says of itself."""
+    return {
+        "name": input_function.name,
+        "unit": input_function.unit,
+        "measured": input_function.measured,
+        "decay_corrected": input_function.decay_corrected,
+        "assumptions": list(input_function.assumptions),
+        "source": input_function.source,
+    }
 
 
 def _parameters(rates: Rates) -> dict[str, Any]:

@@ -1,11 +1,10 @@
-"""Input functions: published values, units, decay and delay."""
+"""Input functions: published values, units and decay."""
 
 import numpy as np
 import pytest
 from compartments import INPUTS, TERMS, plasma_of
 from rpt_kinetics.errors import BadInput
 from rpt_kinetics.inputs import (
-    InputFunction,
     decay_rate_per_min,
     feng,
     kabasakal,
@@ -79,22 +78,6 @@ def test_suv_of_a_share() -> None:
     assert suv.blood.value(60.0) == pytest.approx(siebinga().blood.value(60.0) / 1.25)
 
 
-def test_decay_correction_there_and_back() -> None:
-    raw = InputFunction(
-        **{
-            **vars(feng()),
-            "plasma": feng().plasma.decayed(np.log(2) / 109.77),
-            "decay_corrected": False,
-        }
-    )
-    times = np.array([1.0, 60.0, 200.0])
-    np.testing.assert_allclose(
-        raw.corrected_for_decay(109.77).plasma.value(times), feng().plasma.value(times), rtol=1e-13
-    )
-    with pytest.raises(BadInput, match="must not be corrected for decay twice"):
-        feng().corrected_for_decay(109.77)
-
-
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -103,7 +86,6 @@ def test_decay_correction_there_and_back() -> None:
         (lambda: percent_ia_per_l_to_suv(siebinga(), weight_kg=-1.0), "above 0 kg, got -1.0 kg"),
         (lambda: percent_ia_per_l_to_suv(siebinga(), weight_kg=1e308), "from 0.001 to 10000 kg"),
         (lambda: percent_ia_per_l_to_suv(feng(), weight_kg=80.0), "must be in %IA/L .* uCi/mL"),
-        (lambda: feng().delayed(-1.0), "delay_min must be finite and at least 0 min"),
     ],
 )
 def test_input_that_cannot_be(call, sentence: str) -> None:
@@ -121,12 +103,3 @@ def test_half_lives_up_to_none_are_taken() -> None:
     assert decay_rate_per_min(np.inf) == 0.0
     assert decay_rate_per_min(1e12) > 0.0
     assert decay_rate_per_min(1e-3) == pytest.approx(1000 * np.log(2))
-
-
-def test_a_correction_where_nothing_is_left_is_refused() -> None:
-    late = InputFunction(**{**vars(feng()), "decay_corrected": False}).delayed(10.0)
-    with pytest.raises(BadInput, match=r"half_life_min must leave activity .* at 10 min, got 0.05"):
-        late.corrected_for_decay(0.05)
-    assert late.corrected_for_decay(1.0).plasma.value(11.0) == pytest.approx(
-        2**11 * feng().plasma.value(1.0)
-    )

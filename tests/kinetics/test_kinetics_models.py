@@ -175,29 +175,6 @@ def test_linear_in_the_input(k: tuple[float, ...], vb: float, a: float, b: float
 
 
 @by_name
-@given(k=st.tuples(*[rate] * 4), vb=st.floats(0, 0.99), delay=st.floats(0.0, 500.0))
-@settings(max_examples=30)
-def test_later_injection_shifts_the_curve(
-    name: str, k: tuple[float, ...], vb: float, delay: float
-) -> None:
-    times = np.array([0.0, 0.5, 10.0, 200.0])
-    later = INPUTS[name].delayed(delay)
-    np.testing.assert_allclose(
-        pet_concentration(one(*k, vb), later, times + delay),
-        pet_concentration(one(*k, vb), INPUTS[name], times),
-        rtol=1e-9,
-        atol=1e-9,
-    )
-    if 0.999 * delay < delay:  # not of the smallest numbers
-        assert pet_concentration(one(*k, vb), later, delay * 0.999) == 0.0
-    assert time_integrated_activity(one(*k, vb), later, half_life_min=GA68_MIN) == pytest.approx(
-        2 ** (-delay / GA68_MIN)
-        * time_integrated_activity(one(*k, vb), INPUTS[name], half_life_min=GA68_MIN),
-        rel=1e-12,
-    )
-
-
-@by_name
 @pytest.mark.parametrize("half_life_min", [np.inf, GA68_MIN])
 def test_frame_mean_against_quadrature(name: str, half_life_min: float) -> None:
     rates = random_rates(50, seed=4)

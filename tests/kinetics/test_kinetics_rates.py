@@ -1,19 +1,10 @@
-"""Rate constants: what they refuse, and V_T, K_i and the half-life as limits of the curves."""
+"""Rate constants: what they refuse, and the answer to a short pulse."""
 
 import numpy as np
 import pytest
-from compartments import INPUTS, one, random_rates
+from compartments import random_rates
 from rpt_kinetics.errors import BadInput
-from rpt_kinetics.inputs import InputFunction
-from rpt_kinetics.models import tissue_concentration
-from rpt_kinetics.piecewise import exponential_curve
-from rpt_kinetics.rates import (
-    Rates,
-    distribution_volume,
-    effective_half_life_min,
-    net_influx_rate,
-    pulse_answer,
-)
+from rpt_kinetics.rates import Rates, pulse_answer
 
 GOOD = {
     "k1_ml_per_min_per_ml": 0.3,
@@ -52,58 +43,6 @@ def test_scalars_and_arrays_together() -> None:
     assert rates.shape == (2, 3)
     assert rates.vb[1, 2] == 0.3
     assert (rates.without_blood().vb == 0).all()
-
-
-def test_distribution_volume_is_the_ratio_at_equilibrium() -> None:
-    steady = exponential_curve(constant=[1.0], rate_per_min=[0.0])
-    infusion = InputFunction(**{**vars(INPUTS["feng"]), "plasma": steady, "blood": steady})
-    rates = one(0.3, 0.2, 0.1, 0.05, vb=0.3)
-    assert distribution_volume(rates) == pytest.approx(4.5)
-    assert tissue_concentration(rates, infusion, 1e5) == pytest.approx(4.5, rel=1e-12)
-    assert distribution_volume(one(0.3, 0.2)) == pytest.approx(1.5)
-    assert distribution_volume(one(0.0, 0.0)) == 0.0
-
-
-def test_net_influx_is_the_final_slope_over_the_plasma_integral() -> None:
-    steady = exponential_curve(constant=[1.0], rate_per_min=[0.0])
-    infusion = InputFunction(**{**vars(INPUTS["feng"]), "plasma": steady, "blood": steady})
-    for rates in (one(0.3, 0.2, 0.1), one(0.3, 0.0, 0.1), one(0.3, 0.0), one(0.3, 0.2)):
-        early, late = tissue_concentration(rates, infusion, [1e4, 1e4 + 1])
-        assert net_influx_rate(rates) == pytest.approx(late - early, rel=1e-6, abs=1e-9)
-    assert net_influx_rate(one(0.3, 0.2, 0.1)) == pytest.approx(0.1)
-
-
-def test_psma_11_in_primary_tumours() -> None:
-    """K₁ 0.24 and k₃ 0.34 with an influx of 0.15 (Sachpekidis 2016) want k₂ = 0.204 /min."""
-    assert net_influx_rate(one(0.24, 0.204, 0.34)) == pytest.approx(0.15, rel=1e-3)
-
-
-@pytest.mark.parametrize("k", [(0.3, 0.0), (0.3, 0.2, 0.1, 0.0), (0.3, 0.0, 0.1, 0.1)])
-def test_no_equilibrium_no_distribution_volume(k: tuple[float, ...]) -> None:
-    with pytest.raises(BadInput, match=r"k2_per_min, .* above 0 /min .* ask for the net influx"):
-        distribution_volume(one(*k))
-
-
-def test_no_net_influx_where_all_returns() -> None:
-    with pytest.raises(BadInput, match=r"k4_per_min must be 0 /min .* got up to 0\.05 /min"):
-        net_influx_rate(one(0.3, 0.2, 0.1, 0.05))
-
-
-def test_effective_half_life_is_that_of_the_emptying_tissue() -> None:
-    """After the bolus is over, the curve halves in that time."""
-    bolus = exponential_curve(constant=[100.0], rate_per_min=[50.0])
-    brief = InputFunction(**{**vars(INPUTS["feng"]), "plasma": bolus, "blood": bolus})
-    for rates in (one(0.3, 0.2, 0.1, 0.01), one(0.3, 0.2), one(0.3, 0.2, 0.0, 0.01)):
-        half = float(effective_half_life_min(rates))
-        start = 40 * np.log(2) / 0.2
-        before, after = tissue_concentration(rates, brief, [start, start + half])
-        assert after / before == pytest.approx(0.5, rel=1e-6)
-    assert effective_half_life_min(one(0.3, 0.2, 0.1)) == np.inf
-    assert effective_half_life_min(one(0.3, 0.2, 0.1), half_life_min=67.71) == pytest.approx(67.71)
-    slow = float(effective_half_life_min(one(0.3, 0.2, 0.1, 0.01)))
-    assert effective_half_life_min(one(0.3, 0.2, 0.1, 0.01), half_life_min=67.71) == pytest.approx(
-        1 / (1 / slow + 1 / 67.71)
-    )
 
 
 def test_smaller_rate_keeps_its_digits() -> None:
