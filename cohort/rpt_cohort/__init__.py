@@ -6,7 +6,7 @@ from rpt_cohort.provenance import file_sha256, provenance
 from rpt_cohort.reading import read_cohort, read_cycle, read_prediction
 from rpt_cohort.schema import Case, Cohort, CohortInfo, CycleInfo, Datalist, PredictionInfo
 from rpt_cohort.volumes import Volume, grid_fault, nifti_bytes, read_volume
-from rpt_cohort.writing import json_bytes, new_folder, write_together
+from rpt_cohort.writing import json_bytes, new_folder, table_bytes, write_together
 
 __version__ = "0.1.0"
 
@@ -30,5 +30,6 @@ __all__ = [
     "read_cycle",
     "read_prediction",
     "read_volume",
+    "table_bytes",
     "write_together",
 ]

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version as installed_version
@@ -63,10 +63,21 @@ def new_app(description: str, *, distribution: str) -> typer.Typer:
     return app
 
 
-def run_app(app: Callable[[], None]) -> None:
-    """Run a command; bad input and failing disks end in one sentence and exit 2."""
+def run_app(app: Callable[[], None], *, needs: str | None = None) -> None:
+    """Run a command; bad input and failing disks end in one sentence and exit 2.
+
+    Args:
+        app: The application.
+        needs: What installs the libraries of its commands, such as ``rpt-kinetics[commands]``,
+            where they are an extra; a missing one is then told likewise.
+    """
     try:
         app()
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if needs is None or library.startswith("rpt_"):
+            raise
+        fail(f"this command needs {library}: pip install '{needs}'.")
     except BadInput as error:
         fail(repeat_typed(str(error), sys.argv[1:]))
     except OSError as error:
@@ -141,6 +152,22 @@ def refuse_existing(*paths: Path, overwrite: bool) -> None:
             raise BadInput(
                 f"'{path.name}' must be new, and it is there. Name another or give --overwrite."
             )
+
+
+@contextmanager
+def as_typed(options: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Let a library's ``ValueError`` be a refusal that names options as they are typed.
+
+    Args:
+        options: Words of the library's sentences → words of the command line.
+    """
+    try:
+        yield
+    except ValueError as error:
+        sentence = str(error)
+        for word, option in (options or {}).items():
+            sentence = re.sub(rf"(?<![\w-]){word}\b", option, sentence)
+        raise BadInput(sentence) from error
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """Write whole or not at all: beside the target first, then rename."""
 
+import csv
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
 
 from rpt_cohort.errors import BadInput
 
@@ -20,6 +25,18 @@ def json_bytes(content: Mapping[str, Any]) -> bytes:
     """
     text = json.dumps(content, indent=4, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
+
+
+def table_bytes(columns: Mapping[str, Sequence[Any] | Shaped[np.ndarray, " rows"]]) -> bytes:
+    """Encode columns of one length as CSV; a number reads back to the very same number."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    # tolist: Python's own numbers, whose repr is the shortest that reads back.
+    writer.writerows(
+        zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True)
+    )
+    return stream.getvalue().encode()
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:

@@ -20,11 +20,12 @@ from rpt_cohort import (
     read_cohort,
 )
 from rpt_cohort.command import warn
+from rpt_cohort.figures import png_bytes
 from rpt_cohort.parallel import in_parallel
 
 from rpt_eval.catalogue import METRICS
 from rpt_eval.cycles import REFERENCE_FILE, Against, CycleMaps, read_maps
-from rpt_eval.picture import choose_case, png
+from rpt_eval.picture import DOTS_PER_INCH, choose_case
 from rpt_eval.pictures import draw_all, exemplary_case
 from rpt_eval.predictions import (
     Method,
@@ -187,7 +188,7 @@ def write_pictures(root: Path, question: Question, case: Case, cycles: pd.DataFr
     origin = question.cohort.info.origin
     figures = draw_all(maps, doses, cycles, origin=origin, against=question.against)
     for file, figure in figures.items():
-        (root / file).write_bytes(png(figure))
+        (root / file).write_bytes(png_bytes(figure, dots_per_inch=DOTS_PER_INCH))
 
 
 def _read(

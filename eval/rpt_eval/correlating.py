@@ -21,10 +21,12 @@ from rpt_cohort import (
     read_cohort,
 )
 from rpt_cohort.command import warn
+from rpt_cohort.correlation import pearson_r, why_undefined
+from rpt_cohort.figures import png_bytes
 from rpt_cohort.labels import ORGANS
 from rpt_cohort.parallel import in_parallel
 
-from rpt_eval.correlation import NAN, pearson_r, why_undefined
+from rpt_eval.correlation import NAN
 from rpt_eval.correlation_tables import (
     ERODED,
     WHOLE,
@@ -36,10 +38,10 @@ from rpt_eval.correlation_tables import (
 )
 from rpt_eval.cycles import CycleMaps, read_maps
 from rpt_eval.erosion import eroded
-from rpt_eval.picture import png
+from rpt_eval.picture import DOTS_PER_INCH
 from rpt_eval.radiomics import FAMILY, MERGED, require_mirp, texture_features
 from rpt_eval.regions import RATED_ORGANS, SMALLEST_VOXELS, organ, too_small
-from rpt_eval.scatter import heat_scatter
+from rpt_eval.scatter import region_scatter
 
 READ = ("pet.nii.gz", "dose.nii.gz", "organs.nii.gz", "fov.nii.gz")
 LIBRARIES = ("matplotlib", "mirp", "numpy", "pandas", "scipy", "statsmodels")
@@ -234,10 +236,10 @@ def _png(cohort: Cohort, case: Case, voxelwise: pd.DataFrame) -> bytes:
         name = row["organ"].replace("_", " ")
         if np.isfinite(row["r"]):
             region = maps.known & organ(maps, row["organ"])
-            heat_scatter(ax, maps.suv[region], maps.dose[region], title=name)
+            region_scatter(ax, maps.suv[region], maps.dose[region], title=name)
         else:
             ax.text(0.5, 0.5, f"{name}:\n{row['reason']}", ha="center", va="center")
             ax.set_axis_off()
     origin = cohort.info.origin
     figure.suptitle(f"{case.name}, {origin} patient: PET and reference dose; research only")
-    return png(figure)
+    return png_bytes(figure, dots_per_inch=DOTS_PER_INCH)

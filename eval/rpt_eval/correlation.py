@@ -1,4 +1,4 @@
-"""Pearson's r, and what it is worth over patients by Fisher's z.
+"""What Pearson's r is worth: its p, and its mean over patients by Fisher's z.
 
 Neighbouring voxels are no independent observations: PET and SPECT blur them together, so a
 p value over voxels is far too small. A cycle's r is one number, a patient's the mean over
@@ -9,39 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from rpt_cohort.correlation import SAME, is_constant
 from scipy import stats
 
 from rpt_eval.statistics import patient_means
 
 FEWEST_PATIENTS = 3
 """Below this nothing is tested (ours)."""
-SAME = 1e-12
-"""Relative spread, and distance of |r| from 1, that is rounding only (ours)."""
 NAN = float("nan")
-
-Values = Float[np.ndarray, " n"]
-
-
-def why_undefined(pet: Values, dose: Values) -> str | None:
-    """Say why the two have no correlation, or None where they have one."""
-    if len(pet) < FEWEST_PATIENTS:
-        return f"fewer than {FEWEST_PATIENTS} values: {len(pet)}"
-    same = [name for name, values in (("PET", pet), ("dose", dose)) if is_constant(values)]
-    return f"{' and '.join(same)} the same everywhere" if same else None
-
-
-def pearson_r(x: Values, y: Values) -> float:
-    """Correlate two series; NaN where ``why_undefined`` has a reason.
-
-    Source: Pearson, Proc R Soc Lond 58 (1895) 240; two passes in double precision.
-    """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if why_undefined(x, y):
-        return NAN
-    # Scaled first, or squares of tiny or huge values leave the range of numbers.
-    x, y = ((v - v.mean()) / np.abs(v - v.mean()).max() for v in (x, y))
-    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
 
 
 def pearson_p(r: float, *, n: int) -> float:
@@ -111,8 +86,3 @@ def fisher_mean(r: pd.Series, patients: pd.Series) -> FisherMean:
         p=float(2.0 * stats.t.sf(abs(mean) / standard_error, len(z) - 1)),
         reason=None,
     )
-
-
-def is_constant(values: Values) -> bool:
-    """Say whether values, at least one, differ by no more than rounding."""
-    return bool(np.ptp(values) <= SAME * np.abs(values).max())

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from rpt_cohort.correlation import pearson_r, why_undefined
 from rpt_cohort.labels import ORGANS
 
-from rpt_eval.correlation import FEWEST_PATIENTS, fisher_mean, pearson_p, pearson_r, why_undefined
+from rpt_eval.correlation import FEWEST_PATIENTS, fisher_mean, pearson_p
 from rpt_eval.radiomics import FAMILY, MERGED
 from rpt_eval.regions import ORGANS_MEAN, RATED_ORGANS, SMALLEST_VOXELS
 from rpt_eval.statistics import P_OF_THE_PAPER, holm, patient_means

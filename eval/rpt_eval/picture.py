@@ -1,6 +1,5 @@
 """One case's PET, reference, predictions and differences as a PNG."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from jaxtyping import Float32
 from matplotlib.figure import Figure
 from rpt_cohort import BadInput, Case, PredictionInfo, Volume, read_cohort
 from rpt_cohort.command import refuse_existing
+from rpt_cohort.figures import png_bytes
 from rpt_cohort.planes import cut_plane
 from rpt_cohort.reading import read_json
 from rpt_cohort.writing import write_together
@@ -16,6 +16,8 @@ from rpt_cohort.writing import write_together
 from rpt_eval.cycles import Against, CycleMaps, read_maps
 from rpt_eval.figures import side_by_side
 from rpt_eval.predictions import Method, read_dose
+
+DOTS_PER_INCH = 100
 
 
 def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None, overwrite: bool) -> str:
@@ -46,7 +48,7 @@ def write_picture(cohort: Path, pred: Path, out: Path, *, name: str | None, over
     maps = read_maps(content, case)
     dose = read_dose(Method("prediction", pred, info), maps, content)
     figure = draw_case(maps, {"Predicted dose": dose}, origin=content.info.origin)
-    write_together({out: png(figure)})
+    write_together({out: png_bytes(figure, dots_per_inch=DOTS_PER_INCH)})
     return f"{case.name} of '{content.info.name}'"
 
 
@@ -86,10 +88,3 @@ def draw_case(
         ax.set_axis_off()
     figure.suptitle(f"{maps.case.name}, {origin} patient, coronal plane; research only")
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Return the picture as a PNG without software version or time: same maps, same file."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=100, metadata={"Software": None})
-    return stream.getvalue()

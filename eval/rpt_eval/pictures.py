@@ -7,13 +7,13 @@ import pandas as pd
 from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from rpt_cohort.correlation import why_undefined
 
-from rpt_eval.correlation import why_undefined
 from rpt_eval.cycles import Against, CycleMaps
 from rpt_eval.picture import draw_case
 from rpt_eval.plots import bland_altman_plot, dvh_plot, identity_plot
 from rpt_eval.regions import BODY, RATED_ORGANS, regions, too_small
-from rpt_eval.scatter import heat_scatter
+from rpt_eval.scatter import region_scatter
 from rpt_eval.scoring import region_dvh
 from rpt_eval.statistics import patient_means
 
@@ -77,7 +77,7 @@ def _scatter(maps: CycleMaps, *, title: str) -> Figure:
     figure, axes = _panels(1, len(organs), title=title, size=5.0)
     for ax, (organ, here) in zip(axes, organs.items(), strict=True):
         if why_undefined(maps.suv[here], maps.dose[here]) is None:
-            heat_scatter(ax, maps.suv[here], maps.dose[here], title=organ)
+            region_scatter(ax, maps.suv[here], maps.dose[here], title=organ)
         else:
             ax.set_axis_off()
     return figure

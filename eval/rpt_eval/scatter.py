@@ -3,17 +3,16 @@
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
-from matplotlib.ticker import LogLocator
+from rpt_cohort.correlation import pearson_r, why_undefined
+from rpt_cohort.figures import heat_scatter
 
-from rpt_eval.correlation import pearson_r, why_undefined
 from rpt_eval.figures import DOSE_LABEL
 
 MOST_CELLS = 60
 """Of the heat map, along each axis; fewer for fewer voxels than its square (ours)."""
 
 
-def heat_scatter(
+def region_scatter(
     ax: Axes, suv: Float[np.ndarray, " n"], dose: Float[np.ndarray, " n"], *, title: str
 ) -> Axes:
     """Draw one region's dose against its PET: counts of voxels, and the least-squares line.
@@ -33,11 +32,7 @@ def heat_scatter(
     suv, dose = suv.astype(np.float64), dose.astype(np.float64)
     ax.set_xlabel("PET (SUV, g/mL)")
     ax.set_ylabel(DOSE_LABEL)
-    bins = min(MOST_CELLS, int(np.sqrt(len(suv))))
-    cells = ax.hist2d(suv, dose, bins=bins, cmap="viridis", norm=LogNorm(vmin=1))[-1]
-    bar = ax.figure.colorbar(cells, ax=ax, label="Voxels", ticks=LogLocator(subs=(1, 2, 5)))
-    bar.ax.yaxis.set_major_formatter("{x:.0f}")
-    bar.minorticks_off()
+    heat_scatter(ax, suv, dose, most_cells=MOST_CELLS)
     slope = ((suv - suv.mean()) * (dose - dose.mean())).mean() / suv.var()
     ends = np.array([suv.min(), suv.max()])
     line = dose.mean() + slope * (ends - suv.mean())

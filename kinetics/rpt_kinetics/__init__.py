@@ -1,7 +1,6 @@
 """Compartment models, and why PET and dose disagree inside an organ; stands alone."""
 
 from rpt_kinetics.dose import PAPER_KIDNEY_CORTEX, OrganSValue, tia_mbq_h_per_g
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.inputs import (
     InputFunction,
     feng,
@@ -22,7 +21,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PAPER_KIDNEY_CORTEX",
-    "BadInput",
     "InputFunction",
     "OrganSValue",
     "Rates",

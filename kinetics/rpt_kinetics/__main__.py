@@ -4,19 +4,18 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from rpt_kinetics.missing import missing_sentence
-
 try:
     import typer
-
-    from rpt_kinetics.command import as_typed, new_app, run_app, say
-    from rpt_kinetics.inputs import NamedInput
-    from rpt_kinetics.study_options import simulate, study
+    from rpt_cohort.command import as_typed, new_app, run_app, say
 except ModuleNotFoundError as error:
-    if (sentence := missing_sentence(error)) is None:
-        raise
-    sys.stderr.write(f"error: {sentence}\n")
+    library = (error.name or "").partition(".")[0]
+    sys.stderr.write(
+        f"error: this command needs {library}: pip install 'rpt-kinetics[commands]'.\n"
+    )
     sys.exit(2)
+
+from rpt_kinetics.inputs import NamedInput
+from rpt_kinetics.study_options import simulate, study
 
 AS_TYPED = {
     "k1_ml_per_min_per_ml": "--k1",
@@ -70,4 +69,4 @@ app.command()(simulate)
 app.command()(study)
 
 if __name__ == "__main__":
-    run_app(app)
+    run_app(app, needs="rpt-kinetics[commands]")

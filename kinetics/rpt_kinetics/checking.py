@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
 # Ours: beyond (2,000 years), a unit is wrong.
@@ -14,11 +13,11 @@ def positive(name: str, value: float, *, unit: str) -> float:
     """Return ``value`` if it is finite and above 0.
 
     Raises:
-        BadInput: It is not.
+        ValueError: It is not.
     """
     if not (np.isfinite(value) and value > 0):
         of_unit = f" {unit}" if unit else ""
-        raise BadInput(
+        raise ValueError(
             f"{name} must be a finite number above 0{of_unit}, got {value!r}{of_unit}. "
             "Check its sign and unit."
         )
@@ -29,28 +28,28 @@ def times_min(name: str, value: ArrayLike) -> Floats:
     """Return times as an array of shape (m,), min, if they are finite, at least 0 and ascending.
 
     Raises:
-        BadInput: They are not, or are beyond :data:`LARGEST_TIME_MIN`.
+        ValueError: They are not, or are beyond :data:`LARGEST_TIME_MIN`.
     """
     time = np.atleast_1d(np.asarray(value, dtype=np.float64))
     if time.ndim != 1 or not time.size:
-        raise BadInput(
+        raise ValueError(
             f"{name} must be a row of at least one time in min, got shape {time.shape}. "
             "Give one time or a list of times."
         )
     if not np.all(np.isfinite(time) & (time >= 0)):
         wrong = time[~(np.isfinite(time) & (time >= 0))][0]
-        raise BadInput(
+        raise ValueError(
             f"{name} must be finite and at least 0 min after the injection, got {wrong:g} min. "
             "Leave such times out, or move the time zero to the injection."
         )
     if time.max() > LARGEST_TIME_MIN:
-        raise BadInput(
+        raise ValueError(
             f"{name} must be at most {LARGEST_TIME_MIN:g} min after the injection, got "
             f"{time.max():g} min. Check the unit of the times."
         )
     if np.any(np.diff(time) < 0):
         index = int(np.argmax(np.diff(time) < 0))
-        raise BadInput(
+        raise ValueError(
             f"{name} must ascend, got {time[index]:g} min before {time[index + 1]:g} min. "
             "Sort the times."
         )
@@ -61,17 +60,17 @@ def frames_min(start_min: ArrayLike, end_min: ArrayLike) -> tuple[Floats, Floats
     """Return starts and ends of frames, min, shape (m,), if each frame lasts.
 
     Raises:
-        BadInput: Times are unsorted or negative, or a frame does not end after its start.
+        ValueError: Times are unsorted or negative, or a frame does not end after its start.
     """
     start, end = times_min("start_min", start_min), times_min("end_min", end_min)
     if start.shape != end.shape:
-        raise BadInput(
+        raise ValueError(
             f"start_min and end_min must be of one length, got {len(start)} and {len(end)} times "
             "in min. Give a start and an end for each frame."
         )
     if np.any(end <= start):
         index = int(np.argmax(end <= start))
-        raise BadInput(
+        raise ValueError(
             f"end_min must be after start_min, got a frame from {start[index]:g} to "
             f"{end[index]:g} min. Exchange the two, or leave the frame out."
         )

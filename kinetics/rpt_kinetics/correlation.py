@@ -2,27 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from rpt_cohort.correlation import pearson_r
 
 from rpt_kinetics.exponentials import Floats
 
 NORMAL_97_5 = 1.959963984540054
-# Values that differ by less than this share of their mean differ by rounding only.
-ROUNDING = 1e-12
-
-
-def pearson_r(suv: Floats, dose: Floats) -> float:
-    """Return Pearson's r; NaN where one of the two does not vary.
-
-    Args:
-        suv: Shape (n,).
-        dose: Shape (n,).
-    """
-    away = [values - values.mean() for values in (suv, dose)]
-    norms = [float(np.linalg.norm(values)) for values in away]
-    sizes = [float(np.linalg.norm(values)) for values in (suv, dose)]
-    if any(norm <= ROUNDING * size for norm, size in zip(norms, sizes, strict=True)):
-        return float("nan")
-    return float(np.clip(away[0] @ away[1] / (norms[0] * norms[1]), -1.0, 1.0))
 
 
 def pearson_r_per_cluster(suv: Floats, dose: Floats, subtissue: NDArray[np.uint8]) -> list[float]:

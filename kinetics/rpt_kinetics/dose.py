@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rpt_kinetics.checking import positive
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
 # ICRP Publication 107. (ENSDF has 6.6443 d for 177Lu, DDEP 67.83 min for 68Ga.)
@@ -39,7 +38,7 @@ class OrganSValue:
         organ_mass_g: Mass of that organ, g.
 
     Raises:
-        BadInput: One of the two is not above 0.
+        ValueError: One of the two is not above 0.
     """
 
     s_mgy_per_mbq_s: float
@@ -74,11 +73,11 @@ class OrganSValue:
             Gy, of the same shape.
 
         Raises:
-            BadInput: A value is negative or not finite.
+            ValueError: A value is negative or not finite.
         """
         tia = np.asarray(tia_mbq_h_per_g, dtype=np.float64)
         if not np.all(np.isfinite(tia) & (tia >= 0)):
-            raise BadInput(
+            raise ValueError(
                 "tia_mbq_h_per_g must be finite and at least 0 MBq·h/g, and a voxel's is not. "
                 "Leave voxels without a value out."
             )
@@ -110,12 +109,12 @@ def tia_mbq_h_per_g(
         MBq·h/g, of the same shape.
 
     Raises:
-        BadInput: Activity, weight or density is not above 0, or a time-integrated SUV is
+        ValueError: Activity, weight or density is not above 0, or a time-integrated SUV is
             negative or not finite.
     """
     tia = np.asarray(tia_suv_min, dtype=np.float64)
     if not np.all(np.isfinite(tia) & (tia >= 0)):
-        raise BadInput(
+        raise ValueError(
             "tia_suv_min must be finite and at least 0 (g/mL)·min, and a voxel's is not. "
             "Leave voxels without a value out."
         )

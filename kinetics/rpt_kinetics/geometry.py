@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
 # Room for blur on each side, twice the SPECT's FWHM (ours). The grid is periodic.
@@ -75,7 +74,7 @@ def two_balls(*, voxels: int, volume_ml: float) -> Organ:
         volume_ml: Of both together, mL.
 
     Raises:
-        BadInput: The grid is too large for the memory.
+        ValueError: The grid is too large for the memory.
     """
     spacing_mm = (1000.0 * volume_ml / voxels) ** (1 / 3)
     first, second = _ball((voxels + 1) // 2), _ball(voxels // 2)
@@ -90,7 +89,7 @@ def two_balls(*, voxels: int, volume_ml: float) -> Organ:
     needed = offsets.max(axis=1) - lowest[:, 0] + 1 + 2 * margin
     x, y, z = (next_fast_len(int(count), real=True) for count in needed)
     if x * y * z > MOST_GRID_POINTS:
-        raise BadInput(
+        raise ValueError(
             f"The organ's grid with {MARGIN_MM:g} mm around it must have at most "
             f"{MOST_GRID_POINTS:,} points, got {x * y * z:,} of {spacing_mm:.2g} mm. "
             "Take fewer voxels, or a larger organ_mass_g."

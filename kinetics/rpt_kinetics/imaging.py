@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from rpt_cohort.correlation import pearson_r
 from scipy.ndimage import gaussian_filter
 
-from rpt_kinetics.correlation import pearson_r
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.geometry import Organ
 from rpt_kinetics.simulation import PET_NOISE, SPECT_NOISE, Simulation, field_of

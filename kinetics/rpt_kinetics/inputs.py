@@ -8,7 +8,6 @@ import numpy as np
 
 from rpt_kinetics.checking import positive
 from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.piecewise import Curve, exponential_curve
 
 LN2 = float(np.log(2.0))
@@ -74,12 +73,12 @@ def decay_rate_per_min(half_life_min: float) -> float:
     """Return ln 2 / half-life, 1/min; 0 for ``inf`` (no physical decay).
 
     Raises:
-        BadInput: The half-life is not above 0 min, or outside :data:`HALF_LIFE_RANGE_MIN`.
+        ValueError: The half-life is not above 0 min, or outside :data:`HALF_LIFE_RANGE_MIN`.
     """
     least, most = HALF_LIFE_RANGE_MIN
     if not (least <= half_life_min <= most or half_life_min == np.inf):
         must = f"from {least:g} to {most:g} min" if half_life_min > 0 else "above 0 min"
-        raise BadInput(
+        raise ValueError(
             f"half_life_min must be {must}, got {half_life_min!r} min. {HALF_LIVES}; inf "
             "switches the decay off."
         )
@@ -200,18 +199,18 @@ def percent_ia_per_l_to_suv(input_function: InputFunction, *, weight_kg: float) 
         weight_kg: Body weight, kg.
 
     Raises:
-        BadInput: The curve is in another unit, or the weight is not above 0 kg or beyond what
+        ValueError: The curve is in another unit, or the weight is not above 0 kg or beyond what
             an animal weighs.
     """
     positive("weight_kg", weight_kg, unit="kg")
     least, most = WEIGHT_RANGE_KG
     if not least <= weight_kg <= most:
-        raise BadInput(
+        raise ValueError(
             f"weight_kg must be from {least:g} to {most:g} kg, got {weight_kg!r} kg. "
             "Check its unit."
         )
     if input_function.unit != "%IA/L":
-        raise BadInput(
+        raise ValueError(
             f"The input function '{input_function.name}' must be in %IA/L to become an SUV, got "
             f"{input_function.unit}. Divide a concentration by the injected activity first."
         )

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from rpt_kinetics.checking import frames_min, times_min
 from rpt_kinetics.chunks import over_chunks
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats, exponential_difference
 from rpt_kinetics.inputs import HALF_LIVES, InputFunction, decay_rate_per_min
 from rpt_kinetics.rates import Rates, never_clears, pulse_answer
@@ -38,7 +37,7 @@ def pet_concentration(
         C_PET in the input's unit, corrected for decay. Shape (*S, m), or S for a scalar time.
 
     Raises:
-        BadInput: Times are negative or unsorted, or the input is not corrected for decay.
+        ValueError: Times are negative or unsorted, or the input is not corrected for decay.
     """
     time = times_min("time_min", time_min)
     _must_be_corrected(input_function)
@@ -96,7 +95,7 @@ def partial_integral(
         The input's unit times min, shape (*S, m).
 
     Raises:
-        BadInput: Times are negative or unsorted, a frame does not last, the half-life is not
+        ValueError: Times are negative or unsorted, a frame does not last, the half-life is not
             above 0 min, or the input is not corrected for decay.
     """
     start, end = frames_min(start_min, end_min)
@@ -144,13 +143,13 @@ def pet_frame_mean(
         The input's unit, corrected for decay. Shape (*S, m).
 
     Raises:
-        BadInput: As for :func:`partial_integral`, or the half-life leaves nothing in a frame.
+        ValueError: As for :func:`partial_integral`, or the half-life leaves nothing in a frame.
     """
     start, end = frames_min(start_min, end_min)
     decay = decay_rate_per_min(half_life_min)
     weight = exponential_difference(decay * start, decay * end)
     if weight.min() < SMALLEST_WEIGHT:
-        raise BadInput(
+        raise ValueError(
             f"half_life_min must leave activity in every frame, got {half_life_min!r} min, of "
             f"which nothing is left in that from {start[weight.argmin()]:g} to "
             f"{end[weight.argmin()]:g} min. {HALF_LIVES}: check its unit."
@@ -183,7 +182,7 @@ def time_integrated_activity(
         The input's unit times min, shape S.
 
     Raises:
-        BadInput: The integral diverges (an input that does not fall, or a tissue that never
+        ValueError: The integral diverges (an input that does not fall, or a tissue that never
             empties, without physical decay), the half-life is not above 0 min, or the input is
             not corrected for decay.
     """
@@ -208,7 +207,7 @@ def _transfer(k2: Floats, bound: Floats, k4: Floats, decay: float) -> Floats:
 def _undecayed(k1: Floats, k2: Floats, k3: Floats, k4: Floats) -> Floats:
     # H(0) = K₁/k₂·(1 + k₃/k₄), the distribution volume.
     if np.any(never_clears(k1, k2, k3, k4)):
-        raise BadInput(
+        raise ValueError(
             "The time-integrated activity to infinity diverges: without physical decay k2_per_min "
             "must be above 0 /min, and k4_per_min too where k3_per_min is, and a voxel's is "
             "0 /min. Give half_life_min, the isotope's half-life in min (68Ga 67.71)."
@@ -223,7 +222,7 @@ def _column(values: Floats) -> Floats:
 
 def _must_be_corrected(input_function: InputFunction) -> None:
     if not input_function.decay_corrected:
-        raise BadInput(
+        raise ValueError(
             f"The input function '{input_function.name}' must be corrected for decay to the "
             "injection, or the decay would count twice. Multiply it with e^(+λt)."
         )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats, through_systems
 
 
@@ -36,12 +35,12 @@ class Curve:
         """Return ∫₀^∞ e^(−s·t) C(t) dt at s = ``rate_per_min``, unit·min.
 
         Raises:
-            BadInput: The integral diverges: the curve does not fall faster than e^(+s·t).
+            ValueError: The integral diverges: the curve does not fall faster than e^(+s·t).
         """
         rate = self.rate_per_min + rate_per_min
         lasting = (self.constant != 0) | (self.slope != 0)
         if np.any(rate[lasting] <= 0):
-            raise BadInput(
+            raise ValueError(
                 "The input function must fall to 0 for its integral to infinity to exist, and a "
                 "term of it does not (rate and physical decay together "
                 f"{rate[lasting].min():g} per min). Give half_life_min, the isotope's half-life "

@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.study_parameters import StudyParameters
 
 FOLDER = files("rpt_kinetics") / "presets"
@@ -50,20 +49,20 @@ def read_preset(name: str) -> Preset:
         name: Such as ``varied``, or the path of a ``.toml`` file.
 
     Raises:
-        BadInput: There is neither, or the file is at fault.
+        ValueError: There is neither, or the file is at fault.
     """
     if name in preset_names():
         return preset_of(tomllib.loads((FOLDER / f"{name}{SUFFIX}").read_text("utf-8")), name=name)
     path = Path(name)
     if path.suffix != SUFFIX or not path.is_file():
-        raise BadInput(
+        raise ValueError(
             f"The preset must be one of {', '.join(preset_names())}, or a {SUFFIX} file like "
             f"theirs, got '{path.name}'. Check the spelling and the folder."
         )
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path.name} must be a readable TOML file: {error}.") from error
+        raise ValueError(f"{path.name} must be a readable TOML file: {error}.") from error
     return preset_of(content, name=path.stem)
 
 
@@ -71,7 +70,7 @@ def preset_of(content: Mapping[str, Any], *, name: str) -> Preset:
     """Return the preset that a parameter file's content describes.
 
     Raises:
-        BadInput: A key is unknown or missing, or a value is of the wrong kind or out of range.
+        ValueError: A key is unknown or missing, or a value is of the wrong kind or out of range.
     """
     heads = get_type_hints(Preset)
     texts = {"description": "", "why_not_unique": ""}
@@ -90,32 +89,32 @@ def _filled(kind: type[Any], table: Mapping[str, Any], *, where: str) -> Any:
     kinds = get_type_hints(kind)
     unknown = sorted(set(table) - set(kinds))
     if unknown:
-        raise BadInput(
+        raise ValueError(
             f"{where}'{unknown[0]}' is no parameter of the study. Write one of {', '.join(kinds)}."
         )
     missing = [key for key in kinds if key not in table and not hasattr(kind, key)]
     if missing:
-        raise BadInput(f"{where}{missing[0]} must be given, and it is missing. Add it.")
+        raise ValueError(f"{where}{missing[0]} must be given, and it is missing. Add it.")
     return kind(**{key: _value(f"{where}{key}", table[key], kinds[key]) for key in table})
 
 
 def _value(name: str, value: Any, kind: Any) -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, Mapping):
-            raise BadInput(f"{name} must be a table, got {value!r}. Write [{name.split()[-1]}].")
+            raise ValueError(f"{name} must be a table, got {value!r}. Write [{name.split()[-1]}].")
         return _filled(kind, value, where=f"{name}.")
     if choices := get_args(kind):
         if value not in choices:
-            raise BadInput(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
         return value
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or isinstance(value, bool):
         word = {float: "a number", int: "a whole number", str: "a text"}[kind]
-        raise BadInput(f"{name} must be {word}, got {value!r}.")
+        raise ValueError(f"{name} must be {word}, got {value!r}.")
     try:
         return kind(value)
     except OverflowError as error:
-        raise BadInput(f"{name} must be a number of fewer than 300 digits. Check it.") from error
+        raise ValueError(f"{name} must be a number of fewer than 300 digits. Check it.") from error
 
 
 def in_words(parameters: StudyParameters) -> dict[str, float | int | str]:
@@ -133,6 +132,6 @@ def with_voxels(preset: Preset, voxels: int) -> Preset:
     """Return the preset with another number of voxels in the same organ.
 
     Raises:
-        BadInput: There are too few or too many.
+        ValueError: There are too few or too many.
     """
     return replace(preset, parameters=replace(preset.parameters, voxels=voxels))

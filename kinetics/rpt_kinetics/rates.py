@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 
 UNITS = {
@@ -29,7 +28,7 @@ class Rates:
         vb: V_b, share of the voxel that is blood, 0 ≤ V_b < 1.
 
     Raises:
-        BadInput: A rate is negative or not finite, V_b is outside [0, 1), or shapes disagree.
+        ValueError: A rate is negative or not finite, V_b is outside [0, 1), or shapes disagree.
     """
 
     k1_ml_per_min_per_ml: Floats
@@ -55,7 +54,7 @@ class Rates:
             together = np.broadcast_arrays(*arrays)
         except ValueError as error:
             shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(UNITS, arrays, strict=True))
-            raise BadInput(
+            raise ValueError(
                 f"Rate constants must have one shape or be scalars, got {shapes}. "
                 "Give one value for each voxel."
             ) from error
@@ -89,7 +88,7 @@ def _check_rate(name: str, array: Floats) -> None:
         if name == "vb"
         else "Use 0 for a path that is closed; leave voxels without a value out."
     )
-    raise BadInput(f"{name} must be {must} {unit}, got {wrong:g} {unit}. {fix}")
+    raise ValueError(f"{name} must be {must} {unit}, got {wrong:g} {unit}. {fix}")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
-from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
+from rpt_cohort.figures import heat_scatter
 
 from rpt_kinetics.correlation import correlations
 from rpt_kinetics.exponentials import Floats
@@ -23,7 +22,7 @@ MOST_POINTS = 5000
 """Of each sub-tissue; more would only cover each other (ours)."""
 
 
-def heat_scatter(
+def organ_scatter(
     ax: Axes, suv: Floats, dose: Floats, subtissue: NDArray[np.uint8], *, title: str
 ) -> Axes:
     """Draw how many voxels have which SUV and dose, in colours by the logarithm.
@@ -35,13 +34,9 @@ def heat_scatter(
         subtissue: 1 or 2, shape (n,).
         title: Above the plot; n and r with its 95 % interval are added.
     """
-    bins = min(MOST_CELLS, int(np.sqrt(len(suv))))
-    cells = ax.hist2d(suv, dose, bins=bins, cmap="viridis", norm=LogNorm(vmin=1))[-1]
+    heat_scatter(ax, suv, dose, most_cells=MOST_CELLS)
     ax.set_xlim(_with_room(*ax.get_xlim()))
     ax.set_ylim(_with_room(*ax.get_ylim()))
-    bar = ax.figure.colorbar(cells, ax=ax, label="Voxels", ticks=LogLocator(subs=(1, 2, 5)))
-    bar.ax.yaxis.set_major_formatter("{x:.0f}")
-    bar.minorticks_off()
     return _labelled(ax, suv, dose, subtissue, title=title)
 
 

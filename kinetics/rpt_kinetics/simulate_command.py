@@ -8,26 +8,26 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from matplotlib.figure import Figure
+from rpt_cohort import file_sha256, json_bytes, new_folder, provenance, table_bytes
+from rpt_cohort.command import progress
+from rpt_cohort.figures import png_bytes
 
-from rpt_kinetics.command import progress
 from rpt_kinetics.correlation import fisher_interval
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.geometry import Organ
 from rpt_kinetics.imaging import Decomposition, Images, imaged
-from rpt_kinetics.png import png_bytes
 from rpt_kinetics.presets import Preset, in_words, preset_names, read_preset, with_voxels
 from rpt_kinetics.rates import Rates
-from rpt_kinetics.scatter import heat_scatter, subtissue_scatter
+from rpt_kinetics.scatter import organ_scatter, subtissue_scatter
 from rpt_kinetics.simulation import Simulation, simulate
 from rpt_kinetics.study_text import (
+    DOTS_PER_INCH,
     MEANING,
     S_VALUE_NOTE,
     assumed_inputs,
     decomposition_in_words,
     finite_or_none,
 )
-from rpt_kinetics.writing import file_sha256, json_bytes, new_folder, provenance, table_bytes
 
 NOTE = (
     "A virtual organ, not a patient. Where the paper says nothing the parameters are assumed; "
@@ -58,11 +58,11 @@ def write_simulation(preset: str, out: Path, *, seed: int, voxels: int | None) -
         What was written.
 
     Raises:
-        BadInput: The preset is unknown or at fault, the seed is negative, there are too few
+        ValueError: The preset is unknown or at fault, the seed is negative, there are too few
             voxels, or ``out`` is not new.
     """
     if seed < 0:
-        raise BadInput(f"--seed must be at least 0, got {seed}. Any whole number from 0 will do.")
+        raise ValueError(f"--seed must be at least 0, got {seed}. Any whole number from 0 will do.")
     chosen = read_preset(preset)
     if voxels is not None:
         chosen = with_voxels(chosen, voxels)
@@ -74,6 +74,7 @@ def write_simulation(preset: str, out: Path, *, seed: int, voxels: int | None) -
             (folder / name).write_bytes(contents[name]())
         summary = _summary(chosen, simulation, images, decomposition) | {
             "provenance": provenance(
+                package="rpt-kinetics",
                 command="simulate",
                 parameters={"preset": chosen.name, "voxels": voxels},
                 inputs=_files_read(preset),
@@ -100,7 +101,7 @@ def _contents(
         "subtissue.nii.gz": volume(organ.subtissue.astype(np.float64), np.uint8),
         "suv_image.nii.gz": volume(images.suv_g_per_ml),
         "dose_gy_image.nii.gz": volume(images.dose_gy),
-        "scatter.png": lambda: png_bytes(_figure(preset, simulation)),
+        "scatter.png": lambda: png_bytes(_figure(preset, simulation), dots_per_inch=DOTS_PER_INCH),
     }
 
 
@@ -137,7 +138,7 @@ def _figure(preset: Preset, simulation: Simulation) -> Figure:
     heat, twin = figure.subplots(1, 2, sharex=True, sharey=True)
     voxels = (simulation.suv_g_per_ml, simulation.dose_gy, simulation.organ.subtissue)
     title = f"{preset.name}, virtual organ, seed {simulation.seed}"
-    heat_scatter(heat, *voxels, title=title)
+    organ_scatter(heat, *voxels, title=title)
     subtissue_scatter(twin, *voxels, title=title)
     return figure
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from rpt_cohort.correlation import pearson_r
 
-from rpt_kinetics.correlation import pearson_r, pearson_r_per_cluster
+from rpt_kinetics.correlation import pearson_r_per_cluster
 from rpt_kinetics.dose import (
     GA68_HALF_LIFE_MIN,
     LU177_HALF_LIFE_MIN,
     OrganSValue,
     tia_mbq_h_per_g,
 )
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.fields import drawn, gaussian_field
 from rpt_kinetics.geometry import Organ, two_balls
@@ -73,7 +73,7 @@ def simulate(parameters: StudyParameters, *, seed: int) -> Simulation:
         seed: At least 0; the same seed gives the same organ.
 
     Raises:
-        BadInput: A mean V_b reaches 1, a rate drawn is none, the organ's grid is too large, or a
+        ValueError: A mean V_b reaches 1, a rate drawn is none, the organ's grid is too large, or a
             result is too large for the files.
     """
     organ = organ_of(parameters)
@@ -149,7 +149,7 @@ def _check_blood(parameters: StudyParameters, organ: Organ) -> None:
     therapy = (mean_rates(parameters, organ) / _mean_ratio(parameters, organ))[VB].max()
     for agent, vb in (("PET", pet), ("therapy", therapy)):
         if not vb < 1:
-            raise BadInput(
+            raise ValueError(
                 f"The mean V_b of the {agent} must be below 1 everywhere, got {vb:g}: "
                 "pet_rates.vb times second_subtissue_factor.vb and 1 + gradient_amplitude.vb"
                 f"{', divided by k_p/k_t' if agent == 'therapy' else ''}. Lower one of them."
@@ -160,7 +160,7 @@ def _check_finite(results: Mapping[str, Floats]) -> None:
     """Refuse results that a map in single precision, or a sum of squares, cannot hold."""
     for name, values in results.items():
         if not np.all(np.abs(values) < LARGEST):
-            raise BadInput(
+            raise ValueError(
                 f"Every voxel's {name} must be finite and below {LARGEST:g}, and one is not. "
                 "Bring the preset's rates and ratios, and their spread, nearer to a tissue's."
             )

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rpt_kinetics.command import progress
-from rpt_kinetics.errors import BadInput
-from rpt_kinetics.png import png_bytes
+from rpt_cohort import json_bytes, new_folder, provenance
+from rpt_cohort.command import progress
+from rpt_cohort.figures import png_bytes
+
 from rpt_kinetics.presets import Preset, preset_names, read_preset
 from rpt_kinetics.study_measures import Measures, measure, stacked
 from rpt_kinetics.study_pictures import FIGURES, study_figures
+from rpt_kinetics.study_text import DOTS_PER_INCH
 from rpt_kinetics.study_words import study_content
-from rpt_kinetics.writing import json_bytes, new_folder, provenance
 
 
 def write_study(out: Path, *, seeds: int) -> None:
@@ -21,18 +22,19 @@ def write_study(out: Path, *, seeds: int) -> None:
         seeds: At least 1.
 
     Raises:
-        BadInput: ``seeds`` is below 1, or ``out`` is not new.
+        ValueError: ``seeds`` is below 1, or ``out`` is not new.
     """
     if seeds < 1:
-        raise BadInput(f"--seeds must be at least 1, got {seeds}. The paper's r want 10 or more.")
+        raise ValueError(f"--seeds must be at least 1, got {seeds}. The paper's r want 10 or more.")
     presets = [read_preset(name) for name in preset_names()]
     with new_folder(out) as folder:
         found = _measured(presets, seeds=seeds)
         for name, figure in study_figures(presets, found).items():
-            (folder / name).write_bytes(png_bytes(figure))
+            (folder / name).write_bytes(png_bytes(figure, dots_per_inch=DOTS_PER_INCH))
         content = study_content(presets, found, seeds=seeds) | {
             "figures": FIGURES,
             "provenance": provenance(
+                package="rpt-kinetics",
                 command="study",
                 parameters={"seeds": seeds},
                 libraries=("numpy", "scipy", "matplotlib"),

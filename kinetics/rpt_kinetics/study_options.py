@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rpt_cohort.command import as_typed, say
 
-from rpt_kinetics.command import say
 from rpt_kinetics.presets import preset_names
 
 NewFolder = Annotated[Path, typer.Option(help="Folder to write; new or empty.")]
@@ -38,7 +38,8 @@ def simulate(
     from rpt_kinetics.simulate_command import write_simulation
     from rpt_kinetics.study_text import NOT_DEFINED
 
-    simulation = write_simulation(preset, out, seed=seed, voxels=voxels)
+    with as_typed():
+        simulation = write_simulation(preset, out, seed=seed, voxels=voxels)
     r = simulation.pearson_r()
     say(f"{out.name}: a virtual organ, r {NOT_DEFINED if isnan(r) else f'= {r:.3f}'}")
 
@@ -56,5 +57,6 @@ def study(
     """
     from rpt_kinetics.study_command import write_study
 
-    write_study(out, seeds=seeds)
+    with as_typed():
+        write_study(out, seeds=seeds)
     say(f"{out.name}: study.json and figures, all of virtual organs")

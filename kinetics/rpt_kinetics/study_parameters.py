@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from rpt_kinetics.dose import PAPER_KIDNEY_CORTEX, TISSUE_DENSITY_G_PER_ML
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.rates import UNITS, Rates
 
@@ -54,7 +53,7 @@ class BaseRates:
         vb: V_b, 0 ≤ V_b < 1.
 
     Raises:
-        BadInput: A rate is negative or above 100, or V_b is outside [0, 1).
+        ValueError: A rate is negative or above 100, or V_b is outside [0, 1).
     """
 
     k1_ml_per_min_per_ml: float
@@ -119,7 +118,7 @@ class StudyParameters:
             same (the blurred image is divided by the blurred mask).
 
     Raises:
-        BadInput: A value is outside its range.
+        ValueError: A value is outside its range.
     """
 
     pet_rates: BaseRates
@@ -158,7 +157,7 @@ class StudyParameters:
             for rate, value in vars(getattr(self, name)).items():
                 _check(f"{name}.{rate}", value, low=low, high=high)
         if self.pet_frame_min > 2 * self.suv_time_min:
-            raise BadInput(
+            raise ValueError(
                 f"pet_frame_min must be at most {2 * self.suv_time_min:g} min, twice suv_time_min, "
                 f"or the frame starts before the injection; got {self.pet_frame_min:g} min."
             )
@@ -204,10 +203,10 @@ def check_voxels(voxels: int) -> None:
     """Refuse a number of voxels that gives no statistics or does not fit into memory.
 
     Raises:
-        BadInput: It is outside 40 to 1,000,000.
+        ValueError: It is outside 40 to 1,000,000.
     """
     if not FEWEST_VOXELS <= voxels <= MOST_VOXELS:
-        raise BadInput(
+        raise ValueError(
             f"voxels must be {FEWEST_VOXELS} to {MOST_VOXELS:,}, half of them in each sub-tissue, "
             f"got {voxels:,}. The paper's figure shows some thousands."
         )
@@ -218,6 +217,6 @@ def _check(name: str, value: float, *, low: float, high: float, unit: str = "") 
     if not low <= value <= high:
         of_unit = f" {unit}" if unit else ""
         fix = "Check its unit." if unit else "A share of 10 % is 0.1."
-        raise BadInput(
+        raise ValueError(
             f"{name} must be from {low:g} to {high:g}{of_unit}, got {value!r}{of_unit}. {fix}"
         )

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rpt_kinetics.presets import PAPER_PRESETS, Preset
-from rpt_kinetics.scatter import heat_scatter, subtissue_scatter
+from rpt_kinetics.scatter import organ_scatter, subtissue_scatter
 from rpt_kinetics.simulation import simulate
 from rpt_kinetics.study_figures import (
     decomposition_plot,
@@ -58,7 +58,7 @@ def _scatters(presets: Sequence[Preset]) -> Figure:
     for column, preset in zip(axes.T, presets, strict=True):
         simulation = simulate(preset.parameters, seed=0)
         voxels = (simulation.suv_g_per_ml, simulation.dose_gy, simulation.organ.subtissue)
-        heat_scatter(column[0], *voxels, title=preset.name)
+        organ_scatter(column[0], *voxels, title=preset.name)
         subtissue_scatter(column[1], *voxels, title=preset.name)
         column[1].set_xlim(column[0].get_xlim())
         column[1].set_ylim(column[0].get_ylim())

@@ -19,6 +19,7 @@ MEANING = (
     "noise adds after that; the three add up to total."
 )
 NOT_DEFINED = "not defined (a value does not vary)"
+DOTS_PER_INCH = 120
 
 
 def finite_or_none(value: float) -> float | None:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rpt_cohort import json_bytes, provenance, table_bytes, write_together
 
 from rpt_kinetics.checking import times_min
-from rpt_kinetics.errors import BadInput
 from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.inputs import NAMED_INPUTS, InputFunction, NamedInput
 from rpt_kinetics.models import (
@@ -15,7 +15,6 @@ from rpt_kinetics.models import (
     tissue_concentration,
 )
 from rpt_kinetics.rates import Rates
-from rpt_kinetics.writing import json_bytes, provenance, table_bytes, write_together
 
 
 def write_tac(
@@ -39,10 +38,10 @@ def write_tac(
         The input function that was used.
 
     Raises:
-        BadInput: A value is out of range, or the time-integrated activity diverges.
+        ValueError: A value is out of range, or the time-integrated activity diverges.
     """
     if out.suffix != ".csv":
-        raise BadInput(
+        raise ValueError(
             f"--out must be a file name that ends in .csv, got '{out.name}'. "
             "Name it for example TAC.csv."
         )
@@ -58,7 +57,9 @@ def write_tac(
         "unit": input_function.unit,
         "input": described(input_function),
         "provenance": provenance(
+            package="rpt-kinetics",
             command="tac",
+            libraries=("numpy", "scipy"),
             parameters=_parameters(rates)
             | {
                 "input": input_function.name,
@@ -87,7 +88,7 @@ def tissue_curve(
         (m,) each; and the integral of C_PET·e^(−λt) to infinity, the input's unit times min.
 
     Raises:
-        BadInput: The integral diverges, or a number overflows.
+        ValueError: The integral diverges, or a number overflows.
     """
     with np.errstate(all="ignore"):  # what overflows is refused below
         tia = time_integrated_activity(
@@ -103,7 +104,7 @@ def tissue_curve(
         }
     for name, values in {**table, "tia_min": tia}.items():
         if not np.all(np.isfinite(values)):
-            raise BadInput(
+            raise ValueError(
                 f"{name} must be finite, and is too large or too small to compute. Check the rate "
                 "constants (K1 in mL/min/mL, k2, k3 and k4 in 1/min) and the units of the input."
             )
@@ -114,12 +115,12 @@ def read_times(text: str) -> Floats:
     """Return the times of a list such as ``0,1,2.5``, min.
 
     Raises:
-        BadInput: One is no number, or they are negative or do not ascend.
+        ValueError: One is no number, or they are negative or do not ascend.
     """
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
-        raise BadInput(
+        raise ValueError(
             f"--times-min must be numbers in min separated by commas, got '{text}'. "
             "Write for example 0,1,2.5,60."
         ) from error

@@ -1,5 +1,7 @@
 """Whole or not at all; folds by patient; provenance without a trace of the machine."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from rpt_cohort import (
     nifti_bytes,
     provenance,
     read_volume,
+    table_bytes,
     write_together,
 )
+from rpt_cohort.command import as_typed
 
 
 def test_folder_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -147,3 +151,16 @@ def test_a_text_in_place_of_a_volume_is_refused_without_noise(tmp_path, capfd) -
         read_volume(path)
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_a_table_reads_back_to_the_same_numbers() -> None:
+    columns = {"a": np.array([0.1, 1e-300, 1 / 3]), "b": ["x", "y,z", ""]}
+    rows = list(csv.DictReader(io.StringIO(table_bytes(columns).decode())))
+    assert [float(row["a"]) for row in rows] == columns["a"].tolist()
+    assert [row["b"] for row in rows] == columns["b"]
+
+
+def test_a_librarys_value_error_names_the_options_typed() -> None:
+    wanted = pytest.raises(BadInput, match=r"^--k2 must be above 0 and pet.k2_per_min_x too$")
+    with wanted, as_typed({"k2_per_min": "--k2"}):
+        raise ValueError("k2_per_min must be above 0 and pet.k2_per_min_x too")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rpt_kinetics.correlation import fisher_interval, pearson_r
-from rpt_kinetics.errors import BadInput
+from rpt_cohort.correlation import pearson_r
+from rpt_kinetics.correlation import fisher_interval
 from rpt_kinetics.imaging import blurred_images, imaged
 from rpt_kinetics.presets import PAPER_PRESETS, preset_names, preset_of, read_preset, with_voxels
 from rpt_kinetics.simulation import Simulation, simulate
@@ -348,7 +348,7 @@ def test_presets_say_what_they_are_and_why_they_are_not_unique() -> None:
     ],
 )
 def test_bad_parameters_are_refused_with_a_sentence(changes: dict[str, object], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(ValueError, match=words):
         preset_of({"pet_rates": vars(BASE)} | changes, name="mine")
 
 
@@ -366,7 +366,7 @@ def test_organs_that_cannot_be_are_refused_before_any_draw(
 ) -> None:
     # With a spread the draws would cut V_b off at 1, and nobody would see it.
     wide = replace(SMALL, voxel_cv=replace(NONE, vb=0.1), **changes)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(ValueError, match=words):
         simulate(wide, seed=0)
 
 
@@ -379,7 +379,7 @@ def test_a_patients_factor_keeps_blood_below_the_whole() -> None:
 
 def test_results_too_large_for_the_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rpt_kinetics.simulation.LARGEST", 10.0)
-    with pytest.raises(BadInput, match=r"Every voxel's SUV \(g/mL\) must be finite and below 10"):
+    with pytest.raises(ValueError, match=r"Every voxel's SUV \(g/mL\) must be finite and below 10"):
         simulate(SMALL, seed=0)
 
 
@@ -411,5 +411,5 @@ def test_the_dip_at_4_mm_comes_from_unequal_blur() -> None:
 
 
 def test_missing_rates_are_refused() -> None:
-    with pytest.raises(BadInput, match="pet_rates must be given"):
+    with pytest.raises(ValueError, match="pet_rates must be given"):
         preset_of({}, name="mine")
