@@ -17,12 +17,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rpt_kinetics.chunks import over_chunks
+from rpt_kinetics.curves import Floats
 from rpt_kinetics.dose import GA68_HALF_LIFE_MIN
-from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.inputs import LN2, feng
-from rpt_kinetics.models import pet_concentration, time_integrated_activity
-from rpt_kinetics.rates import Rates, pulse_answer
+from rpt_kinetics.models import (
+    Rates,
+    over_chunks,
+    pet_concentration,
+    pulse_answer,
+    time_integrated_activity,
+)
 from scipy.integrate import solve_ivp
 from scipy.signal import fftconvolve
 

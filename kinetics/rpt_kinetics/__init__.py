@@ -9,13 +9,13 @@ from rpt_kinetics.inputs import (
     siebinga,
 )
 from rpt_kinetics.models import (
+    Rates,
     partial_integral,
     pet_concentration,
     pet_frame_mean,
     time_integrated_activity,
     tissue_concentration,
 )
-from rpt_kinetics.rates import Rates
 
 __version__ = "0.1.0"
 

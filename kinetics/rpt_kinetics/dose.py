@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpt_kinetics.checking import positive
-from rpt_kinetics.exponentials import Floats
+from rpt_kinetics.curves import Floats
 
 # ICRP Publication 107. (ENSDF has 6.6443 d for 177Lu, DDEP 67.83 min for 68Ga.)
 LU177_HALF_LIFE_MIN = 6.647 * 24 * 60
@@ -27,6 +26,21 @@ KEV_PER_MGY_G_PER_MBQ_S = 1e-12 / JOULE_PER_KEV
 
 # ICRP Publication 89: soft tissue.
 TISSUE_DENSITY_G_PER_ML = 1.04
+
+
+def positive(name: str, value: float, *, unit: str) -> float:
+    """Return ``value`` if it is finite and above 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not (np.isfinite(value) and value > 0):
+        of_unit = f" {unit}" if unit else ""
+        raise ValueError(
+            f"{name} must be a finite number above 0{of_unit}, got {value!r}{of_unit}. "
+            "Check its sign and unit."
+        )
+    return float(value)
 
 
 @dataclass(frozen=True, kw_only=True)

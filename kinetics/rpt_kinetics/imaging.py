@@ -11,10 +11,9 @@ import numpy as np
 from rpt_cohort.correlation import pearson_r
 from scipy.ndimage import gaussian_filter
 
-from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.geometry import Organ
-from rpt_kinetics.simulation import PET_NOISE, SPECT_NOISE, Simulation, field_of
-from rpt_kinetics.study_parameters import Surroundings
+from rpt_kinetics.curves import Floats
+from rpt_kinetics.parameters import Surroundings
+from rpt_kinetics.simulation import PET_NOISE, SPECT_NOISE, Organ, Simulation, field_of
 
 FWHM_PER_STD = 2.0 * np.sqrt(2.0 * np.log(2.0))
 

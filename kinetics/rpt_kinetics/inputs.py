@@ -6,9 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from rpt_kinetics.checking import positive
-from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN
-from rpt_kinetics.piecewise import Curve, exponential_curve
+from rpt_kinetics.curves import Curve, exponential_curve
+from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN, positive
 
 LN2 = float(np.log(2.0))
 Measured = Literal["plasma", "blood"]

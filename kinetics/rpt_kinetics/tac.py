@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from rpt_cohort import json_bytes, provenance, table_bytes, write_together
 
-from rpt_kinetics.checking import times_min
-from rpt_kinetics.exponentials import Floats
+from rpt_kinetics.curves import Floats
 from rpt_kinetics.inputs import NAMED_INPUTS, InputFunction, NamedInput
 from rpt_kinetics.models import (
+    Rates,
     pet_concentration,
     time_integrated_activity,
+    times_min,
     tissue_concentration,
 )
-from rpt_kinetics.rates import Rates
 
 
 def write_tac(

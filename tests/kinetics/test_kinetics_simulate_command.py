@@ -15,14 +15,10 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 from rpt_kinetics.__main__ import app
-from rpt_kinetics.presets import preset_names, read_preset
-from rpt_kinetics.scatter import organ_scatter, subtissue_scatter
-from rpt_kinetics.simulate_command import FILES, write_simulation
-from rpt_kinetics.study_command import write_study
-from rpt_kinetics.study_figures import times_plot
-from rpt_kinetics.study_pictures import FIGURES
-from rpt_kinetics.study_text import assumed_inputs
-from rpt_kinetics.sweep import SUV_TIMES_MIN
+from rpt_kinetics.figures import FIGURES, organ_scatter, subtissue_scatter, times_plot
+from rpt_kinetics.measures import SUV_TIMES_MIN
+from rpt_kinetics.parameters import preset_names, read_preset
+from rpt_kinetics.study import FILES, assumed_inputs, write_simulation, write_study
 from typer.testing import CliRunner
 
 FLAT = """
@@ -187,7 +183,7 @@ def test_wild_parameters_end_in_one_sentence(
 
 def test_the_studys_words_need_no_figures() -> None:
     blocked = "import sys; sys.modules.update(matplotlib=None); "
-    code = blocked + "import rpt_kinetics.study_words"
+    code = blocked + "import rpt_kinetics.words"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -5,19 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rpt_cohort.correlation import pearson_r
-from rpt_kinetics.correlation import fisher_interval
 from rpt_kinetics.imaging import blurred_images, imaged
-from rpt_kinetics.presets import PAPER_PRESETS, preset_names, preset_of, read_preset, with_voxels
-from rpt_kinetics.simulation import Simulation, simulate
-from rpt_kinetics.study_parameters import (
-    LIMITS,
-    NONE,
-    SAME,
-    BaseRates,
-    PerRate,
-    StudyParameters,
-)
-from rpt_kinetics.sweep import (
+from rpt_kinetics.measures import (
     SPECT_FWHM_MM,
     SUV_TIMES_MIN,
     movable,
@@ -26,6 +15,20 @@ from rpt_kinetics.sweep import (
     r_at_suv_times,
     r_of_moved,
 )
+from rpt_kinetics.parameters import (
+    LIMITS,
+    NONE,
+    PAPER_PRESETS,
+    SAME,
+    BaseRates,
+    PerRate,
+    StudyParameters,
+    preset_names,
+    preset_of,
+    read_preset,
+    with_voxels,
+)
+from rpt_kinetics.simulation import Simulation, fisher_interval, simulate
 from scipy.integrate import quad, solve_ivp
 from scipy.stats import pearsonr
 

@@ -130,7 +130,7 @@ def test_core_needs_numpy_and_scipy_only() -> None:
 import sys
 for outside in ("typer", "rich", "matplotlib", "nibabel", "pandas", "jaxtyping", "rpt_cohort"):
     sys.modules[outside] = None
-import rpt_kinetics, rpt_kinetics.exponentials
+import rpt_kinetics, rpt_kinetics.curves
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

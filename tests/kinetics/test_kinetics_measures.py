@@ -5,12 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rpt_kinetics.choices import BOTH_INPUTS, INSTEAD_OF_0, other_choices, r_of_other_choices
 from rpt_kinetics.imaging import imaged
-from rpt_kinetics.presets import in_words, preset_names, read_preset, with_voxels
+from rpt_kinetics.measures import (
+    BOTH_INPUTS,
+    INSTEAD_OF_0,
+    movable,
+    other_choices,
+    r_of_other_choices,
+)
+from rpt_kinetics.parameters import (
+    PerRate,
+    StudyParameters,
+    in_words,
+    preset_names,
+    read_preset,
+    with_voxels,
+)
 from rpt_kinetics.simulation import simulate
-from rpt_kinetics.study_parameters import PerRate, StudyParameters
-from rpt_kinetics.sweep import movable
 
 
 @pytest.mark.parametrize("name", preset_names())

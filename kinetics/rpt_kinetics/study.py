@@ -1,7 +1,7 @@
-"""The ``simulate`` command: one virtual organ as table, maps, figure and summary."""
+"""The commands ``simulate`` and ``study``: a virtual organ, and all presets over several seeds."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,33 @@ from rpt_cohort import file_sha256, json_bytes, new_folder, provenance, table_by
 from rpt_cohort.command import progress
 from rpt_cohort.figures import png_bytes
 
-from rpt_kinetics.correlation import fisher_interval
-from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.geometry import Organ
+from rpt_kinetics.curves import Floats
+from rpt_kinetics.figures import FIGURES, organ_scatter, study_figures, subtissue_scatter
 from rpt_kinetics.imaging import Decomposition, Images, imaged
-from rpt_kinetics.presets import Preset, in_words, preset_names, read_preset, with_voxels
-from rpt_kinetics.rates import Rates
-from rpt_kinetics.scatter import organ_scatter, subtissue_scatter
-from rpt_kinetics.simulation import Simulation, simulate
-from rpt_kinetics.study_text import (
-    DOTS_PER_INCH,
+from rpt_kinetics.measures import (
+    Measures,
+    measure,
+    stacked,
+)
+from rpt_kinetics.models import Rates
+from rpt_kinetics.parameters import (
+    Preset,
+    in_words,
+    preset_names,
+    read_preset,
+    with_voxels,
+)
+from rpt_kinetics.simulation import Organ, Simulation, fisher_interval, simulate
+from rpt_kinetics.words import (
     MEANING,
     S_VALUE_NOTE,
     assumed_inputs,
     decomposition_in_words,
     finite_or_none,
+    study_content,
 )
 
+DOTS_PER_INCH = 120
 NOTE = (
     "A virtual organ, not a patient. Where the paper says nothing the parameters are assumed; "
     "others give the same r. The 95 % intervals (Fisher) hold for this number of independent "
@@ -188,3 +198,41 @@ def _interval(r: float, count: int) -> list[float] | None:
 def _files_read(preset: str) -> dict[str, str]:
     path = Path(preset)
     return {} if preset in preset_names() else {path.name: file_sha256(path)}
+
+
+def write_study(out: Path, *, seeds: int) -> None:
+    """Measure all presets with the seeds 0 to ``seeds`` − 1 and write them to a new folder.
+
+    Args:
+        out: Folder to write; new or empty.
+        seeds: At least 1.
+
+    Raises:
+        ValueError: ``seeds`` is below 1, or ``out`` is not new.
+    """
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {seeds}. The paper's r want 10 or more.")
+    presets = [read_preset(name) for name in preset_names()]
+    with new_folder(out) as folder:
+        found = _measured(presets, seeds=seeds)
+        for name, figure in study_figures(presets, found).items():
+            (folder / name).write_bytes(png_bytes(figure, dots_per_inch=DOTS_PER_INCH))
+        content = study_content(presets, found, seeds=seeds) | {
+            "figures": FIGURES,
+            "provenance": provenance(
+                package="rpt-kinetics",
+                command="study",
+                parameters={"seeds": seeds},
+                libraries=("numpy", "scipy", "matplotlib"),
+            ),
+        }
+        (folder / "study.json").write_bytes(json_bytes(content))
+
+
+def _measured(presets: Sequence[Preset], *, seeds: int) -> dict[str, Measures]:
+    jobs = [(preset, seed) for preset in presets for seed in range(seeds)]
+    by_job = [measure(*job) for job in progress(jobs, "presets and seeds")]
+    return {
+        preset.name: stacked(by_job[i * seeds : (i + 1) * seeds])
+        for i, preset in enumerate(presets)
+    }

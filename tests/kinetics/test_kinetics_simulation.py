@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from rpt_kinetics.fields import drawn, gaussian_field, periodic_autocorrelation
-from rpt_kinetics.geometry import two_balls
 from rpt_kinetics.imaging import FWHM_PER_STD, blurred
+from rpt_kinetics.simulation import drawn, gaussian_field, periodic_autocorrelation, two_balls
 from scipy.stats import truncnorm
 
 SHAPE = (32, 24, 20)
