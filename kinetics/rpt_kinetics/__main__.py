@@ -103,8 +103,7 @@ def simulate(
 
 @app.command()
 def study(
-    out: NewFolder,
-    seeds: Annotated[int, typer.Option(help="How many: 0, 1, …; at least 1.")] = 10,
+    out: NewFolder, seeds: Annotated[int, typer.Option(help="How many: 0, 1, …; at least 1.")] = 10
 ) -> None:
     """Study why PET (SUV, g/mL) and dose (Gy) disagree inside a virtual organ.
 

@@ -20,10 +20,6 @@ F18_HALF_LIFE_MIN = 109.77
 # β⁻ 133.27, conversion electrons 13.52 and Auger electrons 1.13 keV per decay.
 LU177_ELECTRON_KEV = 147.92
 
-JOULE_PER_KEV = 1.602176634e-16
-# 1 mGy/(MBq·s) is 1e-9 Gy per decay; times g it is 1e-12 J.
-KEV_PER_MGY_G_PER_MBQ_S = 1e-12 / JOULE_PER_KEV
-
 # ICRP Publication 89: soft tissue.
 TISSUE_DENSITY_G_PER_ML = 1.04
 
@@ -62,19 +58,6 @@ class OrganSValue:
         """Refuse values that no organ has."""
         positive("s_mgy_per_mbq_s", self.s_mgy_per_mbq_s, unit="mGy/(MBq·s)")
         positive("organ_mass_g", self.organ_mass_g, unit="g")
-
-    @classmethod
-    def local_deposition(
-        cls, *, organ_mass_g: float, energy_kev: float = LU177_ELECTRON_KEV
-    ) -> "OrganSValue":
-        """Return the S-value of an organ that absorbs ``energy_kev`` per decay, photons none."""
-        mass = positive("organ_mass_g", organ_mass_g, unit="g")
-        return cls(s_mgy_per_mbq_s=energy_kev / KEV_PER_MGY_G_PER_MBQ_S / mass, organ_mass_g=mass)
-
-    @property
-    def absorbed_kev_per_decay(self) -> float:
-        """S × organ mass, keV: what the organ absorbs per decay."""
-        return self.s_mgy_per_mbq_s * self.organ_mass_g * KEV_PER_MGY_G_PER_MBQ_S
 
     def voxel_dose_gy(self, tia_mbq_h_per_g: ArrayLike) -> Floats:
         """Return the dose of voxels that absorb their own energy.
@@ -115,9 +98,7 @@ def tia_mbq_h_per_g(
 
     Args:
         tia_suv_min: ∫ SUV·e^(−λt) dt, (g/mL)·min, of any shape.
-        administered_activity_mbq: MBq.
         weight_kg: Body weight of the SUV, kg.
-        density_g_per_ml: Of the tissue.
 
     Returns:
         MBq·h/g, of the same shape.

@@ -58,14 +58,9 @@ FIGURES = {
 def organ_scatter(
     ax: Axes, suv: Floats, dose: Floats, subtissue: NDArray[np.uint8], *, title: str
 ) -> Axes:
-    """Draw how many voxels have which SUV and dose, in colours by the logarithm.
+    """Draw how many voxels have which SUV (g/mL) and dose (Gy); sub-tissue is 1 or 2.
 
-    Args:
-        ax: Where to draw.
-        suv: g/mL, shape (n,).
-        dose: Gy, shape (n,).
-        subtissue: 1 or 2, shape (n,).
-        title: Above the plot; n and r with its 95 % interval are added.
+    To the title n and r with its 95 % interval are added.
     """
     heat_scatter(ax, suv, dose, most_cells=MOST_CELLS)
     ax.set_xlim(_with_room(*ax.get_xlim()))
@@ -122,9 +117,7 @@ def resolution_plot(ax: Axes, r: Floats, *, title: str) -> Axes:
     """Draw r against resolution, a line for each correlation length.
 
     Args:
-        ax: Where to draw.
         r: Overall, shape (correlation lengths, resolutions, surroundings).
-        title: Above the plot.
     """
     shades = _viridis(len(CORRELATION_LENGTHS_MM))
     for shade, marker, length_mm, lines in zip(
@@ -152,11 +145,8 @@ def moved_plot(ax: Axes, names: Sequence[str], r: Floats, *, base: float, title:
     """Draw r with parameters at 80 % and 120 %, the widest bars on top.
 
     Args:
-        ax: Where to draw.
-        names: Of the parameters.
         r: At 80 % and at 120 %, shape (parameters, 2).
         base: r with nothing moved.
-        title: Above the plot.
     """
     width = np.abs(r - base).max(axis=1)
     shown = np.argsort(-width, kind="stable")[:LONGEST_BARS][::-1]
@@ -181,13 +171,7 @@ def moved_plot(ax: Axes, names: Sequence[str], r: Floats, *, base: float, title:
 
 
 def times_plot(ax: Axes, r: Mapping[str, Floats], *, title: str) -> Axes:
-    """Draw r against the time of the PET, a line for each preset.
-
-    Args:
-        ax: Where to draw.
-        r: Preset → r, shape (times,).
-        title: Above the plot.
-    """
+    """Draw r against the time of the PET, a line for each preset."""
     # Lines that coincide: each is narrower than those below it, which stay in sight.
     widths = np.linspace(7.0, 1.0, len(r))
     for i, (name, line) in enumerate(r.items()):
@@ -214,9 +198,7 @@ def decomposition_plot(ax: Axes, parts: Mapping[str, Floats], *, title: str) -> 
     """Draw the parts of 1 − r² of the images, those below 0 to the left.
 
     Args:
-        ax: Where to draw.
         parts: Preset → kinetics, resolution and noise, shape (3,).
-        title: Above the plot.
     """
     rows = np.array(list(parts.values()))
     height = np.arange(len(rows))[::-1]
@@ -253,7 +235,6 @@ def study_figures(presets: Sequence[Preset], found: Mapping[str, Measures]) -> d
     """Draw every figure of the study.
 
     Args:
-        presets: What was measured.
         found: Preset's name → measures with the seeds as first axis.
 
     Returns:
@@ -297,10 +278,7 @@ def _resolutions(presets: Sequence[Preset], found: Mapping[str, Measures]) -> Fi
         ax.set_ylim(lowest, 1.01)
     handles = resolution_handles(axes[0, 0])
     figure.legend(
-        handles=handles,
-        title="Correlation length",
-        loc="outside right center",
-        fontsize="small",
+        handles=handles, title="Correlation length", loc="outside right center", fontsize="small"
     )
     return figure
 

@@ -60,9 +60,7 @@ def blurred(volume: Floats, *, fwhm_mm: float, spacing_mm: float) -> Floats:
     """Blur with an isotropic Gaussian on a periodic grid, so that the sum stays.
 
     Args:
-        volume: Any unit, shape (x, y, z).
         fwhm_mm: Full width at half maximum, mm; 0 leaves the volume as it is.
-        spacing_mm: Edge of a voxel, mm.
     """
     if fwhm_mm == 0:
         return volume
@@ -75,9 +73,6 @@ def blurred_images(
     """Return SUV and dose at the resolution of PET and SPECT, without noise.
 
     Args:
-        simulation: The true SUV and dose.
-        pet_fwhm_mm: Full width at half maximum, mm.
-        spect_fwhm_mm: The same of the SPECT.
         surroundings: "cold": 0 outside the organ, which dims its rim in PET and SPECT alike;
             "alike": as if the organ went on, see :func:`rim_restored`.
     """

@@ -1,6 +1,6 @@
 """What the study measures of a preset: r and what it rests on, over ranges and other choices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
@@ -75,21 +75,24 @@ def movable(parameters: StudyParameters) -> list[str]:
 
 
 def moved(parameters: StudyParameters, name: str, factor: float) -> StudyParameters:
-    """Return the parameters with one number, or one table of them, times ``factor``.
+    """Return the parameters with one number, or one table of them, times ``factor``."""
+    return _with(
+        parameters, name, lambda old: round(factor * old) if isinstance(old, int) else factor * old
+    )
 
-    Args:
-        parameters: The study's.
-        name: Such as ``weight_kg``, ``voxel_cv.k1`` or, for all five, ``voxel_cv``.
-        factor: No unit; a number of voxels is rounded.
-    """
+
+def _with(
+    parameters: StudyParameters, name: str, change: Callable[[float], float]
+) -> StudyParameters:
+    """Change one number, ``weight_kg`` or ``voxel_cv.k1``, or all five: ``voxel_cv``."""
     table, _, rate = name.partition(".")
-    value = getattr(parameters, table)
+    old = getattr(parameters, table)
     new: Any
-    if is_dataclass(value) and not isinstance(value, type):
-        chosen = [rate] if rate else list(vars(value))
-        new = replace(value, **{key: factor * getattr(value, key) for key in chosen})
+    if is_dataclass(old) and not isinstance(old, type):
+        chosen = [rate] if rate else list(vars(old))
+        new = replace(old, **{key: change(getattr(old, key)) for key in chosen})
     else:
-        new = round(factor * value) if isinstance(value, int) else factor * value
+        new = change(old)
     return replace(parameters, **{table: new})
 
 
@@ -192,25 +195,19 @@ def _instead_of_0(parameters: StudyParameters) -> list[Choice]:
         ]
         if len(zeros) == len(fields(PerRate)):
             zeros.append(table)
-        found += [Choice(name, value, _with(parameters, name, value)) for name in zeros]
+        found += [Choice(name, value, _set(parameters, name, value)) for name in zeros]
     return found
 
 
 def _set_to_0(parameters: StudyParameters) -> list[Choice]:
     numbers = in_words(parameters)
     return [
-        Choice(name, 0.0, _with(parameters, name, 0.0)) for name in SET_TO_0 if numbers[name] != 0
+        Choice(name, 0.0, _set(parameters, name, 0.0)) for name in SET_TO_0 if numbers[name] != 0
     ]
 
 
-def _with(parameters: StudyParameters, name: str, value: float) -> StudyParameters:
-    """Return the parameters with one number, or one whole table, at ``value``."""
-    table, _, rate = name.partition(".")
-    old = getattr(parameters, table)
-    new: Any = value
-    if is_dataclass(old) and not isinstance(old, type):
-        new = replace(old, **dict.fromkeys([rate] if rate else vars(old), value))
-    return replace(parameters, **{table: new})
+def _set(parameters: StudyParameters, name: str, value: float) -> StudyParameters:
+    return _with(parameters, name, lambda _: value)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from rpt_kinetics.curves import Floats, exponential_difference
 from rpt_kinetics.inputs import HALF_LIVES, InputFunction, decay_rate_per_min
@@ -134,16 +134,8 @@ def pulse_answer(k2: Floats, k3: Floats, k4: Floats) -> Pulse:
     smaller = (np.sqrt(k2 * k3) / apart) ** 2 / larger
     fast_leads = leaning >= 0
     return Pulse(
-        fast,
-        slow,
-        np.where(fast_leads, larger, smaller),
-        np.where(fast_leads, smaller, larger),
+        fast, slow, np.where(fast_leads, larger, smaller), np.where(fast_leads, smaller, larger)
     )
-
-
-def never_clears(k1: Floats, k2: Floats, k3: Floats, k4: Floats) -> NDArray[np.bool_]:
-    """Return where a voxel keeps for ever what it took up: k₂ = 0, or k₃ > 0 with k₄ = 0."""
-    return np.asarray((k1 > 0) & ((k2 == 0) | ((k3 > 0) & (k4 == 0))))
 
 
 # Numbers in one temporary array of a chunk: 256 KiB, which a core's own cache holds.
@@ -151,14 +143,9 @@ NUMBERS = 2**15
 
 
 def over_chunks(
-    work: Callable[..., Floats],
-    arrays: Sequence[Floats],
-    *,
-    columns: int,
-    width: int,
-    workers: int,
+    work: Callable[..., Floats], arrays: Sequence[Floats], *, columns: int, width: int, workers: int
 ) -> Floats:
-    """Apply ``work`` to slices of arrays of one length and join the results.
+    """Apply ``work`` to slices of arrays of one length and join the results, shape (n, columns).
 
     Args:
         work: From slices of shape (c,) each to an array of shape (c, columns).
@@ -166,9 +153,6 @@ def over_chunks(
         columns: Columns of the result.
         width: Columns of the largest temporary array.
         workers: Threads; numpy computes without Python's lock.
-
-    Returns:
-        Shape (n, columns).
     """
     count = len(arrays[0])
     result = np.empty((count, columns))
@@ -179,9 +163,8 @@ def over_chunks(
         result[part] = work(*(array[part] for array in arrays))
 
     starts = range(0, count, step)
-    if workers == 1 or len(starts) < 2:
-        for start in starts:
-            fill(start)
+    if workers == 1:  # a thread of its own would not know the caller's np.errstate
+        list(map(fill, starts))
     else:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(fill, starts))
@@ -255,10 +238,9 @@ def pet_concentration(
     With an input in SUV it is the SUV, and the isotope's half-life plays no part.
 
     Args:
-        rates: Rate constants of voxels of any shape S.
+        rates: Of voxels of any shape S.
         input_function: Corrected for decay.
         time_min: Instants, min after the injection, ascending. Shape (m,) or a scalar.
-        workers: Threads.
 
     Returns:
         C_PET in the input's unit, corrected for decay. Shape (*S, m), or S for a scalar time.
@@ -268,25 +250,10 @@ def pet_concentration(
     """
     time = times_min("time_min", time_min)
     _must_be_corrected(input_function)
-    plasma = input_function.plasma
-    blood = input_function.blood.value(time)
-
-    def of_chunk(k1: Floats, k2: Floats, k3: Floats, k4: Floats, vb: Floats) -> Floats:
-        pulse = pulse_answer(k2, k3, k4)
-        fast = plasma.response(pulse.fast_per_min, time)
-        slow = plasma.response(pulse.slow_per_min, time)
-        into = (1.0 - vb) * k1
-        return np.asarray(
-            _column(into * pulse.fast_share) * fast
-            + _column(into * pulse.slow_share) * slow
-            + _column(vb) * blood
-        )
-
-    values = over_chunks(
-        of_chunk,
-        rates.in_a_row(),
-        columns=len(time),
-        width=len(time),
+    values = _pet(
+        rates,
+        lambda theta: input_function.plasma.response(theta, time),
+        input_function.blood.value(time),
         workers=workers,
     )
     return values.reshape(rates.shape + np.shape(time_min))
@@ -311,12 +278,11 @@ def partial_integral(
     """Return ∫ C_PET·e^(−λt) dt from start to end of each frame.
 
     Args:
-        rates: Rate constants of voxels of any shape S.
+        rates: Of voxels of any shape S.
         input_function: Corrected for decay.
         start_min: Start of each frame, min after the injection, ascending. Shape (m,).
         end_min: End of each frame, min, ascending. Shape (m,).
         half_life_min: Physical half-life, min; ``inf`` for the integral of C_PET itself.
-        workers: Threads.
 
     Returns:
         The input's unit times min, shape (*S, m).
@@ -329,27 +295,30 @@ def partial_integral(
     _must_be_corrected(input_function)
     decay = decay_rate_per_min(half_life_min)
     plasma, blood = input_function.plasma.decayed(decay), input_function.blood.decayed(decay)
-    blood_integral = blood.integral(start, end)
-
-    def of_chunk(k1: Floats, k2: Floats, k3: Floats, k4: Floats, vb: Floats) -> Floats:
-        pulse = pulse_answer(k2, k3, k4)
-        fast = plasma.response_integral(pulse.fast_per_min + decay, start, end)
-        slow = plasma.response_integral(pulse.slow_per_min + decay, start, end)
-        into = (1.0 - vb) * k1
-        return np.asarray(
-            _column(into * pulse.fast_share) * fast
-            + _column(into * pulse.slow_share) * slow
-            + _column(vb) * blood_integral
-        )
-
-    values = over_chunks(
-        of_chunk,
-        rates.in_a_row(),
-        columns=len(start),
-        width=len(start),
+    values = _pet(
+        rates,
+        lambda theta: plasma.response_integral(theta + decay, start, end),
+        blood.integral(start, end),
         workers=workers,
     )
     return values.reshape((*rates.shape, len(start)))
+
+
+def _pet(
+    rates: Rates, response: Callable[[Floats], Floats], blood: Floats, *, workers: int
+) -> Floats:
+    # (1 − V_b)·K₁·Σ share·response(θ) + V_b·blood, shape (n, m); blood has shape (m,).
+    def of_chunk(k1: Floats, k2: Floats, k3: Floats, k4: Floats, vb: Floats) -> Floats:
+        pulse = pulse_answer(k2, k3, k4)
+        into = (1.0 - vb) * k1
+        return np.asarray(
+            _column(into * pulse.fast_share) * response(pulse.fast_per_min)
+            + _column(into * pulse.slow_share) * response(pulse.slow_per_min)
+            + _column(vb) * blood
+        )
+
+    columns = len(blood)
+    return over_chunks(of_chunk, rates.in_a_row(), columns=columns, width=columns, workers=workers)
 
 
 def pet_frame_mean(
@@ -388,11 +357,7 @@ def pet_frame_mean(
 
 
 def time_integrated_activity(
-    rates: Rates,
-    input_function: InputFunction,
-    *,
-    half_life_min: float = np.inf,
-    workers: int = 1,
+    rates: Rates, input_function: InputFunction, *, half_life_min: float = np.inf, workers: int = 1
 ) -> Floats:
     """Return ∫₀^∞ C_PET·e^(−λt) dt = (1 − V_b)·H(λ)·C̃ₚ(λ) + V_b·C̃_b(λ).
 
@@ -403,7 +368,6 @@ def time_integrated_activity(
         rates: Rate constants of voxels of any shape S.
         input_function: Corrected for decay.
         half_life_min: Physical half-life, min; ``inf`` for no decay.
-        workers: Threads.
 
     Returns:
         The input's unit times min, shape S.
@@ -432,8 +396,8 @@ def _transfer(k2: Floats, bound: Floats, k4: Floats, decay: float) -> Floats:
 
 
 def _undecayed(k1: Floats, k2: Floats, k3: Floats, k4: Floats) -> Floats:
-    # H(0) = K₁/k₂·(1 + k₃/k₄), the distribution volume.
-    if np.any(never_clears(k1, k2, k3, k4)):
+    # H(0) = K₁/k₂·(1 + k₃/k₄), the distribution volume; some tissue keeps for ever what it takes.
+    if np.any((k1 > 0) & ((k2 == 0) | ((k3 > 0) & (k4 == 0)))):
         raise ValueError(
             "The time-integrated activity to infinity diverges: without physical decay k2_per_min "
             "must be above 0 /min, and k4_per_min too where k3_per_min is, and a voxel's is "

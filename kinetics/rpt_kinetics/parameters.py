@@ -7,12 +7,14 @@ is named; the preset files, in TOML with units in the keys, say what reaches whi
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, is_dataclass, replace
+from dataclasses import astuple, dataclass, fields, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
+from rpt_cohort.reading import fault_sentences
 
 from rpt_kinetics.curves import Floats
 from rpt_kinetics.dose import PAPER_KIDNEY_CORTEX, TISSUE_DENSITY_G_PER_ML
@@ -23,6 +25,8 @@ FEWEST_VOXELS = 2 * 20
 # 1.4 GB of memory with correlated fields (ours).
 MOST_VOXELS = 1_000_000
 
+Number = Annotated[float, Strict()]
+CONFIG = ConfigDict(extra="forbid")
 Draws = Literal["coupled", "independent"]
 Distribution = Literal["truncated_normal", "log_normal"]
 GradientForm = Literal["linear", "quadratic"]
@@ -34,11 +38,13 @@ Blood = Literal["siebinga", "kabasakal"]
 class PerRate:
     """One number without unit for each of K₁, k₂, k₃, k₄ and V_b."""
 
-    k1: float
-    k2: float
-    k3: float
-    k4: float
-    vb: float
+    __pydantic_config__ = CONFIG
+
+    k1: Number
+    k2: Number
+    k3: Number
+    k4: Number
+    vb: Number
 
     def row(self) -> Floats:
         """Return the five numbers, shape (5,)."""
@@ -60,11 +66,13 @@ class BaseRates:
         ValueError: A rate is negative or above 100, or V_b is outside [0, 1).
     """
 
-    k1_ml_per_min_per_ml: float
-    k2_per_min: float
-    k3_per_min: float
-    k4_per_min: float
-    vb: float
+    __pydantic_config__ = CONFIG
+
+    k1_ml_per_min_per_ml: Number
+    k2_per_min: Number
+    k3_per_min: Number
+    k4_per_min: Number
+    vb: Number
 
     def __post_init__(self) -> None:
         """Refuse what no tissue has."""
@@ -125,6 +133,8 @@ class StudyParameters:
         ValueError: A value is outside its range.
     """
 
+    __pydantic_config__ = CONFIG
+
     pet_rates: BaseRates
     second_subtissue_factor: PerRate = SAME
     pet_to_therapy_ratio: PerRate = SAME
@@ -136,21 +146,21 @@ class StudyParameters:
     ratio_cv: PerRate = NONE
     draws: Draws = "coupled"
     distribution: Distribution = "truncated_normal"
-    correlation_length_mm: float = 0.0
+    correlation_length_mm: Number = 0.0
     pet_input: Blood = "siebinga"
     therapy_input: Blood = "siebinga"
-    suv_time_min: float = 60.0
-    pet_frame_min: float = 0.0
-    weight_kg: float = 80.0
-    administered_activity_mbq: float = 7400.0
-    s_mgy_per_mbq_s: float = PAPER_KIDNEY_CORTEX.s_mgy_per_mbq_s
-    organ_mass_g: float = PAPER_KIDNEY_CORTEX.organ_mass_g
-    density_g_per_ml: float = TISSUE_DENSITY_G_PER_ML
-    voxels: int = 9888
-    pet_fwhm_mm: float = 6.0
-    spect_fwhm_mm: float = 12.0
-    pet_noise_cv: float = 0.1
-    spect_noise_cv: float = 0.1
+    suv_time_min: Number = 60.0
+    pet_frame_min: Number = 0.0
+    weight_kg: Number = 80.0
+    administered_activity_mbq: Number = 7400.0
+    s_mgy_per_mbq_s: Number = PAPER_KIDNEY_CORTEX.s_mgy_per_mbq_s
+    organ_mass_g: Number = PAPER_KIDNEY_CORTEX.organ_mass_g
+    density_g_per_ml: Number = TISSUE_DENSITY_G_PER_ML
+    voxels: Annotated[int, Strict()] = 9888
+    pet_fwhm_mm: Number = 6.0
+    spect_fwhm_mm: Number = 12.0
+    pet_noise_cv: Number = 0.1
+    spect_noise_cv: Number = 0.1
     surroundings: Surroundings = "cold"
 
     def __post_init__(self) -> None:
@@ -165,7 +175,6 @@ class StudyParameters:
                 f"pet_frame_min must be at most {2 * self.suv_time_min:g} min, twice suv_time_min, "
                 f"or the frame starts before the injection; got {self.pet_frame_min:g} min."
             )
-        check_voxels(self.voxels)
 
 
 # Ours: far beyond any patient, and near enough that no result overflows.
@@ -183,6 +192,7 @@ LIMITS = {
     "correlation_length_mm": (0.0, 1000.0, "mm"),
     "pet_noise_cv": (0.0, 10.0, ""),
     "spect_noise_cv": (0.0, 10.0, ""),
+    "voxels": (FEWEST_VOXELS, MOST_VOXELS, "voxels"),
 }
 PER_RATE = {
     "second_subtissue_factor": (0.0, 1e3),
@@ -201,19 +211,6 @@ def rates_of(rows: Floats) -> Rates:
     """Return rates from K₁, k₂, k₃, k₄ and V_b in rows, shape (5, …)."""
     k1, k2, k3, k4, vb = rows
     return Rates(k1_ml_per_min_per_ml=k1, k2_per_min=k2, k3_per_min=k3, k4_per_min=k4, vb=vb)
-
-
-def check_voxels(voxels: int) -> None:
-    """Refuse a number of voxels that gives no statistics or does not fit into memory.
-
-    Raises:
-        ValueError: It is outside 40 to 1,000,000.
-    """
-    if not FEWEST_VOXELS <= voxels <= MOST_VOXELS:
-        raise ValueError(
-            f"voxels must be {FEWEST_VOXELS} to {MOST_VOXELS:,}, half of them in each sub-tissue, "
-            f"got {voxels:,}. The paper's figure shows some thousands."
-        )
 
 
 def _check(name: str, value: float, *, low: float, high: float, unit: str = "") -> None:
@@ -238,19 +235,19 @@ class Preset:
 
     Attributes:
         name: The file's name without ending.
+        parameters: What the study computes with.
         description: A sentence.
         why_not_unique: A sentence: what else gives the same correlation.
         target_pearson_r: The paper's, where the preset is made to meet one.
         target_of: Whether that is r over the organ, or in each sub-tissue.
-        parameters: What the study computes with.
     """
 
     name: str
-    description: str
-    why_not_unique: str
-    target_pearson_r: float | None
-    target_of: TargetOf
     parameters: StudyParameters
+    description: str = ""
+    why_not_unique: str = ""
+    target_pearson_r: Number | None = None
+    target_of: TargetOf = "overall"
 
 
 def preset_names() -> list[str]:
@@ -289,49 +286,16 @@ def preset_of(content: Mapping[str, Any], *, name: str) -> Preset:
     Raises:
         ValueError: A key is unknown or missing, or a value is of the wrong kind or out of range.
     """
-    heads = get_type_hints(Preset)
-    texts = {"description": "", "why_not_unique": ""}
-    head: dict[str, Any] = texts | {"target_pearson_r": None, "target_of": "overall"}
-    for key in head:
-        if key in content:
-            kind = float if key == "target_pearson_r" else heads[key]
-            head[key] = _value(f"{name}: {key}", content[key], kind)
-    rest = {key: value for key, value in content.items() if key not in head}
-    parameters = _filled(StudyParameters, rest, where=f"{name}: ")
-    return Preset(name=name, parameters=parameters, **head)
-
-
-def _filled(kind: type[Any], table: Mapping[str, Any], *, where: str) -> Any:
-    """Make a dataclass from a table whose keys are its fields."""
-    kinds = get_type_hints(kind)
-    unknown = sorted(set(table) - set(kinds))
-    if unknown:
-        raise ValueError(
-            f"{where}'{unknown[0]}' is no parameter of the study. Write one of {', '.join(kinds)}."
-        )
-    missing = [key for key in kinds if key not in table and not hasattr(kind, key)]
-    if missing:
-        raise ValueError(f"{where}{missing[0]} must be given, and it is missing. Add it.")
-    return kind(**{key: _value(f"{where}{key}", table[key], kinds[key]) for key in table})
-
-
-def _value(name: str, value: Any, kind: Any) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{name} must be a table, got {value!r}. Write [{name.split()[-1]}].")
-        return _filled(kind, value, where=f"{name}.")
-    if choices := get_args(kind):
-        if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
-        return value
-    accepted = (int, float) if kind is float else kind
-    if not isinstance(value, accepted) or isinstance(value, bool):
-        word = {float: "a number", int: "a whole number", str: "a text"}[kind]
-        raise ValueError(f"{name} must be {word}, got {value!r}.")
+    heads = {field.name for field in fields(Preset)} - {"name", "parameters"}
+    whole = {key: content[key] for key in heads & set(content)} | {
+        "name": name,
+        "parameters": {key: content[key] for key in content if key not in heads},
+    }
     try:
-        return kind(value)
-    except OverflowError as error:
-        raise ValueError(f"{name} must be a number of fewer than 300 digits. Check it.") from error
+        return TypeAdapter(Preset).validate_python(whole)
+    except ValidationError as error:
+        ours = error.errors()[0].get("ctx", {}).get("error")
+        raise ValueError(str(ours or fault_sentences(error, name)[0])) from error
 
 
 def in_words(parameters: StudyParameters) -> dict[str, float | int | str]:

@@ -11,18 +11,8 @@ from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.special import ndtr, ndtri
 
 from rpt_kinetics.curves import Floats
-from rpt_kinetics.dose import (
-    GA68_HALF_LIFE_MIN,
-    LU177_HALF_LIFE_MIN,
-    OrganSValue,
-    tia_mbq_h_per_g,
-)
-from rpt_kinetics.inputs import (
-    NAMED_INPUTS,
-    InputFunction,
-    NamedInput,
-    percent_ia_per_l_to_suv,
-)
+from rpt_kinetics.dose import GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN, OrganSValue, tia_mbq_h_per_g
+from rpt_kinetics.inputs import NAMED_INPUTS, InputFunction, NamedInput, percent_ia_per_l_to_suv
 from rpt_kinetics.models import Rates, pet_concentration, pet_frame_mean, time_integrated_activity
 from rpt_kinetics.parameters import Distribution, PerRate, StudyParameters, rates_of
 
@@ -85,10 +75,6 @@ def two_balls(*, voxels: int, volume_ml: float) -> Organ:
 
     A ball is the wanted number of grid points nearest to its centre, so the organ has exactly
     ``voxels`` voxels and exactly ``volume_ml``. With an odd number the first has one more.
-
-    Args:
-        voxels: Number in both together.
-        volume_ml: Of both together, mL.
 
     Raises:
         ValueError: The grid is too large for the memory.
@@ -155,9 +141,7 @@ def gaussian_field(
 
     Args:
         shape: Of the grid, on which the field is periodic.
-        rng: Source of chance.
         correlation_length_mm: L, where the autocorrelation is 1/e, mm.
-        spacing_mm: Edge of a voxel, mm.
 
     Source: Dietrich & Newsam, SIAM J Sci Comput 18 (1997) 1088.
     """
@@ -190,12 +174,7 @@ def _spectrum(count: int, length: float) -> Floats:
 
 
 def drawn(
-    mean: Floats,
-    chance: Floats,
-    *,
-    cv: float,
-    distribution: Distribution,
-    upper: float = np.inf,
+    mean: Floats, chance: Floats, *, cv: float, distribution: Distribution, upper: float = np.inf
 ) -> Floats:
     """Turn standard normal chance into a quantity that is at least 0 and below ``upper``.
 
@@ -303,7 +282,6 @@ def simulate(parameters: StudyParameters, *, seed: int) -> Simulation:
     """Draw an organ and compute each voxel's SUV and dose.
 
     Args:
-        parameters: The study's.
         seed: At least 0; the same seed gives the same organ.
 
     Raises:
@@ -360,9 +338,7 @@ def suv_at(parameters: StudyParameters, pet: Rates, *, time_min: float) -> Float
 def dose_gy(parameters: StudyParameters, therapy: Rates) -> Floats:
     """Return each voxel's dose: organ S-value × organ mass × its activity per gram; Gy, (n,)."""
     tia = time_integrated_activity(
-        therapy,
-        _in_suv(parameters.therapy_input, parameters),
-        half_life_min=LU177_HALF_LIFE_MIN,
+        therapy, _in_suv(parameters.therapy_input, parameters), half_life_min=LU177_HALF_LIFE_MIN
     )
     s_value = OrganSValue(
         s_mgy_per_mbq_s=parameters.s_mgy_per_mbq_s, organ_mass_g=parameters.organ_mass_g

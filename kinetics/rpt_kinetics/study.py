@@ -1,34 +1,21 @@
 """The commands ``simulate`` and ``study``: a virtual organ, and all presets over several seeds."""
 
-import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from matplotlib.figure import Figure
-from rpt_cohort import file_sha256, json_bytes, new_folder, provenance, table_bytes
+from rpt_cohort import file_sha256, json_bytes, new_folder, nifti_bytes, provenance, table_bytes
 from rpt_cohort.command import progress
 from rpt_cohort.figures import png_bytes
 
 from rpt_kinetics.curves import Floats
 from rpt_kinetics.figures import FIGURES, organ_scatter, study_figures, subtissue_scatter
 from rpt_kinetics.imaging import Decomposition, Images, imaged
-from rpt_kinetics.measures import (
-    Measures,
-    measure,
-    stacked,
-)
-from rpt_kinetics.models import Rates
-from rpt_kinetics.parameters import (
-    Preset,
-    in_words,
-    preset_names,
-    read_preset,
-    with_voxels,
-)
-from rpt_kinetics.simulation import Organ, Simulation, fisher_interval, simulate
+from rpt_kinetics.measures import Measures, measure, stacked
+from rpt_kinetics.parameters import Preset, in_words, preset_names, read_preset, with_voxels
+from rpt_kinetics.simulation import Simulation, fisher_interval, simulate
 from rpt_kinetics.words import (
     MEANING,
     S_VALUE_NOTE,
@@ -60,8 +47,6 @@ def write_simulation(preset: str, out: Path, *, seed: int, voxels: int | None) -
 
     Args:
         preset: A preset's name, or a parameter file.
-        out: Folder to write; new or empty.
-        seed: At least 0.
         voxels: In both sub-tissues together; None for the preset's.
 
     Returns:
@@ -102,7 +87,7 @@ def _contents(
     organ = simulation.organ
 
     def volume(values: Floats, dtype: type[np.generic] = np.float32) -> Callable[[], bytes]:
-        return lambda: _nifti_bytes(organ, values, dtype=dtype)
+        return lambda: nifti_bytes(organ.volume(values), organ.affine, dtype=dtype)
 
     return {
         "voxels.csv": lambda: table_bytes(_columns(simulation, images)),
@@ -125,22 +110,9 @@ def _columns(simulation: Simulation, images: Images) -> dict[str, np.ndarray]:
         "dose_gy": simulation.dose_gy,
         "suv_image_g_per_ml": images.suv_g_per_ml,
         "dose_image_gy": images.dose_gy,
-        **_rate_columns("pet", simulation.pet),
-        **_rate_columns("therapy", simulation.therapy),
+        **{f"pet_{name}": values for name, values in vars(simulation.pet).items()},
+        **{f"therapy_{name}": values for name, values in vars(simulation.therapy).items()},
     }
-
-
-def _rate_columns(agent: str, rates: Rates) -> dict[str, Floats]:
-    return {f"{agent}_{name}": values for name, values in vars(rates).items()}
-
-
-def _nifti_bytes(organ: Organ, values: Floats, *, dtype: type[np.generic]) -> bytes:
-    image = nib.Nifti1Image(organ.volume(values).astype(dtype), organ.affine)
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_qform(organ.affine, code="scanner")
-    image.set_sform(organ.affine, code="scanner")
-    # mtime: no clock in the file.
-    return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
 
 
 def _figure(preset: Preset, simulation: Simulation) -> Figure:
@@ -204,7 +176,6 @@ def write_study(out: Path, *, seeds: int) -> None:
     """Measure all presets with the seeds 0 to ``seeds`` − 1 and write them to a new folder.
 
     Args:
-        out: Folder to write; new or empty.
         seeds: At least 1.
 
     Raises:

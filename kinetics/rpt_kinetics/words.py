@@ -21,11 +21,7 @@ from rpt_kinetics.measures import (
     movable,
     other_choices,
 )
-from rpt_kinetics.parameters import (
-    Preset,
-    StudyParameters,
-    in_words,
-)
+from rpt_kinetics.parameters import Preset, StudyParameters, in_words
 from rpt_kinetics.simulation import fisher_interval
 
 S_VALUE_NOTE = (
@@ -98,9 +94,7 @@ def study_content(
     """Return all measures, JSON-ready.
 
     Args:
-        presets: What was measured.
         found: Preset's name → measures with the seeds as first axis.
-        seeds: Their number.
     """
     return {
         "virtual": True,

@@ -120,8 +120,8 @@ def test_own_parameter_file_and_a_correlation_that_is_not_defined(tmp_path: Path
     [
         ({"preset": "nonsense"}, "must be one of homogeneous, heterogeneous, varied"),
         ({"preset": "absent.toml"}, "got 'absent.toml'"),
-        ({"voxels": 39}, "voxels must be 40 to"),
-        ({"voxels": 10**9}, "voxels must be 40 to"),
+        ({"voxels": 39}, "voxels must be from 40 to"),
+        ({"voxels": 10**9}, "voxels must be from 40 to"),
         ({"seed": -1}, "--seed must be at least 0"),
     ],
 )

@@ -323,9 +323,9 @@ def test_presets_say_what_they_are_and_why_they_are_not_unique() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pet_rates": "2"}, "must be a table"),
-        ({"voxel_cv": {"k1": 0.1}}, "k2 must be given"),
-        ({"voxel_cv": {**vars(NONE), "k9": 0.1}}, "'k9' is no parameter"),
+        ({"pet_rates": "2"}, "mine: parameters.pet_rates: .* got '2'"),
+        ({"voxel_cv": {"k1": 0.1}}, "voxel_cv.k2: Field required"),
+        ({"voxel_cv": {**vars(NONE), "k9": 0.1}}, "voxel_cv.k9: Unexpected"),
         ({"voxel_cv": {**vars(NONE), "k1": -0.1}}, r"voxel_cv.k1 must be from 0 to 10, got -0.1"),
         (
             {"gradient_amplitude": {**vars(NONE), "k1": -1.5}},
@@ -335,17 +335,18 @@ def test_presets_say_what_they_are_and_why_they_are_not_unique() -> None:
         ({"pet_rates": {**vars(BASE), "vb": 1.0}}, "vb must be at least 0 and below 1"),
         ({"pet_rates": {**vars(BASE), "k2_per_min": -1.0}}, "k2_per_min must be finite"),
         ({"weight_kg": 0.0}, "weight_kg must be from 1 to 1000 kg, got 0.0 kg"),
-        ({"weight_kg": "80"}, "weight_kg must be a number"),
-        ({"voxels": 4000.5}, "voxels must be a whole number"),
-        ({"voxels": 39}, "voxels must be 40 to"),
-        ({"draws": "both"}, "must be one of coupled, independent"),
-        ({"colour": 1}, "'colour' is no parameter of the study"),
+        ({"weight_kg": "80"}, "weight_kg: .* valid number, got '80'"),
+        ({"weight_kg": True}, "weight_kg: .* valid number, got True"),
+        ({"voxels": 4000.5}, "voxels: .* valid integer"),
+        ({"voxels": 39}, r"voxels must be from 40 to 1e\+06"),
+        ({"draws": "both"}, "draws: .* 'coupled' or 'independent', got 'both'"),
+        ({"colour": 1}, "parameters.colour: Unexpected"),
         ({"suv_time_min": 1e300}, "suv_time_min must be from 0.01 to 1440 min, got 1e"),
         ({"pet_to_therapy_ratio": {**vars(SAME), "k1": 1e-300}}, "pet_to_therapy_ratio.k1 must be"),
         ({"second_ratio_factor": {**vars(SAME), "k4": 1e300}}, "second_ratio_factor.k4 must be"),
         ({"gradient_amplitude": {**vars(NONE), "k3": 1e200}}, "gradient_amplitude.k3 must be"),
         ({"pet_rates": {**vars(BASE), "k3_per_min": 1e9}}, "k3_per_min must be from 0 to 100"),
-        ({"weight_kg": 10**400}, "weight_kg must be a number of fewer than 300 digits"),
+        ({"weight_kg": 10**400}, "weight_kg"),
         ({"pet_frame_min": 121.0}, "pet_frame_min must be at most 120 min"),
         ({"pet_fwhm_mm": float("nan")}, "pet_fwhm_mm must be from 0 to 40 mm, got nan"),
     ],
@@ -414,5 +415,5 @@ def test_the_dip_at_4_mm_comes_from_unequal_blur() -> None:
 
 
 def test_missing_rates_are_refused() -> None:
-    with pytest.raises(ValueError, match="pet_rates must be given"):
+    with pytest.raises(ValueError, match="pet_rates: Field required"):
         preset_of({}, name="mine")
