@@ -20,9 +20,8 @@ from rpt_cohort import (
     read_cohort,
     read_cycle,
 )
-from rpt_cohort.command import warn
+from rpt_cohort.command import in_parallel, warn
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.parallel import in_parallel
 from rpt_cohort.schema import SCHEMA_VERSION
 
 from rpt_eval.cycles import read_maps

@@ -19,9 +19,8 @@ from rpt_cohort import (
     provenance,
     read_cohort,
 )
-from rpt_cohort.command import warn
+from rpt_cohort.command import in_parallel, warn
 from rpt_cohort.figures import png_bytes
-from rpt_cohort.parallel import in_parallel
 
 from rpt_eval.catalogue import METRICS
 from rpt_eval.cycles import REFERENCE_FILE, Against, CycleMaps, read_maps

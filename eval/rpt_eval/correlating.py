@@ -20,11 +20,10 @@ from rpt_cohort import (
     provenance,
     read_cohort,
 )
-from rpt_cohort.command import warn
+from rpt_cohort.command import in_parallel, warn
 from rpt_cohort.correlation import pearson_r, why_undefined
 from rpt_cohort.figures import png_bytes
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.parallel import in_parallel
 
 from rpt_eval.correlation import NAN
 from rpt_eval.correlation_tables import (

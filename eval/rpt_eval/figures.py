@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from rpt_cohort import Volume
-from rpt_cohort.planes import cut_plane, draw_plane, fullest_plane
+from rpt_cohort.figures import cut_plane, draw_plane, fullest_plane
 
 from rpt_eval.cycles import CycleMaps
 

@@ -8,10 +8,9 @@ from jaxtyping import Float32
 from matplotlib.figure import Figure
 from rpt_cohort import BadInput, Case, PredictionInfo, Volume, read_cohort
 from rpt_cohort.command import refuse_existing
-from rpt_cohort.figures import png_bytes
-from rpt_cohort.planes import cut_plane
+from rpt_cohort.figures import cut_plane, png_bytes
+from rpt_cohort.files import write_together
 from rpt_cohort.reading import read_json
-from rpt_cohort.writing import write_together
 
 from rpt_eval.cycles import Against, CycleMaps, read_maps
 from rpt_eval.figures import side_by_side

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool
 from rpt_cohort import BadInput, Volume, read_cohort, write_together
 from rpt_cohort.command import progress
+from rpt_cohort.figures import cut_plane, draw_plane, fullest_plane
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.planes import cut_plane, draw_plane, fullest_plane
 
 from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.patient import VirtualCycle, make_cycle

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rpt_cohort import Volume
-from rpt_cohort.planes import Plane, cut_plane, draw_plane, fullest_plane
+from rpt_cohort.figures import Plane, cut_plane, draw_plane, fullest_plane
 
 SPACING_MM = (2.0, 3.0, 5.0)
 SHAPE = (5, 7, 9)  # right, front, head
