@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from rpt_cohort.correlation import pearson_r, why_undefined
-from rpt_eval.correlation import fisher_mean, pearson_p
-from rpt_eval.correlation_tables import (
+from rpt_eval.correlate import (
     records,
     texture_correlation,
     texture_summary,
     voxelwise_summary,
 )
-from rpt_eval.erosion import eroded
+from rpt_eval.figures import region_scatter
 from rpt_eval.radiomics import FAMILY, GLCM, GLRLM
-from rpt_eval.scatter import region_scatter
+from rpt_eval.regions import eroded
+from rpt_eval.statistics import fisher_mean, pearson_p
 from scipy import stats
 from scipy.ndimage import gaussian_filter
 from statsmodels.stats.multitest import multipletests

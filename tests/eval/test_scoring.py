@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from rpt_eval import metrics
-from rpt_eval.catalogue import METRICS
-from rpt_eval.cycles import CycleMaps
-from rpt_eval.predictions import unit_fault
+from rpt_eval.metrics import METRICS
+from rpt_eval.predictions import CycleMaps, unit_fault
 from rpt_eval.regions import regions, too_small
 from rpt_eval.scoring import Row, score, unrated
 

@@ -7,9 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from matplotlib.path import Path as Polygon
 from rpt_cohort import BadInput, Volume
-
-from rpt_eval.dvh import MM3_PER_ML, Dvh, dvh_of_known
-from rpt_eval.dvh_sampling import doses_at
+from rpt_eval.dvh import MM3_PER_ML, Dvh, doses_at, dvh_of_known
 
 BOX_SAMPLES = 1_000_000
 """Points spread over the boxes around a structure's planes (ours): its own are some half."""
