@@ -102,7 +102,7 @@ def compare(
     tests.csv and PNG pictures. Statistics are over patients.
     """
     from rpt_eval.comparison import overview, write_comparison
-    from rpt_eval.scoring import GammaCriteria
+    from rpt_eval.metrics import GammaCriteria
 
     results = write_comparison(
         cohort,

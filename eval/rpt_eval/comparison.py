@@ -25,7 +25,7 @@ from rpt_cohort.command import in_parallel, warn
 from rpt_cohort.figures import png_bytes
 
 from rpt_eval.figures import DOTS_PER_INCH, choose_case, draw_all, exemplary_case
-from rpt_eval.metrics import METRICS
+from rpt_eval.metrics import METRICS, GammaCriteria
 from rpt_eval.predictions import (
     REFERENCE_FILE,
     Against,
@@ -40,7 +40,7 @@ from rpt_eval.predictions import (
     unseen_faults,
 )
 from rpt_eval.regions import RATED_ORGANS, SMALLEST_VOXELS
-from rpt_eval.scoring import GammaCriteria, Row, Unrated, score, unrated
+from rpt_eval.scoring import Row, Unrated, score, unrated
 from rpt_eval.statistics import (
     P_OF_THE_PAPER,
     by_cycle,
@@ -189,7 +189,7 @@ def write_comparison(
             "pictures_of": drawn.name,
             "warnings": warnings,
             "not_rated": [asdict(entry) for entry in unrated_regions],
-            "definitions": {name: asdict(metric) for name, metric in METRICS.items()},
+            "definitions": {name: metric.told() for name, metric in METRICS.items()},
             "statistics": HOW,
             "results": results,
             "bland_altman_of_mean_dose": organ_agreement(cycles),

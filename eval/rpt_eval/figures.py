@@ -16,11 +16,10 @@ from rpt_cohort.figures import cut_plane, draw_plane, fullest_plane, heat_scatte
 from rpt_cohort.files import write_together
 from rpt_cohort.reading import read_json
 
-from rpt_eval.dvh import Dvh
+from rpt_eval.dvh import MM3_PER_ML, Dvh
 from rpt_eval.metrics import bland_altman, identity_lines
 from rpt_eval.predictions import Against, CycleMaps, Method, read_dose, read_maps
 from rpt_eval.regions import BODY, RATED_ORGANS, regions, too_small
-from rpt_eval.scoring import region_dvh
 from rpt_eval.statistics import patient_means
 
 DOSE_LABEL = "Absorbed dose (Gy/GBq)"
@@ -373,8 +372,9 @@ def _dvh(maps: CycleMaps, doses: Doses, *, title: str) -> Figure:
     organs = _rated(maps)
     figure, axes = _panels(1, len(organs), title=title, size=5.0)
     for ax, (organ, here) in zip(axes, organs.items(), strict=True):
+        volume_ml = int(here.sum()) * float(np.prod(maps.spacing_mm)) / MM3_PER_ML
         dvhs = {
-            name: region_dvh(maps, here, dose)
+            name: Dvh.of(dose[here], volume_ml=volume_ml)
             for name, dose in {"reference": maps.dose, **doses}.items()
         }
         dvh_plot(ax, dvhs.pop("reference"), dvhs, title=organ)

@@ -6,11 +6,15 @@ Every function takes the voxels of one region: ``prediction`` and ``reference``,
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
+from rpt_cohort import BadInput
 from skimage.metrics import structural_similarity
+
+from rpt_eval.dvh import MM3_PER_ML, Dvh, dvh_r2
 
 Voxels = Float[np.ndarray, " voxels"]
 
@@ -219,81 +223,379 @@ def _windows_box(known: Bool[np.ndarray, "x y z"]) -> tuple[slice, slice, slice]
     return slices[0], slices[1], slices[2]
 
 
+@dataclass(frozen=True)
+class GammaCriteria:
+    """Dose difference, % of the reference's maximum, and distance, mm."""
+
+    dose_percent: float
+    distance_mm: float
+
+    @classmethod
+    def parse(cls, text: str) -> "GammaCriteria":
+        """Read ``PERCENT/MM``, such as 10/10.
+
+        Raises:
+            BadInput: Not of that form.
+        """
+        try:
+            dose_percent, distance_mm = (float(part) for part in text.split("/"))
+        except ValueError as error:
+            raise BadInput(f"--gamma must be PERCENT/MM, such as 10/10, got {text!r}.") from error
+        return cls(dose_percent, distance_mm)
+
+
+STEPS_PER_DISTANCE = 10
+"""The prediction is interpolated at every tenth of the distance (Wendling et al. 2007)."""
+SEARCHED_GAMMA = 1.1
+"""Beyond, a voxel has failed; by how much does not matter here."""
+ROUNDING = 1e-6
+"""A gamma index of 1 by definition must not fail for its last digit."""
+
+
+def gamma_pass_rate(
+    prediction: Float[np.ndarray, "x y z"],
+    reference: Float[np.ndarray, "x y z"],
+    *,
+    spacing_mm: tuple[float, float, float],
+    region: Bool[np.ndarray, "x y z"],
+    dose_percent: float,
+    distance_mm: float,
+    local: bool = False,
+    cutoff_percent: float = 10.0,
+) -> float:
+    """Return the share of the rated voxels with a gamma index of at most 1, %.
+
+    Args:
+        prediction: Dose map that is searched, interpolated trilinearly.
+        reference: Dose map whose voxels are rated, in the same unit and on the same grid.
+        spacing_mm: Of the grid, mm.
+        region: Where voxels are rated; the search may leave it.
+        dose_percent: Dose criterion, % of the reference's maximum in the region, or of each
+            voxel's own reference dose where ``local``.
+        distance_mm: Distance criterion, mm.
+        local: Whether the dose criterion is of each voxel's own dose.
+        cutoff_percent: Voxels below this share of the reference's maximum in the region are
+            not rated, %. Ours: 10.
+
+    Raises:
+        BadInput: pymedphys is not installed, the distance is shorter than a voxel, a
+            criterion cannot be, or the region holds no dose to rate.
+
+    Source: Low et al., Med Phys 25 (1998) 656; Wendling et al., Med Phys 34 (2007) 1647; as
+    pymedphys computes it.
+    """
+    _refuse_meaningless(spacing_mm, dose_percent, distance_mm, cutoff_percent)
+    maximum = float(np.max(reference, initial=0.0, where=region))
+    if not maximum > 0:
+        raise BadInput("The region must hold a reference dose above 0 to rate, and holds none.")
+    near = _around(region, distance_mm, spacing_mm)
+    # What is not rated is put below the cut-off.
+    rated = np.where(region, reference, -maximum)[near].astype(np.float64)
+    axes = tuple(np.arange(n) * mm for n, mm in zip(rated.shape, spacing_mm, strict=True))
+    gamma = _pymedphys_gamma()(
+        axes,
+        rated,
+        axes,
+        prediction[near].astype(np.float64),
+        dose_percent,
+        distance_mm,
+        lower_percent_dose_cutoff=cutoff_percent,
+        interp_fraction=STEPS_PER_DISTANCE,
+        max_gamma=SEARCHED_GAMMA,
+        local_gamma=local,
+        global_normalisation=maximum,
+        skip_once_passed=True,
+    )
+    # It leaves NaN where nothing was rated.
+    return 100.0 * float(np.mean(gamma[~np.isnan(gamma)] <= 1 + ROUNDING))
+
+
+def _refuse_meaningless(
+    spacing_mm: tuple[float, float, float],
+    dose_percent: float,
+    distance_mm: float,
+    cutoff_percent: float,
+) -> None:
+    if not 0 < dose_percent < np.inf:
+        raise BadInput(f"The gamma index needs a dose criterion above 0 %, got {dose_percent!r} %.")
+    if not 0 < cutoff_percent <= 100:
+        raise BadInput(
+            f"cutoff_percent must be above 0 and at most 100 %, got {cutoff_percent!r} %."
+        )
+    if not max(spacing_mm) <= distance_mm < np.inf:
+        raise BadInput(
+            f"The gamma distance must be at least the longest voxel edge, {max(spacing_mm):.6g} "
+            f"mm: {distance_mm!r} mm means nothing there."
+        )
+
+
+def _around(
+    region: Bool[np.ndarray, "x y z"], distance_mm: float, spacing_mm: tuple[float, float, float]
+) -> tuple[slice, ...]:
+    """Return the box of a region and of all that is searched from it."""
+    reach = np.ceil(SEARCHED_GAMMA * distance_mm / np.array(spacing_mm)).astype(int) + 1
+    return tuple(
+        slice(max(int(found.min() - more), 0), int(found.max() + more) + 1)
+        for found, more in zip(np.nonzero(region), reach, strict=True)
+    )
+
+
+def _pymedphys_gamma() -> Callable[..., np.ndarray]:
+    try:
+        from pymedphys import gamma
+    except ImportError as error:
+        raise BadInput(
+            "The gamma index needs pymedphys, which is not installed: "
+            "pip install 'rpt-eval[gamma]'."
+        ) from error
+    found: Callable[..., np.ndarray] = gamma
+    return found
+
+
+Unit = Literal["Gy/GBq", "1", "%"]
 Better = Literal["lower", "higher", "nearer 1", "nearer 0"]
-DOSE, RATIO, PERCENT = "Gy/GBq", "1", "%"
+Regions = Literal["all", "organs", "body"]
+"""Where a metric is taken; "organs" are organs and lesions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Doses:
+    """Two dose maps of one cycle and a region of it: what a metric is a function of.
+
+    Attributes:
+        predicted: Gy/GBq, the whole map.
+        true: Gy/GBq, the whole reference map.
+        known: Where the reference counts.
+        region: Where the metric is taken, inside ``known``.
+        spacing_mm: Distance between voxel centres along each axis, mm.
+        windows: SSIM of the window around each voxel.
+        gamma: Criteria of the gamma index, where it is asked for.
+    """
+
+    predicted: Float32[np.ndarray, "x y z"]
+    true: Float32[np.ndarray, "x y z"]
+    known: Bool[np.ndarray, "x y z"]
+    region: Bool[np.ndarray, "x y z"]
+    spacing_mm: tuple[float, float, float]
+    windows: Map
+    gamma: GammaCriteria | None = None
+
+    @cached_property
+    def prediction(self) -> Voxels:
+        """Predicted dose of the region's voxels, Gy/GBq."""
+        voxels: Voxels = self.predicted[self.region].astype(np.float64)
+        return voxels
+
+    @cached_property
+    def reference(self) -> Voxels:
+        """Reference dose of the region's voxels, Gy/GBq."""
+        voxels: Voxels = self.true[self.region].astype(np.float64)
+        return voxels
+
+    @cached_property
+    def lines(self) -> IdentityLines:
+        """Of the region's identity plot."""
+        return identity_lines(self.prediction, self.reference)
+
+    @cached_property
+    def histograms(self) -> tuple[Dvh, Dvh]:
+        """Of reference and prediction."""
+        volume_ml = self.prediction.size * float(np.prod(self.spacing_mm)) / MM3_PER_ML
+        predicted = Dvh.of(self.prediction, volume_ml=volume_ml)
+        return Dvh.of(self.reference, volume_ml=volume_ml), predicted
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a column of numbers is."""
+    """A column of numbers: this entry of the table is all there is of it.
 
-    unit: str
-    better: Better | None  # None: described, not tested
+    Attributes:
+        name: In ``metrics.csv``.
+        unit: Of its numbers.
+        better: Which way is better; None is described and not tested.
+        meaning: One line, for people.
+        function: Its value in one region; NaN where it is not defined.
+        regions: Where it is taken.
+    """
+
+    name: str
+    unit: Unit
+    better: Better | None
     meaning: str
-    regions: Literal["all", "organs", "body"] = "all"  # organs: and lesions
+    function: Callable[[Doses], float]
+    regions: Regions = "all"
+
+    def told(self) -> dict[str, str | None]:
+        """Return what ``summary.json`` tells of it."""
+        parts = ("unit", "better", "meaning", "regions")
+        return {name: getattr(self, name) for name in parts}
 
 
-METRICS = {
-    "nrmse_range": Metric(
-        RATIO, "lower", "RMSE in the region / (max - min of the reference inside the fov)"
+def _of_voxels(function: Callable[[Voxels, Voxels], float]) -> Callable[[Doses], float]:
+    return lambda doses: function(doses.prediction, doses.reference)
+
+
+def _error_at(volume_pct: float) -> Callable[[Doses], float]:
+    def error(doses: Doses) -> float:
+        reference, prediction = doses.histograms
+        return prediction.dose_at_pct(volume_pct) - reference.dose_at_pct(volume_pct)
+
+    return error
+
+
+def _gamma_of(doses: Doses) -> float:
+    """Return the pass rate by the criteria asked for; NaN where none are."""
+    if doses.gamma is None:
+        return NAN
+    return gamma_pass_rate(
+        doses.predicted,
+        doses.true,
+        spacing_mm=doses.spacing_mm,
+        region=doses.region,
+        dose_percent=doses.gamma.dose_percent,
+        distance_mm=doses.gamma.distance_mm,
+    )
+
+
+TABLE = (
+    Metric(
+        "nrmse_range",
+        "1",
+        "lower",
+        "RMSE in the region / (max - min of the reference inside the fov)",
+        lambda doses: nrmse_range(
+            doses.prediction,
+            doses.reference,
+            map_range_gy_per_gbq=float(np.ptp(doses.true[doses.known])),
+        ),
     ),
-    "nrmse_masked": Metric(
-        RATIO,
+    Metric(
+        "nrmse_masked",
+        "1",
         "lower",
         "both maps zeroed outside the region, RMSE over all voxels of the grid / (max - min of "
         "the reference in the region)",
+        lambda doses: nrmse_masked(
+            doses.prediction, doses.reference, grid_voxels=doses.predicted.size
+        ),
     ),
-    "nrmse_euclid": Metric(RATIO, "lower", "|prediction - reference| / |reference|, in the region"),
-    "shape_error": Metric(
-        RATIO,
+    Metric(
+        "nrmse_euclid",
+        "1",
+        "lower",
+        "|prediction - reference| / |reference|, in the region",
+        _of_voxels(nrmse_euclid),
+    ),
+    Metric(
+        "shape_error",
+        "1",
         "lower",
         "nrmse_euclid after the prediction is scaled to the region's true mean",
+        _of_voxels(shape_error),
         "organs",
     ),
-    "mae": Metric(DOSE, "lower", "mean of |prediction - reference|"),
-    "mean_error": Metric(DOSE, "nearer 0", "mean of prediction - reference"),
-    "ape_organ_mean": Metric(
-        PERCENT,
+    Metric("mae", "Gy/GBq", "lower", "mean of |prediction - reference|", _of_voxels(mae)),
+    Metric(
+        "mean_error",
+        "Gy/GBq",
+        "nearer 0",
+        "mean of prediction - reference",
+        _of_voxels(mean_error),
+    ),
+    Metric(
+        "ape_organ_mean",
+        "%",
         "lower",
         "|error of the mean dose| / mean reference dose; over cycles the MAPE",
+        _of_voxels(ape_organ_mean),
         "organs",
     ),
-    "mape_voxel": Metric(
-        PERCENT,
+    Metric(
+        "mape_voxel",
+        "%",
         "lower",
         f"mean of |error| / reference over voxels of at least {VOXEL_FLOOR_GY_PER_GBQ} Gy/GBq",
+        _of_voxels(mape_voxel),
     ),
-    "ssim": Metric(
-        RATIO,
+    Metric(
+        "ssim",
+        "1",
         "higher",
         "mean 3D SSIM of windows centred in the region and inside the volume; Gaussian, sigma 1.5 "
         "voxels, 11^3; data range = maximum of the reference inside the fov",
+        lambda doses: ssim(doses.windows, doses.region),
     ),
-    "slope_truth_on_prediction": Metric(
-        RATIO, "nearer 1", "identity plot, least squares of reference on prediction (calibration)"
+    Metric(
+        "slope_truth_on_prediction",
+        "1",
+        "nearer 1",
+        "identity plot, least squares of reference on prediction (calibration)",
+        lambda doses: doses.lines.truth_on_prediction,
     ),
-    "slope_prediction_on_truth": Metric(
-        RATIO, "nearer 1", "identity plot, least squares of prediction on reference"
+    Metric(
+        "slope_prediction_on_truth",
+        "1",
+        "nearer 1",
+        "identity plot, least squares of prediction on reference",
+        lambda doses: doses.lines.prediction_on_truth,
     ),
-    "slope_orthogonal": Metric(
-        RATIO, "nearer 1", "identity plot, orthogonal regression of prediction against reference"
+    Metric(
+        "slope_orthogonal",
+        "1",
+        "nearer 1",
+        "identity plot, orthogonal regression of prediction against reference",
+        lambda doses: doses.lines.orthogonal,
     ),
-    "pearson_r": Metric(RATIO, "higher", "correlation of prediction and reference over voxels"),
-    "dvh_r2": Metric(
-        RATIO,
+    Metric(
+        "pearson_r",
+        "1",
+        "higher",
+        "correlation of prediction and reference over voxels",
+        lambda doses: doses.lines.pearson_r,
+    ),
+    Metric(
+        "dvh_r2",
+        "1",
         "higher",
         "1 - SSE/SST about the identity line between predicted and reference V(D) at 200 doses "
         "from 0 to the region's reference maximum",
+        lambda doses: dvh_r2(*doses.histograms),
         "organs",
     ),
-    "d2_error": Metric(DOSE, "nearer 0", "D2, prediction - reference", "organs"),
-    "d50_error": Metric(DOSE, "nearer 0", "D50, prediction - reference", "organs"),
-    "d98_error": Metric(DOSE, "nearer 0", "D98, prediction - reference", "organs"),
-    "gamma_pass_rate": Metric(PERCENT, "higher", "gamma index of at most 1, over the body", "body"),
-    "mean_dose": Metric(DOSE, None, "mean predicted dose", "organs"),
-    "mean_dose_reference": Metric(DOSE, None, "mean reference dose", "organs"),
-}
-"""Every metric of ``metrics.csv``."""
+    Metric("d2_error", "Gy/GBq", "nearer 0", "D2, prediction - reference", _error_at(2), "organs"),
+    Metric(
+        "d50_error", "Gy/GBq", "nearer 0", "D50, prediction - reference", _error_at(50), "organs"
+    ),
+    Metric(
+        "d98_error", "Gy/GBq", "nearer 0", "D98, prediction - reference", _error_at(98), "organs"
+    ),
+    Metric(
+        "gamma_pass_rate",
+        "%",
+        "higher",
+        "gamma index of at most 1, over the body",
+        _gamma_of,
+        "body",
+    ),
+    Metric(
+        "mean_dose",
+        "Gy/GBq",
+        None,
+        "mean predicted dose",
+        lambda doses: float(doses.prediction.mean()),
+        "organs",
+    ),
+    Metric(
+        "mean_dose_reference",
+        "Gy/GBq",
+        None,
+        "mean reference dose",
+        lambda doses: float(doses.reference.mean()),
+        "organs",
+    ),
+)
+"""Every metric of ``metrics.csv``; adding one is one entry."""
+METRICS = {metric.name: metric for metric in TABLE}
 
 COMPARED_AS: dict[Better, Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " n"]]] = {
     "lower": lambda value: value,
