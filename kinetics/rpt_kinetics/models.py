@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpt_kinetics.curves import Floats, exponential_difference
-from rpt_kinetics.inputs import HALF_LIVES, InputFunction, decay_rate_per_min
+from rpt_kinetics.curves import Floats
+from rpt_kinetics.inputs import InputFunction, decay_rate_per_min
 
 UNITS = {
     "k1_ml_per_min_per_ml": "mL/min/mL",
@@ -173,8 +173,6 @@ def over_chunks(
 
 # Ours: beyond (2,000 years), a unit is wrong.
 LARGEST_TIME_MIN = 1e9
-# Above the smallest numbers, which have fewer digits.
-SMALLEST_WEIGHT = 1e-290
 
 
 def times_min(name: str, value: ArrayLike) -> Floats:
@@ -209,27 +207,6 @@ def times_min(name: str, value: ArrayLike) -> Floats:
     return time
 
 
-def frames_min(start_min: ArrayLike, end_min: ArrayLike) -> tuple[Floats, Floats]:
-    """Return starts and ends of frames, min, shape (m,), if each frame lasts.
-
-    Raises:
-        ValueError: Times are unsorted or negative, or a frame does not end after its start.
-    """
-    start, end = times_min("start_min", start_min), times_min("end_min", end_min)
-    if start.shape != end.shape:
-        raise ValueError(
-            f"start_min and end_min must be of one length, got {len(start)} and {len(end)} times "
-            "in min. Give a start and an end for each frame."
-        )
-    if np.any(end <= start):
-        index = int(np.argmax(end <= start))
-        raise ValueError(
-            f"end_min must be after start_min, got a frame from {start[index]:g} to "
-            f"{end[index]:g} min. Exchange the two, or leave the frame out."
-        )
-    return start, end
-
-
 def pet_concentration(
     rates: Rates, input_function: InputFunction, time_min: ArrayLike, *, workers: int = 1
 ) -> Floats:
@@ -250,11 +227,20 @@ def pet_concentration(
     """
     time = times_min("time_min", time_min)
     _must_be_corrected(input_function)
-    values = _pet(
-        rates,
-        lambda theta: input_function.plasma.response(theta, time),
-        input_function.blood.value(time),
-        workers=workers,
+    plasma, blood = input_function.plasma, input_function.blood.value(time)
+
+    def of_chunk(k1: Floats, k2: Floats, k3: Floats, k4: Floats, vb: Floats) -> Floats:
+        pulse = pulse_answer(k2, k3, k4)
+        into = (1.0 - vb) * k1
+        return np.asarray(
+            _column(into * pulse.fast_share) * plasma.response(pulse.fast_per_min, time)
+            + _column(into * pulse.slow_share) * plasma.response(pulse.slow_per_min, time)
+            + _column(vb) * blood
+        )
+
+    columns = len(time)
+    values = over_chunks(
+        of_chunk, rates.in_a_row(), columns=columns, width=columns, workers=workers
     )
     return values.reshape(rates.shape + np.shape(time_min))
 
@@ -264,96 +250,6 @@ def tissue_concentration(
 ) -> Floats:
     """Return C_T = C₁ + C₂ at instants; arguments and result as for :func:`pet_concentration`."""
     return pet_concentration(rates.without_blood(), input_function, time_min, workers=workers)
-
-
-def partial_integral(
-    rates: Rates,
-    input_function: InputFunction,
-    start_min: ArrayLike,
-    end_min: ArrayLike,
-    *,
-    half_life_min: float = np.inf,
-    workers: int = 1,
-) -> Floats:
-    """Return ∫ C_PET·e^(−λt) dt from start to end of each frame.
-
-    Args:
-        rates: Of voxels of any shape S.
-        input_function: Corrected for decay.
-        start_min: Start of each frame, min after the injection, ascending. Shape (m,).
-        end_min: End of each frame, min, ascending. Shape (m,).
-        half_life_min: Physical half-life, min; ``inf`` for the integral of C_PET itself.
-
-    Returns:
-        The input's unit times min, shape (*S, m).
-
-    Raises:
-        ValueError: Times are negative or unsorted, a frame does not last, the half-life is not
-            above 0 min, or the input is not corrected for decay.
-    """
-    start, end = frames_min(start_min, end_min)
-    _must_be_corrected(input_function)
-    decay = decay_rate_per_min(half_life_min)
-    plasma, blood = input_function.plasma.decayed(decay), input_function.blood.decayed(decay)
-    values = _pet(
-        rates,
-        lambda theta: plasma.response_integral(theta + decay, start, end),
-        blood.integral(start, end),
-        workers=workers,
-    )
-    return values.reshape((*rates.shape, len(start)))
-
-
-def _pet(
-    rates: Rates, response: Callable[[Floats], Floats], blood: Floats, *, workers: int
-) -> Floats:
-    # (1 − V_b)·K₁·Σ share·response(θ) + V_b·blood, shape (n, m); blood has shape (m,).
-    def of_chunk(k1: Floats, k2: Floats, k3: Floats, k4: Floats, vb: Floats) -> Floats:
-        pulse = pulse_answer(k2, k3, k4)
-        into = (1.0 - vb) * k1
-        return np.asarray(
-            _column(into * pulse.fast_share) * response(pulse.fast_per_min)
-            + _column(into * pulse.slow_share) * response(pulse.slow_per_min)
-            + _column(vb) * blood
-        )
-
-    columns = len(blood)
-    return over_chunks(of_chunk, rates.in_a_row(), columns=columns, width=columns, workers=workers)
-
-
-def pet_frame_mean(
-    rates: Rates,
-    input_function: InputFunction,
-    start_min: ArrayLike,
-    end_min: ArrayLike,
-    *,
-    half_life_min: float = np.inf,
-    workers: int = 1,
-) -> Floats:
-    """Return the exact mean of C_PET over frames; arguments as for :func:`partial_integral`.
-
-    With ``half_life_min`` the mean is weighted with e^(−λt), as the result of a scanner is that
-    counts the decays of a frame and divides by the mean of e^(−λt); ``inf`` is the plain mean.
-
-    Returns:
-        The input's unit, corrected for decay. Shape (*S, m).
-
-    Raises:
-        ValueError: As for :func:`partial_integral`, or the half-life leaves nothing in a frame.
-    """
-    start, end = frames_min(start_min, end_min)
-    decay = decay_rate_per_min(half_life_min)
-    weight = exponential_difference(decay * start, decay * end)
-    if weight.min() < SMALLEST_WEIGHT:
-        raise ValueError(
-            f"half_life_min must leave activity in every frame, got {half_life_min!r} min, of "
-            f"which nothing is left in that from {start[weight.argmin()]:g} to "
-            f"{end[weight.argmin()]:g} min. {HALF_LIVES}: check its unit."
-        )
-    integral = partial_integral(
-        rates, input_function, start_min, end_min, half_life_min=half_life_min, workers=workers
-    )
-    return np.asarray(integral / ((end - start) * weight))
 
 
 def time_integrated_activity(

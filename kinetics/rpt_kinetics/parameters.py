@@ -55,13 +55,6 @@ class PerRate:
 class BaseRates:
     """Rate constants at the rim of the first sub-tissue.
 
-    Attributes:
-        k1_ml_per_min_per_ml: K₁, mL/min/mL.
-        k2_per_min: k₂, 1/min.
-        k3_per_min: k₃, 1/min.
-        k4_per_min: k₄, 1/min.
-        vb: V_b, 0 ≤ V_b < 1.
-
     Raises:
         ValueError: A rate is negative or above 100, or V_b is outside [0, 1).
     """

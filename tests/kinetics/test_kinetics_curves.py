@@ -1,14 +1,13 @@
-"""Divided differences of the exponential against 60 digits; curves, their decay, late frames."""
+"""Divided differences of the exponential against 60 digits; curves."""
 
 import mpmath
 import numpy as np
 import pytest
-from compartments import INPUTS, one, plasma_of, quadrature
+from compartments import INPUTS, one, plasma_of
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_kinetics.curves import exponential_curve, exponential_difference, through_systems
-from rpt_kinetics.inputs import feng
-from rpt_kinetics.models import pet_frame_mean, tissue_concentration
+from rpt_kinetics.models import tissue_concentration
 
 
 def exact(nodes: list[float]) -> float:
@@ -64,37 +63,13 @@ def _given(curve):
     return type(INPUTS["feng"])(**{**vars(INPUTS["feng"]), "plasma": curve, "blood": curve})
 
 
-def test_decay_is_exact() -> None:
-    times = np.array([0.55, 3.0, 80.0, 200.0])
-    curve = feng().plasma
-    np.testing.assert_allclose(
-        curve.decayed(0.1).value(times), curve.value(times) * np.exp(-0.1 * times), rtol=1e-12
-    )
-    np.testing.assert_allclose(
-        curve.decayed(0.1).decayed(-0.1).value(times), curve.value(times), rtol=1e-12
-    )
-
-
-def test_frames_keep_their_digits_where_little_is_left() -> None:
-    """Of a million millionth of the activity, in a frame of a second, after five days."""
-    curve, theta = exponential_curve(constant=[100.0], rate_per_min=[0.004]), np.array([0.0038])
-    start, end = [7200.0], [7200.0 + 1 / 60]
-    for found, wanted in (
-        (curve.integral(start, end)[0], curve.value),
-        (curve.response_integral(theta, start, end)[0, 0], lambda t: curve.response(theta, t)[0]),
-    ):
-        assert found == pytest.approx(quadrature(wanted, [start[0], end[0]]), rel=1e-11, abs=0.0)
-
-
 def test_steady_infusion_has_its_textbook_curve() -> None:
-    """A constant input: C_T = K₁/k₂ · (1 − e^(−k₂t)), its mean 1 − (1 − e^(−k₂t))/(k₂t)."""
+    """A constant input: C_T = K₁/k₂ · (1 − e^(−k₂t))."""
     steady = _given(exponential_curve(constant=[2.0], rate_per_min=[0.0]))
     rates = one(0.3, 0.1)
     assert tissue_concentration(rates, steady, 7.0) == pytest.approx(
         6.0 * (1 - np.exp(-0.7)), rel=1e-14
     )
-    mean = pet_frame_mean(rates, steady, [0.0], [7.0])[0]
-    assert mean == pytest.approx(6.0 * (1 - (1 - np.exp(-0.7)) / 0.7), rel=1e-13)
 
 
 def test_rectangle_rule_is_as_wrong_as_reported() -> None:

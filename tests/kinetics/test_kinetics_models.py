@@ -5,6 +5,7 @@ import pytest
 from compartments import (
     INPUTS,
     LN2,
+    TERMS,
     by_lsoda,
     by_matrix_exponential,
     one,
@@ -16,12 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_kinetics import models
 from rpt_kinetics.curves import Curve, exponential_curve
-from rpt_kinetics.inputs import InputFunction, feng, siebinga
+from rpt_kinetics.inputs import InputFunction, feng
 from rpt_kinetics.models import (
     Rates,
-    partial_integral,
     pet_concentration,
-    pet_frame_mean,
     pulse_answer,
     time_integrated_activity,
     tissue_concentration,
@@ -200,6 +199,12 @@ def test_vanishing_k4_is_no_step() -> None:
         np.testing.assert_allclose(values[:4], values[0], rtol=1e-9)
 
 
+def area(constant: float, slope: float, rate: float, time: float) -> float:
+    """The integral of (constant + slope·t)·e^(−rate·t) from 0."""
+    left = np.exp(-rate * time)
+    return constant * (1 - left) / rate + slope * (1 - left * (1 + rate * time)) / rate**2
+
+
 @by_name
 @given(k1=st.floats(0.0, 2.0), k3=rate, k4=rate)
 @settings(max_examples=30)
@@ -207,7 +212,7 @@ def test_what_cannot_leave_is_kept(name: str, k1: float, k3: float, k4: float) -
     """With k₂ = 0 and no decay the tissue holds K₁ ∫Cₚ."""
     times = [1.0, 30.0, 1000.0]
     held = tissue_concentration(one(k1, 0.0, k3, k4), INPUTS[name], times)
-    entered = k1 * INPUTS[name].plasma.integral([0.0] * 3, times)
+    entered = k1 * np.array([[area(*term, t) for t in times] for term in TERMS[name]]).sum(axis=0)
     np.testing.assert_allclose(held, entered, rtol=1e-12)
 
 
@@ -232,48 +237,6 @@ def test_linear_in_the_input(k: tuple[float, ...], vb: float, a: float, b: float
     assert a * areas[0] + b * areas[1] == pytest.approx(areas[2], rel=1e-12)
 
 
-@by_name
-@pytest.mark.parametrize("half_life_min", [np.inf, GA68_MIN])
-def test_frame_mean_against_quadrature(name: str, half_life_min: float) -> None:
-    rates = random_rates(50, seed=4)
-    start, end = [0.0, 0.5, 2.0, 10.0, 100.0], [0.5, 1.0, 2.01, 60.0, 1000.0]
-    ours = pet_frame_mean(rates, INPUTS[name], start, end, half_life_min=half_life_min)
-    for frame, (left, right) in enumerate(zip(start, end, strict=True)):
-        edges = np.linspace(left, right, 12).tolist()
-        area = quadrature(
-            lambda t: pet_concentration(rates, INPUTS[name], t) * 2 ** (-t / half_life_min), edges
-        )
-        counted = quadrature(lambda t: 2 ** (-t / half_life_min), edges)
-        np.testing.assert_allclose(ours[:, frame], area / counted, rtol=1e-9)
-
-
-def test_short_frame_is_the_instant() -> None:
-    rates = random_rates(50, seed=5)
-    for middle in (0.7, 60.0, 3000.0):
-        frame = pet_frame_mean(rates, siebinga(), [middle - 5e-5], [middle + 5e-5])
-        np.testing.assert_allclose(
-            frame[:, 0], pet_concentration(rates, siebinga(), middle), rtol=1e-8
-        )
-
-
-@by_name
-def test_parts_add_up_to_the_whole(name: str) -> None:
-    rates = random_rates(100, seed=6)
-    edges = [0.0, 1.0, 60.0, 1e3, 1e4, 60 * LU177_MIN]
-    parts = partial_integral(
-        rates, INPUTS[name], edges[:-1], edges[1:], half_life_min=LU177_MIN
-    ).sum(axis=1)
-    whole = time_integrated_activity(rates, INPUTS[name], half_life_min=LU177_MIN)
-    np.testing.assert_allclose(parts, whole, rtol=1e-11)
-
-
-def test_frames_may_overlap_and_leave_gaps() -> None:
-    rates = one(0.3, 0.2, 0.1, 0.01, 0.1)
-    together = partial_integral(rates, feng(), [0.0, 1.0, 30.0], [5.0, 7.0, 40.0])
-    apart = [partial_integral(rates, feng(), [a], [b])[0] for a, b in ((0, 5), (1, 7), (30, 40))]
-    np.testing.assert_allclose(together, apart, rtol=1e-13)
-
-
 def test_without_decay_the_area_is_the_distribution_volume_times_that_of_plasma() -> None:
     rates = one(0.3, 0.2, 0.1, 0.05)
     area = time_integrated_activity(rates, feng())
@@ -292,7 +255,6 @@ def test_voxels_keep_their_shape_and_order(monkeypatch: pytest.MonkeyPatch) -> N
     volume = Rates(k1_ml_per_min_per_ml=k1, k2_per_min=k2, k3_per_min=k3, k4_per_min=k4, vb=vb)
     results = [
         lambda rates, workers: pet_concentration(rates, feng(), [1.0, 60.0], workers=workers),
-        lambda rates, workers: pet_frame_mean(rates, feng(), [1.0, 6.0], [2, 9], workers=workers),
     ]
     for result in results:
         expected = result(flat, 1)
@@ -324,19 +286,6 @@ def test_times_out_of_order(time_min: list[float], sentence: str) -> None:
         pet_concentration(one(0.1, 0.1), feng(), time_min)
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "sentence"),
-    [
-        ([0.0, 5.0], [5.0], "must be of one length, got 2 and 1"),
-        ([0.0, 5.0], [5.0, 5.0], "end_min must be after start_min, got a frame from 5 to 5 min"),
-        ([5.0, 0.0], [6.0, 7.0], "start_min must ascend"),
-    ],
-)
-def test_frames_that_are_none(start: list[float], end: list[float], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        pet_frame_mean(one(0.1, 0.1), feng(), start, end)
-
-
 @pytest.mark.parametrize("k", [(0.3, 0.2, 0.1, 0.0), (0.3, 0.0), (0.3, 0.0, 0.1, 0.1)])
 def test_tissue_that_never_empties_has_no_area(k: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"diverges.* k2_per_min .*0 /min.* Give half_life_min"):
@@ -364,7 +313,6 @@ def test_input_that_is_not_corrected_is_refused() -> None:
     raw = InputFunction(**{**vars(feng()), "decay_corrected": False})
     for ask in (
         lambda: pet_concentration(one(0.1, 0.1), raw, 1.0),
-        lambda: pet_frame_mean(one(0.1, 0.1), raw, [0.0], [1.0]),
         lambda: time_integrated_activity(one(0.1, 0.1), raw, half_life_min=GA68_MIN),
     ):
         with pytest.raises(ValueError, match="would count twice"):

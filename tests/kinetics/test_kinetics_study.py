@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from compartments import quadrature
 from rpt_cohort.correlation import pearson_r
 from rpt_kinetics.imaging import blurred_images, imaged
 from rpt_kinetics.measures import (
@@ -28,7 +29,7 @@ from rpt_kinetics.parameters import (
     read_preset,
     with_voxels,
 )
-from rpt_kinetics.simulation import Simulation, fisher_interval, simulate
+from rpt_kinetics.simulation import Simulation, fisher_interval, simulate, suv_at
 from scipy.integrate import quad, solve_ivp
 from scipy.stats import pearsonr
 
@@ -279,6 +280,21 @@ def test_a_short_frame_is_an_instant() -> None:
     instant = simulate(SMALL, seed=0).suv_g_per_ml
     frame = simulate(replace(SMALL, pet_frame_min=0.1), seed=0).suv_g_per_ml
     np.testing.assert_allclose(frame, instant, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length_min", [10.0, 60.0, 120.0])
+def test_a_frame_is_the_mean_of_its_instants_weighted_with_the_decay(length_min: float) -> None:
+    found = simulate(replace(SMALL, voxels=40, pet_frame_min=length_min), seed=0)
+    instant = replace(found.parameters, pet_frame_min=0.0)
+    edges = np.linspace(60.0 - length_min / 2, 60.0 + length_min / 2, 13)
+
+    def counted(time: np.ndarray) -> np.ndarray:
+        suv = np.stack([suv_at(instant, found.pet, time_min=t) for t in time], axis=1)
+        return suv * 2 ** (-time / 67.71)
+
+    of_ones = quadrature(lambda time: 2 ** (-time / 67.71), edges)
+    expected = quadrature(counted, edges) / of_ones
+    np.testing.assert_allclose(found.suv_g_per_ml, expected, rtol=1e-9)
 
 
 def test_every_number_that_is_not_0_is_moved_by_20_percent() -> None:
