@@ -65,6 +65,7 @@ def score(
             for metric in _taken_in(region, gamma):
                 value = metric.function(pair) if rated else NAN
                 rows.append(_row(maps, region, method, metric, value))
+    rows.sort(key=lambda row: METRICS[row.metric].regions == "body")  # these stand last
     return rows + list(_over_organs(maps, rows))
 
 
