@@ -16,6 +16,7 @@ from rpt_cohort import (
     json_bytes,
     provenance,
     read_volume,
+    table_bytes,
     write_together,
 )
 from rpt_cohort.command import progress, refuse_existing, warn
@@ -416,9 +417,7 @@ def histogram_csv(histogram: Dvh, unit: str) -> bytes:
     """Return the table of dose and volume, every digit that counts; one row for no dose."""
     steps = STEPS if histogram.maximum > 0 else 0
     levels = np.linspace(0.0, histogram.maximum, steps + 1)
-    rows = zip(levels.tolist(), histogram.volume_pct_at(levels).tolist(), strict=True)
-    lines = [f"dose_{unit},volume_pct", *(f"{dose!r},{volume!r}" for dose, volume in rows)]
-    return ("\n".join(lines) + "\n").encode()
+    return table_bytes({f"dose_{unit}": levels, "volume_pct": histogram.volume_pct_at(levels)})
 
 
 def _refuse_out(out: Path) -> None:

@@ -219,10 +219,10 @@ class Measures:
         r_of_images: Overall r of the images; shape ().
         parts: Kinetics, resolution and noise, adding up to 1 − r² of the images; shape (3,).
         means: Mean SUV, g/mL, and mean dose, Gy; shape (2,).
-        at_suv_times: See :func:`rpt_kinetics.measures.r_at_suv_times`.
-        at_resolutions: See :func:`rpt_kinetics.measures.r_at_resolutions`.
-        of_moved: See :func:`rpt_kinetics.measures.r_of_moved`.
-        of_other_choices: See :func:`rpt_kinetics.measures.r_of_other_choices`.
+        at_suv_times: See ``r_at_suv_times``.
+        at_resolutions: See ``r_at_resolutions``.
+        of_moved: See ``r_of_moved``.
+        of_other_choices: See ``r_of_other_choices``.
     """
 
     r: Floats
