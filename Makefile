@@ -1,4 +1,4 @@
-# demo · test · test-slow · lint · bench: each prepares .venv by itself.
+# demo · test · test-types · test-slow · lint · bench: each prepares .venv by itself.
 #
 # torch is installed apart from the rest: a torch that is already in .venv is kept, so
 # that you can choose a CUDA or a CPU build (README.md, "Which torch").
@@ -12,7 +12,7 @@ PACKAGES := cohort dosimetry phantom eval kinetics
 # Two processes share the cores; one thread each keeps them out of each other's way.
 TEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q
 
-.PHONY: demo test test-slow lint bench weights performance clean
+.PHONY: demo test test-types test-slow lint bench weights performance clean
 
 .venv/ready: requirements.txt constraints.txt $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,6 +35,12 @@ demo: .venv/ready
 test: .venv/ready
 	$(TEST) -m "not slow"
 
+# The same with the shapes of arrays and the types of all arguments checked at every call: it
+# takes twice as long to begin.
+test-types: .venv/ready
+	$(TEST) -m "not slow" \
+	  --jaxtyping-packages=rpt_cohort,rpt_dosimetry,rpt_eval,rpt_phantom,typecheck.checked
+
 test-slow: .venv/ready
 	$(TEST) -m slow
 
@@ -43,6 +49,7 @@ lint: .venv/ready
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(PACKAGES) benchmarks
 	$(PY) -m mypy bundle/scripts
+	PYTHONPATH=bundle .venv/bin/lint-imports
 
 bench: .venv/ready
 	$(PY) benchmarks/inference.py

@@ -17,12 +17,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rpt_kinetics.chunks import over_chunks
+from rpt_kinetics.curves import Floats
 from rpt_kinetics.dose import GA68_HALF_LIFE_MIN
-from rpt_kinetics.exponentials import Floats
 from rpt_kinetics.inputs import LN2, feng
-from rpt_kinetics.models import pet_concentration, time_integrated_activity
-from rpt_kinetics.rates import Rates, pulse_answer
+from rpt_kinetics.models import (
+    Rates,
+    over_chunks,
+    pet_concentration,
+    pulse_answer,
+    time_integrated_activity,
+)
 from scipy.integrate import solve_ivp
 from scipy.signal import fftconvolve
 
@@ -94,11 +98,7 @@ def scaled(action: Callable[[], Floats], *, voxels: int) -> Measured:
 def solve(rates: tuple[float, ...], end_min: float) -> Floats:
     """Return C_PET and its decaying integral at the end, for one voxel, by an ODE solver."""
     k1, k2, k3, k4, vb = rates
-    constant, slope, rate = (
-        FENG.plasma.constant[0],
-        FENG.plasma.slope[0],
-        FENG.plasma.rate_per_min[0],
-    )
+    constant, slope, rate = vars(FENG.plasma).values()
 
     def plasma(t: float) -> float:
         return float(((constant + slope * t) * np.exp(-rate * t)).sum())

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
+from rpt_cohort.command import in_parallel
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.parallel import in_parallel
 from rpt_phantom.agents import POPULATION
 from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.resemblance import COMPARED, between_patients, cycle_values, table

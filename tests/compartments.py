@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 from rpt_kinetics.inputs import InputFunction, feng, kabasakal, siebinga
-from rpt_kinetics.rates import Rates
+from rpt_kinetics.models import Rates
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 

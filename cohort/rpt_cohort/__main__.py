@@ -7,9 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rpt_cohort.checking import find_faults, unrecorded_cycles
+from rpt_cohort.checking import cohort_table, find_faults, unrecorded_cycles
 from rpt_cohort.command import fail, new_app, run_app, say, stderr, warn
-from rpt_cohort.describing import cohort_table
 from rpt_cohort.reading import read_cohort
 
 app = new_app("The cohort folder of rpt-dosegan: check it, describe it.", distribution="rpt-cohort")

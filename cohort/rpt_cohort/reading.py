@@ -90,7 +90,7 @@ def json_faults(path: Path, model: type[BaseModel], *, name: str | None = None) 
     except BadInput as error:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
-            return _sentences(cause, name or str(path))
+            return fault_sentences(cause, name or str(path))
         return [str(error)]
     return []
 
@@ -166,10 +166,16 @@ def _validated(path: Path, model: type[Model], name: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise BadInput(_sentences(error, name)[0]) from error
+        raise BadInput(fault_sentences(error, name)[0]) from error
 
 
-def _sentences(error: ValidationError, name: str) -> list[str]:
+def fault_sentences(error: ValidationError, name: str) -> list[str]:
+    """Say of each fault that pydantic found where it is, what must hold and what came.
+
+    Args:
+        error: Of the validation.
+        name: Of what was read.
+    """
     return [
         f"{name}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}, "
         f"got {_shortened(fault['input'])}."

@@ -2,14 +2,17 @@
 ``prediction.json``.
 
 Bounds marked "plausible" are ours: wide enough for any adult patient, narrow enough
-that a value in the wrong unit (GBq for MBq, m for cm, s for min) is refused.
-"""
+that a value in the wrong unit (GBq for MBq, m for cm, s for min) is refused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from rpt_cohort.errors import BadInput
 
 SCHEMA_VERSION = 1
 FILES_REQUIRED = ("pet.nii.gz", "ct.nii.gz", "organs.nii.gz", "fov.nii.gz", "dose.nii.gz")
@@ -143,3 +146,36 @@ class Cohort:
     def folder(self, case: Case) -> Path:
         """Where a case's files are."""
         return self.root / case.patient / f"C{case.cycle}"
+
+
+def assign_folds(cycles_of_patient: Mapping[str, int], *, folds: int, seed: int) -> dict[str, int]:
+    """Deal patients into folds with about equally many cycles each.
+
+    Args:
+        cycles_of_patient: Patient → number of cycles.
+        folds: How many folds, at least 2.
+        seed: Orders patients with equally many cycles.
+
+    Returns:
+        Patient → fold, 0 … ``folds`` − 1, in the order given; no fold is empty.
+
+    Raises:
+        BadInput: Fewer patients than folds, or fewer than two folds.
+    """
+    if folds < 2:
+        raise BadInput(f"folds must be at least 2, got {folds}.")
+    if len(cycles_of_patient) < folds:
+        raise BadInput(
+            f"There must be a patient for every fold, got {len(cycles_of_patient)} patients for "
+            f"{folds} folds. Ask for fewer folds."
+        )
+    patients = sorted(cycles_of_patient)
+    shuffled = [patients[i] for i in np.random.default_rng(seed).permutation(len(patients))]
+    shuffled.sort(key=lambda patient: -cycles_of_patient[patient])
+    load = [(0, 0)] * folds  # cycles, patients
+    fold_of: dict[str, int] = {}
+    for patient in shuffled:
+        fold = load.index(min(load))
+        fold_of[patient] = fold
+        load[fold] = (load[fold][0] + cycles_of_patient[patient], load[fold][1] + 1)
+    return {patient: fold_of[patient] for patient in cycles_of_patient}

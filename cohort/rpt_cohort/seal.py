@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from rpt_cohort.provenance import file_sha256
+from rpt_cohort.files import file_sha256, json_bytes
 from rpt_cohort.schema import FILES_OPTIONAL, CycleInfo
 from rpt_cohort.volumes import compressed
-from rpt_cohort.writing import json_bytes
 
 OUTPUTS = "outputs"
 """Of the provenance: file → SHA-256."""

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import typer
 from rpt_cohort.command import Overwrite, new_app, run_app, say, stderr
 
-from rpt_eval.cycles import Against
-from rpt_eval.picture import write_picture
+from rpt_eval.predictions import Against
 
 app = new_app("Is the predicted dose map any good, and better than what?", distribution="rpt-eval")
 DoseUnit = Literal["gy", "gy_per_gbq"]
@@ -59,7 +58,7 @@ def correlate(
     workers: Workers = None,
 ) -> None:
     """Correlate PET (SUV, g/mL) and reference dose (Gy/GBq) voxel by voxel in each organ."""
-    from rpt_eval.correlating import write_correlations
+    from rpt_eval.correlate import write_correlations
 
     write_correlations(cohort, out, spect_fwhm_mm=spect_fwhm_mm, bins=bins, workers=workers)
     say(f"{out}: tables and pictures")
@@ -102,9 +101,8 @@ def compare(
     Writes metrics.csv (case, patient, region, method, metric, value, unit), summary.json,
     tests.csv and PNG pictures. Statistics are over patients.
     """
-    from rpt_eval.comparison import write_comparison
-    from rpt_eval.overview import overview
-    from rpt_eval.scoring import GammaCriteria
+    from rpt_eval.comparison import overview, write_comparison
+    from rpt_eval.metrics import GammaCriteria
 
     results = write_comparison(
         cohort,
@@ -140,7 +138,7 @@ def dvh(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the cumulative dose-volume histogram of one mask, and Dmean, Dx and Vx."""
-    from rpt_eval.dvh_file import write_dvh
+    from rpt_eval.dvh import write_dvh
 
     write_dvh(dose, mask, out, label=label, unit=unit, overwrite=overwrite)
     say(f"{out}: the histogram; {out.with_suffix('.json').name}: the metrics")
@@ -157,6 +155,8 @@ def picture(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw PET (SUV, g/mL), reference dose, predicted dose and difference (Gy/GBq)."""
+    from rpt_eval.figures import write_picture
+
     say(f"{out}: {write_picture(cohort, pred, out, name=case, overwrite=overwrite)}")
 
 

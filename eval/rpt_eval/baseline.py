@@ -20,18 +20,24 @@ from rpt_cohort import (
     read_cohort,
     read_cycle,
 )
-from rpt_cohort.command import warn
+from rpt_cohort.command import in_parallel, warn
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.parallel import in_parallel
 from rpt_cohort.schema import SCHEMA_VERSION
 
-from rpt_eval.cycles import read_maps
-from rpt_eval.features import Survey, laboratory_units, record_features, survey
-from rpt_eval.organ_dose import Lesson, learn
-from rpt_eval.predictions import near_activity
+from rpt_eval.organ_dose import (
+    Lesson,
+    Score,
+    Split,
+    Survey,
+    laboratory_units,
+    learn,
+    outer_splits,
+    record_features,
+    survey,
+)
+from rpt_eval.predictions import near_activity, read_maps
 from rpt_eval.projection import METHODS, Recipe, dose_maps, fwhm_between_mm
 from rpt_eval.regions import RATED_ORGANS
-from rpt_eval.regressors import Score, Split, outer_splits
 from rpt_eval.statistics import patient_means
 
 DEFINITIONS = {

@@ -1,6 +1,6 @@
 """Compare prediction folders on a cohort: ``metrics.csv``, ``summary.json``, ``tests.csv``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 from rpt_cohort import (
     BadInput,
     Case,
@@ -19,16 +21,18 @@ from rpt_cohort import (
     provenance,
     read_cohort,
 )
-from rpt_cohort.command import warn
-from rpt_cohort.parallel import in_parallel
+from rpt_cohort.command import in_parallel, warn
+from rpt_cohort.figures import png_bytes
 
-from rpt_eval.catalogue import METRICS
-from rpt_eval.cycles import REFERENCE_FILE, Against, CycleMaps, read_maps
-from rpt_eval.picture import choose_case, png
-from rpt_eval.pictures import draw_all, exemplary_case
+from rpt_eval.figures import DOTS_PER_INCH, choose_case, draw_all, exemplary_case
+from rpt_eval.metrics import METRICS, GammaCriteria
 from rpt_eval.predictions import (
+    REFERENCE_FILE,
+    Against,
+    CycleMaps,
     Method,
     read_dose,
+    read_maps,
     read_methods,
     scale_note,
     shared_cases,
@@ -36,9 +40,50 @@ from rpt_eval.predictions import (
     unseen_faults,
 )
 from rpt_eval.regions import RATED_ORGANS, SMALLEST_VOXELS
-from rpt_eval.scoring import GammaCriteria, Row, Unrated, score, unrated
-from rpt_eval.statistics import P_OF_THE_PAPER
-from rpt_eval.summary import by_cycle, compare_methods, organ_agreement, summarise
+from rpt_eval.scoring import Row, Unrated, score, unrated
+from rpt_eval.statistics import (
+    P_OF_THE_PAPER,
+    by_cycle,
+    compare_methods,
+    organ_agreement,
+    summarise,
+)
+
+COLUMNS = (
+    ("whole_map", "nrmse_range", "whole map:\nNRMSE,\n% of range", 100.0),
+    ("body", "nrmse_euclid", "body:\n|error|/|ref|,\n%", 100.0),
+    ("body", "ssim", "body:\nSSIM,\n%", 100.0),
+    ("kidney", "ape_organ_mean", "kidney:\nMAPE of\nmean, %", 1.0),
+)
+
+
+def overview(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of methods by headline metric, mean ± SD over patients.
+
+    Args:
+        results: Entries of ``summary.summarise``.
+    """
+    name = Column("method", overflow="fold", min_width=22)
+    table = Table(name, caption="mean ± SD over patients", box=SIMPLE_HEAD, padding=(0, 1))
+    for _, _, title, _ in COLUMNS:
+        table.add_column(title, no_wrap=True, justify="right")
+    found = {(e["method"], e["region"], e["metric"]): e for e in results}
+    for method in dict.fromkeys(entry["method"] for entry in results):
+        cells = [
+            _cell(found.get((method, region, metric)), factor)
+            for region, metric, _, factor in COLUMNS
+        ]
+        table.add_row(method, *cells)
+    return table
+
+
+def _cell(entry: Mapping[str, Any] | None, factor: float) -> str:
+    if entry is None:
+        return "not rated"
+    mean, sd = entry["mean_over_patients"], entry["sd_over_patients"]
+    spread = f" ± {factor * sd:.1f}" if sd is not None else ""
+    return f"{factor * mean:.1f}{spread}"
+
 
 Split = Literal["all", "training", "testing"]
 LIBRARIES = ("numpy", "scipy", "scikit-image", "pandas", "statsmodels", "nibabel")
@@ -144,7 +189,7 @@ def write_comparison(
             "pictures_of": drawn.name,
             "warnings": warnings,
             "not_rated": [asdict(entry) for entry in unrated_regions],
-            "definitions": {name: asdict(metric) for name, metric in METRICS.items()},
+            "definitions": {name: metric.told() for name, metric in METRICS.items()},
             "statistics": HOW,
             "results": results,
             "bland_altman_of_mean_dose": organ_agreement(cycles),
@@ -187,7 +232,7 @@ def write_pictures(root: Path, question: Question, case: Case, cycles: pd.DataFr
     origin = question.cohort.info.origin
     figures = draw_all(maps, doses, cycles, origin=origin, against=question.against)
     for file, figure in figures.items():
-        (root / file).write_bytes(png(figure))
+        (root / file).write_bytes(png_bytes(figure, dots_per_inch=DOTS_PER_INCH))
 
 
 def _read(

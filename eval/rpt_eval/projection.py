@@ -10,7 +10,7 @@ from rpt_cohort import BadInput
 from rpt_cohort.labels import ORGANS
 from scipy.ndimage import gaussian_filter
 
-from rpt_eval.cycles import CycleMaps
+from rpt_eval.predictions import CycleMaps
 from rpt_eval.regions import organ
 
 METHODS = {

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from rpt_cohort import BadInput
+from rpt_cohort.correlation import is_constant
 
-from rpt_eval.correlation import NAN, is_constant
-from rpt_eval.erosion import bounding_box
+from rpt_eval.regions import bounding_box
+from rpt_eval.statistics import NAN
 
 Aggregation = Literal["2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb", "3D_avg", "3D_comb"]
 MERGED: Aggregation = "3D_comb"

@@ -4,42 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
-from rpt_cohort import BadInput
+from jaxtyping import Float32
 
-from rpt_eval import metrics
-from rpt_eval.agreement import identity_lines
-from rpt_eval.catalogue import METRICS
-from rpt_eval.cycles import CycleMaps
-from rpt_eval.dvh import MM3_PER_ML, Dvh, dvh_r2
-from rpt_eval.gamma import gamma_pass_rate
+from rpt_eval.metrics import METRICS, TABLE, Doses, GammaCriteria, Metric, ssim_map
+from rpt_eval.predictions import CycleMaps
 from rpt_eval.regions import BODY, ORGANS_MEAN, RATED_ORGANS, WHOLE_MAP, regions, too_small
-from rpt_eval.similarity import ssim, ssim_map
 
 Map = Float32[np.ndarray, "x y z"]
-Region = Bool[np.ndarray, "x y z"]
 NAN = float("nan")
-
-
-@dataclass(frozen=True)
-class GammaCriteria:
-    """Dose difference, % of the reference's maximum, and distance, mm."""
-
-    dose_percent: float
-    distance_mm: float
-
-    @classmethod
-    def parse(cls, text: str) -> "GammaCriteria":
-        """Read ``PERCENT/MM``, such as 10/10.
-
-        Raises:
-            BadInput: Not of that form.
-        """
-        try:
-            dose_percent, distance_mm = (float(part) for part in text.split("/"))
-        except ValueError as error:
-            raise BadInput(f"--gamma must be PERCENT/MM, such as 10/10, got {text!r}.") from error
-        return cls(dose_percent, distance_mm)
 
 
 @dataclass(frozen=True)
@@ -85,69 +57,16 @@ def score(
         value is NaN, never 0.
     """
     rows = []
-    similar = {name: ssim_map(dose, maps.dose, maps.known) for name, dose in doses.items()}
+    windows = {name: ssim_map(dose, maps.dose, maps.known) for name, dose in doses.items()}
     for region, here in regions(maps).items():
         rated = too_small(here) is None
-        of_organ = rated and region not in (WHOLE_MAP, BODY)
-        reference = region_dvh(maps, here, maps.dose) if of_organ else None
         for method, dose in doses.items():
-            values = dict.fromkeys(_names(region), NAN)
-            if rated:
-                values |= _voxel_metrics(maps, here, dose)
-                values["ssim"] = ssim(similar[method], here)
-            if reference is not None:
-                values |= _dvh_metrics(region_dvh(maps, here, dose), reference)
-            rows += [_row(maps, region, method, name, values[name]) for name in _names(region)]
-    if gamma is not None:
-        body = regions(maps)[BODY]
-        for method, dose in doses.items():
-            rate = gamma_pass_rate(
-                dose,
-                maps.dose,
-                spacing_mm=maps.spacing_mm,
-                region=body,
-                dose_percent=gamma.dose_percent,
-                distance_mm=gamma.distance_mm,
-            )
-            rows.append(_row(maps, BODY, method, "gamma_pass_rate", rate))
+            pair = Doses(dose, maps.dose, maps.known, here, maps.spacing_mm, windows[method], gamma)
+            for metric in _taken_in(region, gamma):
+                value = metric.function(pair) if rated else NAN
+                rows.append(_row(maps, region, method, metric, value))
+    rows.sort(key=lambda row: METRICS[row.metric].regions == "body")  # these stand last
     return rows + list(_over_organs(maps, rows))
-
-
-def _voxel_metrics(maps: CycleMaps, here: Region, dose: Map) -> dict[str, float]:
-    prediction, reference = (m[here].astype(np.float64) for m in (dose, maps.dose))
-    lines = identity_lines(prediction, reference)
-    return {
-        "nrmse_range": metrics.nrmse_range(
-            prediction, reference, map_range_gy_per_gbq=float(np.ptp(maps.dose[maps.known]))
-        ),
-        "nrmse_masked": metrics.nrmse_masked(prediction, reference, grid_voxels=dose.size),
-        "nrmse_euclid": metrics.nrmse_euclid(prediction, reference),
-        "mae": metrics.mae(prediction, reference),
-        "mean_error": metrics.mean_error(prediction, reference),
-        "mape_voxel": metrics.mape_voxel(prediction, reference),
-        "slope_truth_on_prediction": lines.truth_on_prediction,
-        "slope_prediction_on_truth": lines.prediction_on_truth,
-        "slope_orthogonal": lines.orthogonal,
-        "pearson_r": lines.pearson_r,
-        "shape_error": metrics.shape_error(prediction, reference),
-        "ape_organ_mean": metrics.ape_organ_mean(prediction, reference),
-        "mean_dose": float(prediction.mean()),
-        "mean_dose_reference": float(reference.mean()),
-    }
-
-
-def region_dvh(maps: CycleMaps, here: Region, dose: Map) -> Dvh:
-    """Return the histogram of a region's voxels, Gy/GBq."""
-    volume_ml = int(here.sum()) * float(np.prod(maps.spacing_mm)) / MM3_PER_ML
-    return Dvh.of(dose[here], volume_ml=volume_ml)
-
-
-def _dvh_metrics(prediction: Dvh, reference: Dvh) -> dict[str, float]:
-    errors = {
-        f"d{pct}_error": prediction.dose_at_pct(pct) - reference.dose_at_pct(pct)
-        for pct in (2, 50, 98)
-    }
-    return {"dvh_r2": dvh_r2(reference, prediction), **errors}
 
 
 def _over_organs(maps: CycleMaps, rows: Sequence[Row]) -> Iterator[Row]:
@@ -160,16 +79,15 @@ def _over_organs(maps: CycleMaps, rows: Sequence[Row]) -> Iterator[Row]:
         if row.region in RATED_ORGANS and METRICS[row.metric].better in ("lower", "higher"):
             of_organs.setdefault((row.method, row.metric), []).append(row.value)
     for (method, metric), values in of_organs.items():
-        yield _row(maps, ORGANS_MEAN, method, metric, float(np.mean(values)))
+        yield _row(maps, ORGANS_MEAN, method, METRICS[metric], float(np.mean(values)))
 
 
-def _names(region: str) -> list[str]:
+def _taken_in(region: str, gamma: GammaCriteria | None) -> list[Metric]:
     """Return the metrics that every case has of a region."""
-    kinds = ("all",) if region in (WHOLE_MAP, BODY) else ("all", "organs")
-    return [name for name, metric in METRICS.items() if metric.regions in kinds]
+    of = {WHOLE_MAP: ["all"], BODY: ["all", "body"] if gamma else ["all"]}
+    return [one for one in TABLE if one.regions in of.get(region, ["all", "organs"])]
 
 
-def _row(maps: CycleMaps, region: str, method: str, metric: str, value: float) -> Row:
+def _row(maps: CycleMaps, region: str, method: str, metric: Metric, value: float) -> Row:
     case = maps.case
-    unit = METRICS[metric].unit
-    return Row(case.name, case.patient, region, method, metric, float(value), unit)
+    return Row(case.name, case.patient, region, method, metric.name, float(value), metric.unit)

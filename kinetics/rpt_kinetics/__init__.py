@@ -1,50 +1,8 @@
-"""Compartment models, and why PET and dose disagree inside an organ; stands alone."""
+"""Compartment models, and why PET and dose disagree inside an organ."""
 
-from rpt_kinetics.dose import PAPER_KIDNEY_CORTEX, OrganSValue, tia_mbq_h_per_g
-from rpt_kinetics.errors import BadInput
-from rpt_kinetics.inputs import (
-    InputFunction,
-    feng,
-    kabasakal,
-    percent_ia_per_l_to_suv,
-    siebinga,
-)
-from rpt_kinetics.measured import measured_input, read_input_csv
-from rpt_kinetics.models import (
-    partial_integral,
-    pet_concentration,
-    pet_frame_mean,
-    time_integrated_activity,
-    tissue_concentration,
-)
-from rpt_kinetics.rates import (
-    Rates,
-    distribution_volume,
-    effective_half_life_min,
-    net_influx_rate,
-)
+from rpt_kinetics.inputs import InputFunction
+from rpt_kinetics.models import Rates, pet_concentration, time_integrated_activity
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "PAPER_KIDNEY_CORTEX",
-    "BadInput",
-    "InputFunction",
-    "OrganSValue",
-    "Rates",
-    "distribution_volume",
-    "effective_half_life_min",
-    "feng",
-    "kabasakal",
-    "measured_input",
-    "net_influx_rate",
-    "partial_integral",
-    "percent_ia_per_l_to_suv",
-    "pet_concentration",
-    "pet_frame_mean",
-    "read_input_csv",
-    "siebinga",
-    "tia_mbq_h_per_g",
-    "time_integrated_activity",
-    "tissue_concentration",
-]
+__all__ = ["InputFunction", "Rates", "pet_concentration", "time_integrated_activity"]

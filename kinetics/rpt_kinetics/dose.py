@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rpt_kinetics.checking import positive
-from rpt_kinetics.errors import BadInput
-from rpt_kinetics.exponentials import Floats
+from rpt_kinetics.curves import Floats
 
 # ICRP Publication 107. (ENSDF has 6.6443 d for 177Lu, DDEP 67.83 min for 68Ga.)
 LU177_HALF_LIFE_MIN = 6.647 * 24 * 60
@@ -22,12 +20,23 @@ F18_HALF_LIFE_MIN = 109.77
 # β⁻ 133.27, conversion electrons 13.52 and Auger electrons 1.13 keV per decay.
 LU177_ELECTRON_KEV = 147.92
 
-JOULE_PER_KEV = 1.602176634e-16
-# 1 mGy/(MBq·s) is 1e-9 Gy per decay; times g it is 1e-12 J.
-KEV_PER_MGY_G_PER_MBQ_S = 1e-12 / JOULE_PER_KEV
-
 # ICRP Publication 89: soft tissue.
 TISSUE_DENSITY_G_PER_ML = 1.04
+
+
+def positive(name: str, value: float, *, unit: str) -> float:
+    """Return ``value`` if it is finite and above 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not (np.isfinite(value) and value > 0):
+        of_unit = f" {unit}" if unit else ""
+        raise ValueError(
+            f"{name} must be a finite number above 0{of_unit}, got {value!r}{of_unit}. "
+            "Check its sign and unit."
+        )
+    return float(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +48,7 @@ class OrganSValue:
         organ_mass_g: Mass of that organ, g.
 
     Raises:
-        BadInput: One of the two is not above 0.
+        ValueError: One of the two is not above 0.
     """
 
     s_mgy_per_mbq_s: float
@@ -49,19 +58,6 @@ class OrganSValue:
         """Refuse values that no organ has."""
         positive("s_mgy_per_mbq_s", self.s_mgy_per_mbq_s, unit="mGy/(MBq·s)")
         positive("organ_mass_g", self.organ_mass_g, unit="g")
-
-    @classmethod
-    def local_deposition(
-        cls, *, organ_mass_g: float, energy_kev: float = LU177_ELECTRON_KEV
-    ) -> "OrganSValue":
-        """Return the S-value of an organ that absorbs ``energy_kev`` per decay, photons none."""
-        mass = positive("organ_mass_g", organ_mass_g, unit="g")
-        return cls(s_mgy_per_mbq_s=energy_kev / KEV_PER_MGY_G_PER_MBQ_S / mass, organ_mass_g=mass)
-
-    @property
-    def absorbed_kev_per_decay(self) -> float:
-        """S × organ mass, keV: what the organ absorbs per decay."""
-        return self.s_mgy_per_mbq_s * self.organ_mass_g * KEV_PER_MGY_G_PER_MBQ_S
 
     def voxel_dose_gy(self, tia_mbq_h_per_g: ArrayLike) -> Floats:
         """Return the dose of voxels that absorb their own energy.
@@ -74,11 +70,11 @@ class OrganSValue:
             Gy, of the same shape.
 
         Raises:
-            BadInput: A value is negative or not finite.
+            ValueError: A value is negative or not finite.
         """
         tia = np.asarray(tia_mbq_h_per_g, dtype=np.float64)
         if not np.all(np.isfinite(tia) & (tia >= 0)):
-            raise BadInput(
+            raise ValueError(
                 "tia_mbq_h_per_g must be finite and at least 0 MBq·h/g, and a voxel's is not. "
                 "Leave voxels without a value out."
             )
@@ -102,20 +98,18 @@ def tia_mbq_h_per_g(
 
     Args:
         tia_suv_min: ∫ SUV·e^(−λt) dt, (g/mL)·min, of any shape.
-        administered_activity_mbq: MBq.
         weight_kg: Body weight of the SUV, kg.
-        density_g_per_ml: Of the tissue.
 
     Returns:
         MBq·h/g, of the same shape.
 
     Raises:
-        BadInput: Activity, weight or density is not above 0, or a time-integrated SUV is
+        ValueError: Activity, weight or density is not above 0, or a time-integrated SUV is
             negative or not finite.
     """
     tia = np.asarray(tia_suv_min, dtype=np.float64)
     if not np.all(np.isfinite(tia) & (tia >= 0)):
-        raise BadInput(
+        raise ValueError(
             "tia_suv_min must be finite and at least 0 (g/mL)·min, and a voxel's is not. "
             "Leave voxels without a value out."
         )

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from rpt_cohort.correlation import pearson_r
 from scipy.ndimage import gaussian_filter
 
-from rpt_kinetics.correlation import pearson_r
-from rpt_kinetics.exponentials import Floats
-from rpt_kinetics.geometry import Organ
-from rpt_kinetics.simulation import PET_NOISE, SPECT_NOISE, Simulation, field_of
-from rpt_kinetics.study_parameters import Surroundings
+from rpt_kinetics.curves import Floats
+from rpt_kinetics.parameters import Surroundings
+from rpt_kinetics.simulation import PET_NOISE, SPECT_NOISE, Organ, Simulation, field_of
 
 FWHM_PER_STD = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
@@ -61,9 +60,7 @@ def blurred(volume: Floats, *, fwhm_mm: float, spacing_mm: float) -> Floats:
     """Blur with an isotropic Gaussian on a periodic grid, so that the sum stays.
 
     Args:
-        volume: Any unit, shape (x, y, z).
         fwhm_mm: Full width at half maximum, mm; 0 leaves the volume as it is.
-        spacing_mm: Edge of a voxel, mm.
     """
     if fwhm_mm == 0:
         return volume
@@ -76,9 +73,6 @@ def blurred_images(
     """Return SUV and dose at the resolution of PET and SPECT, without noise.
 
     Args:
-        simulation: The true SUV and dose.
-        pet_fwhm_mm: Full width at half maximum, mm.
-        spect_fwhm_mm: The same of the SPECT.
         surroundings: "cold": 0 outside the organ, which dims its rim in PET and SPECT alike;
             "alike": as if the organ went on, see :func:`rim_restored`.
     """

@@ -6,13 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from rpt_kinetics.checking import positive
+from rpt_kinetics.curves import Curve, exponential_curve
 from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN
-from rpt_kinetics.errors import BadInput
-from rpt_kinetics.piecewise import Curve, exponential_curve
 
 LN2 = float(np.log(2.0))
-Measured = Literal["plasma", "blood", "plasma and blood"]
+Measured = Literal["plasma", "blood"]
 
 HALF_LIVES = (
     f"68Ga is {GA68_HALF_LIFE_MIN:g} min, 18F {F18_HALF_LIFE_MIN:g} min, "
@@ -22,8 +20,6 @@ HALF_LIVES = (
 HALF_LIFE_RANGE_MIN = (1e-3, 1e12)
 # Ours: from a newborn mouse to an elephant.
 WEIGHT_RANGE_KG = (1e-3, 1e4)
-# Ours: where a correction for decay is larger, nothing was left to measure (100 half-lives).
-LARGEST_CORRECTION = 1e30
 
 FENG_SOURCE = "Feng, Huang & Wang, Int J Biomed Comput 32 (1993) 95, model 2 (FDG)"
 KABASAKAL_SOURCE = "Kabasakal et al., Mol Imaging Radionucl Ther 26 (2017) 62 (half-lives)"
@@ -31,6 +27,8 @@ SIEBINGA_SOURCE = (
     "six-exponential solution of the population model of Siebinga et al. 2023 (PMC10431047), "
     "not checked against the paper"
 )
+
+EQUAL = "plasma and blood are equal"
 
 # %IA/L against half-life, h. The amplitudes and half-lives follow from the model's typical values.
 SIEBINGA_PERCENT_IA_PER_L = (6.53, 3.01, 0.139, 0.0231, 0.0088, 0.0004)
@@ -71,83 +69,28 @@ class InputFunction:
             self, plasma=self.plasma.scaled(factor), blood=self.blood.scaled(factor), unit=unit
         )
 
-    def delayed(self, delay_min: float) -> "InputFunction":
-        """Return the input ``delay_min`` min later, 0 before (an injection offset)."""
-        if not (np.isfinite(delay_min) and delay_min >= 0):
-            raise BadInput(
-                f"delay_min must be finite and at least 0 min, got {delay_min!r} min. "
-                "Move the time zero to the earliest injection."
-            )
-        return replace(
-            self, plasma=self.plasma.delayed(delay_min), blood=self.blood.delayed(delay_min)
-        )
-
-    def corrected_for_decay(self, half_life_min: float) -> "InputFunction":
-        """Return the input corrected for decay to time 0, exactly (each piece times e^(+λt)).
-
-        Raises:
-            BadInput: It is corrected already, or ``half_life_min`` is not above 0 min or so
-                short that nothing is left at the last sample.
-        """
-        if self.decay_corrected:
-            raise BadInput(
-                f"The input function '{self.name}' must not be corrected for decay twice, and it "
-                "is corrected already. Leave the correction out."
-            )
-        rate = decay_rate_per_min(half_life_min)
-        for curve in (self.plasma, self.blood):
-            check_correction(half_life_min, float(curve.start_min[-1]))
-        return replace(
-            self,
-            plasma=self.plasma.decayed(-rate),
-            blood=self.blood.decayed(-rate),
-            decay_corrected=True,
-        )
-
 
 def decay_rate_per_min(half_life_min: float) -> float:
     """Return ln 2 / half-life, 1/min; 0 for ``inf`` (no physical decay).
 
     Raises:
-        BadInput: The half-life is not above 0 min, or outside :data:`HALF_LIFE_RANGE_MIN`.
+        ValueError: The half-life is not above 0 min, or outside :data:`HALF_LIFE_RANGE_MIN`.
     """
     least, most = HALF_LIFE_RANGE_MIN
     if not (least <= half_life_min <= most or half_life_min == np.inf):
         must = f"from {least:g} to {most:g} min" if half_life_min > 0 else "above 0 min"
-        raise BadInput(
+        raise ValueError(
             f"half_life_min must be {must}, got {half_life_min!r} min. {HALF_LIVES}; inf "
             "switches the decay off."
         )
     return LN2 / half_life_min
 
 
-def check_correction(half_life_min: float, time_min: float) -> None:
-    """Refuse a correction for decay where the decay has left nothing.
-
-    Args:
-        half_life_min: Physical half-life, min.
-        time_min: The latest time from which activity is brought back to time 0, min.
-
-    Raises:
-        BadInput: The factor e^(λt) is above :data:`LARGEST_CORRECTION`.
-    """
-    if decay_rate_per_min(half_life_min) * time_min > np.log(LARGEST_CORRECTION):
-        raise BadInput(
-            f"half_life_min must leave activity to correct for decay at {time_min:g} min, got "
-            f"{half_life_min!r} min, of which nothing is left by then. {HALF_LIVES}: check its "
-            "unit."
-        )
-
-
-def feng(*, blood_to_plasma_ratio: float = 1.0) -> InputFunction:
+def feng() -> InputFunction:
     """Return Feng's plasma curve of a bolus of FDG, with the published pairing of its terms.
 
     (851.1 t − 21.88 − 20.81) e^(−4.134 t) + 21.88 e^(−0.1191 t) + 20.81 e^(−0.01043 t), t in
     min. A public copy swaps the two slow terms; then it is 5 % higher at 60 min.
-
-    Args:
-        blood_to_plasma_ratio: Concentration in blood divided by that in plasma. The default 1
-            is ours.
     """
     plasma = exponential_curve(
         constant=[-21.88 - 20.81, 21.88, 20.81],
@@ -157,58 +100,41 @@ def feng(*, blood_to_plasma_ratio: float = 1.0) -> InputFunction:
     return InputFunction(
         name="feng",
         plasma=plasma,
-        blood=plasma.scaled(positive("blood_to_plasma_ratio", blood_to_plasma_ratio, unit="")),
+        blood=plasma,
         unit="uCi/mL",
         measured="plasma",
         decay_corrected=True,
-        assumptions=(
-            "taken as corrected for decay, as it is commonly used",
-            _ratio_assumed(blood_to_plasma_ratio),
-        ),
+        assumptions=("taken as corrected for decay, as it is commonly used", EQUAL),
         source=FENG_SOURCE,
     )
 
 
-def kabasakal(
-    *,
-    percent_ia_per_l: tuple[float, float] = KABASAKAL_PERCENT_IA_PER_L,
-    blood_to_plasma_ratio: float = 1.0,
-) -> InputFunction:
+def kabasakal() -> InputFunction:
     """Return a blood curve of [177Lu]Lu-PSMA-617 with the measured half-lives 0.16 and 10.8 h.
 
-    Args:
-        percent_ia_per_l: Amplitudes of the fast and the slow phase, %IA/L. None is published;
-            the default is ours: 20 %IA/L (5 L of blood) at the injection, and the 0.22 %IA/L
-            of Siebinga's curve at 24 h.
-        blood_to_plasma_ratio: Concentration in blood divided by that in plasma. The default 1
-            is ours.
+    No amplitude is published; these are ours: 20 %IA/L (5 L of blood) at the injection, and the
+    0.22 %IA/L of Siebinga's curve at 24 h.
     """
     return _blood_curve(
         "kabasakal",
-        percent_ia_per_l=percent_ia_per_l,
+        percent_ia_per_l=KABASAKAL_PERCENT_IA_PER_L,
         half_life_h=KABASAKAL_HALF_LIFE_H,
-        blood_to_plasma_ratio=blood_to_plasma_ratio,
         assumptions=(
-            "both amplitudes, {:g} and {:g} %IA/L, are assumed".format(*percent_ia_per_l),
+            "both amplitudes, {:g} and {:g} %IA/L, are assumed".format(*KABASAKAL_PERCENT_IA_PER_L),
             "taken as corrected for decay",
+            EQUAL,
         ),
         source=KABASAKAL_SOURCE,
     )
 
 
-def siebinga(*, blood_to_plasma_ratio: float = 1.0) -> InputFunction:
-    """Return the blood curve of the Siebinga population model: 3.7 %IA/L at 1 h, 0.22 at 24 h.
-
-    Args:
-        blood_to_plasma_ratio: Concentration in blood divided by that in plasma. The default 1
-            is ours.
-    """
+def siebinga() -> InputFunction:
+    """Return the blood curve of the Siebinga population model: 3.7 %IA/L at 1 h, 0.22 at 24 h."""
     return _blood_curve(
         "siebinga",
         percent_ia_per_l=SIEBINGA_PERCENT_IA_PER_L,
         half_life_h=SIEBINGA_HALF_LIFE_H,
-        blood_to_plasma_ratio=blood_to_plasma_ratio,
-        assumptions=("taken as corrected for decay",),
+        assumptions=("taken as corrected for decay", EQUAL),
         source=SIEBINGA_SOURCE,
     )
 
@@ -218,53 +144,39 @@ def _blood_curve(
     *,
     percent_ia_per_l: tuple[float, ...],
     half_life_h: tuple[float, ...],
-    blood_to_plasma_ratio: float,
     assumptions: tuple[str, ...],
     source: str,
 ) -> InputFunction:
     blood = exponential_curve(
-        constant=[positive("percent_ia_per_l", one, unit="%IA/L") for one in percent_ia_per_l],
-        rate_per_min=LN2 / (60.0 * np.asarray(half_life_h)),
+        constant=percent_ia_per_l, rate_per_min=LN2 / (60.0 * np.asarray(half_life_h))
     )
-    ratio = positive("blood_to_plasma_ratio", blood_to_plasma_ratio, unit="")
     return InputFunction(
         name=name,
-        plasma=blood.scaled(1.0 / ratio),
+        plasma=blood,
         blood=blood,
         unit="%IA/L",
         measured="blood",
         decay_corrected=True,
-        assumptions=(*assumptions, _ratio_assumed(ratio)),
+        assumptions=assumptions,
         source=source,
     )
-
-
-def _ratio_assumed(blood_to_plasma_ratio: float) -> str:
-    if blood_to_plasma_ratio == 1.0:
-        return "plasma and blood are equal"
-    return f"blood is {blood_to_plasma_ratio:g} times plasma"
 
 
 def percent_ia_per_l_to_suv(input_function: InputFunction, *, weight_kg: float) -> InputFunction:
     """Convert a curve in %IA/L to SUV: activity per mL over injected activity per g of patient.
 
-    Args:
-        input_function: In %IA/L.
-        weight_kg: Body weight, kg.
-
     Raises:
-        BadInput: The curve is in another unit, or the weight is not above 0 kg or beyond what
+        ValueError: The curve is in another unit, or the weight is not above 0 kg or beyond what
             an animal weighs.
     """
-    positive("weight_kg", weight_kg, unit="kg")
     least, most = WEIGHT_RANGE_KG
     if not least <= weight_kg <= most:
-        raise BadInput(
+        raise ValueError(
             f"weight_kg must be from {least:g} to {most:g} kg, got {weight_kg!r} kg. "
             "Check its unit."
         )
     if input_function.unit != "%IA/L":
-        raise BadInput(
+        raise ValueError(
             f"The input function '{input_function.name}' must be in %IA/L to become an SUV, got "
             f"{input_function.unit}. Divide a concentration by the injected activity first."
         )
@@ -272,7 +184,8 @@ def percent_ia_per_l_to_suv(input_function: InputFunction, *, weight_kg: float) 
 
 
 SUV = "SUV (g/mL)"
-NAMED_INPUTS: dict[str, Callable[[], InputFunction]] = {
+NamedInput = Literal["feng", "kabasakal", "siebinga"]
+NAMED_INPUTS: dict[NamedInput, Callable[[], InputFunction]] = {
     "feng": feng,
     "kabasakal": kabasakal,
     "siebinga": siebinga,

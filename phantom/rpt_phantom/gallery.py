@@ -1,6 +1,5 @@
 """A cohort's patients side by side on one page: PET, CT, measured and true dose, from its files."""
 
-import io
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import numpy as np
 from rpt_cohort import BadInput, Case, Volume, read_cohort, read_volume, write_together
 from rpt_cohort.command import progress
+from rpt_cohort.figures import draw_plane, fullest_plane, png_bytes
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.planes import draw_plane, fullest_plane
 
 HU_RANGE = (-200.0, 300.0)
 OUTLINED = {"kidney": "tab:orange", "liver": "tab:cyan", "spleen": "tab:pink"}
@@ -60,7 +59,9 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
     side = min(len(cases), PATIENTS_A_ROW) * len(PANELS)
     rows = -(-len(cases) // PATIENTS_A_ROW)
     x, _, z = found.info.shape
-    tall = _PANEL_INCHES * z / (0.62 * x)  # a body is some 0.6 of the field wide
+    tall = (
+        _PANEL_INCHES * z / (0.7 * x)
+    )  # a body is some 0.6 of the field wide, and has air beside it
     width = side * _PANEL_INCHES + _BARS_INCHES
     figure = _figure((width, rows * tall + _TITLE_INCHES))
     axes = figure.subplots(rows, side, squeeze=False)
@@ -79,9 +80,7 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
         "pink). Research only.",
         fontsize=9,
     )
-    page = io.BytesIO()
-    figure.savefig(page, format="png", dpi=_DPI)
-    write_together({out: page.getvalue()})
+    write_together({out: png_bytes(figure, dots_per_inch=_DPI)})
     return len(cases)
 
 

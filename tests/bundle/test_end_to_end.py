@@ -15,15 +15,9 @@ import pytest
 from monai.bundle import ConfigWorkflow
 from rpt_cohort import read_cohort
 from rpt_eval.baseline import pet_factor
-from rpt_eval.cycles import CycleMaps, read_maps
 from rpt_eval.metrics import nrmse_euclid
-from rpt_eval.projection import (
-    Recipe,
-    blurred,
-    dose_maps,
-    fwhm_between_mm,
-    least_squares_sums,
-)
+from rpt_eval.predictions import CycleMaps, read_maps
+from rpt_eval.projection import Recipe, blurred, dose_maps, fwhm_between_mm, least_squares_sums
 from rpt_eval.regions import RATED_ORGANS, organ
 from rpt_phantom.cohort import write_cohort
 from scripts.cases import held_out_cases, training_cases

@@ -13,8 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from rpt_cohort import BadInput, Case, CycleInfo, read_cohort, read_cycle, read_prediction
-from rpt_cohort.checking import find_faults, unrecorded_cycles
-from rpt_cohort.describing import cohort_table
+from rpt_cohort.checking import cohort_table, find_faults, unrecorded_cycles
 
 PET, DOSE, CYCLE = "P001/C1/pet.nii.gz", "P001/C1/dose.nii.gz", "P001/C1/cycle.json"
 

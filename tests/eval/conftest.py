@@ -12,7 +12,7 @@ from in_process import Run, runner
 from rpt_cohort import Case, json_bytes, nifti_bytes, read_cohort
 from rpt_cohort.command import run_app
 from rpt_eval.__main__ import app
-from rpt_eval.cycles import CycleMaps
+from rpt_eval.predictions import CycleMaps
 
 Change = Callable[[np.ndarray], np.ndarray]
 CASE = Case(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rpt_cohort import BadInput, json_bytes, nifti_bytes, read_cohort, read_prediction
-from rpt_eval import regressors
+from rpt_eval import organ_dose
 from rpt_eval.baseline import pet_factor, write_baselines
 from rpt_eval.projection import METHODS
 from rpt_phantom.cohort import write_cohort
@@ -103,12 +103,12 @@ FOLDS |= {"P006": 2, "P007": None}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Choose from two regressors only: the whole table is tested with the regressors."""
-    whole = regressors.candidates
+    whole = organ_dose.candidates
 
-    def few(seed: int) -> dict[str, list[regressors.Candidate]]:
+    def few(seed: int) -> dict[str, list[organ_dose.Candidate]]:
         return {name: whole(seed)[name] for name in ("ridge", "svr")}
 
-    monkeypatch.setattr(regressors, "candidates", few)
+    monkeypatch.setattr(organ_dose, "candidates", few)
 
 
 def run(cohort: Path, out: Path, **changes: Any) -> Path:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from rpt_cohort import BadInput, file_sha256, read_cohort
-from rpt_eval import correlating
-from rpt_eval.correlating import write_correlations
-from rpt_eval.cycles import read_maps
+from rpt_eval import correlate
+from rpt_eval.correlate import write_correlations
+from rpt_eval.predictions import read_maps
 from rpt_eval.radiomics import FAMILY
 from rpt_eval.regions import regions
 from scipy import stats
@@ -247,7 +247,7 @@ def test_a_used_folder_an_empty_list_and_no_mirp_are_refused(
     def absent() -> None:
         raise BadInput("mirp must be installed")
 
-    monkeypatch.setattr(correlating, "require_mirp", absent)
+    monkeypatch.setattr(correlate, "require_mirp", absent)
     with pytest.raises(BadInput, match="mirp must be installed"):
         write_correlations(broken, tmp_path / "out", spect_fwhm_mm=12.0, bins=32, workers=1)
     assert not (tmp_path / "out").exists()

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from rpt_eval.correlation import fisher_mean, pearson_p, pearson_r, why_undefined
-from rpt_eval.correlation_tables import (
+from rpt_cohort.correlation import pearson_r, why_undefined
+from rpt_eval.correlate import (
     records,
     texture_correlation,
     texture_summary,
     voxelwise_summary,
 )
-from rpt_eval.erosion import eroded
+from rpt_eval.figures import region_scatter
 from rpt_eval.radiomics import FAMILY, GLCM, GLRLM
-from rpt_eval.scatter import heat_scatter
+from rpt_eval.regions import eroded
+from rpt_eval.statistics import fisher_mean, pearson_p
 from scipy import stats
 from scipy.ndimage import gaussian_filter
 from statsmodels.stats.multitest import multipletests
@@ -309,7 +310,7 @@ def test_features_of_two_patients_have_no_p() -> None:
 def test_scatter_counts_every_voxel_and_draws_the_line() -> None:
     suv, dose = related(3000)
     ax = Figure().subplots()
-    assert heat_scatter(ax, suv, dose, title="kidney") is ax
+    assert region_scatter(ax, suv, dose, title="kidney") is ax
     assert np.nansum(np.ma.filled(ax.collections[0].get_array().astype(float), 0.0)) == 3000
     fit = stats.linregress(suv, dose)
     x, y = ax.lines[0].get_data()
@@ -321,4 +322,4 @@ def test_scatter_counts_every_voxel_and_draws_the_line() -> None:
 
 def test_scatter_of_a_constant_is_refused() -> None:
     with pytest.raises(ValueError, match="must have a correlation, got PET the same everywhere"):
-        heat_scatter(Figure().subplots(), np.ones(30), np.arange(30.0), title="kidney")
+        region_scatter(Figure().subplots(), np.ones(30), np.arange(30.0), title="kidney")

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planar_contours import Contour, contour_dvh, structure_points
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.volumes import turned_to_ras
 from rpt_dosimetry.dose.statistics import dose_statistics
-from rpt_eval.contours import Contour, contour_dvh, structure_points
-from rpt_eval.dvh import Dvh, dvh_r2
-from rpt_eval.dvh_sampling import (
+from rpt_eval.dvh import (
+    Dvh,
     choose_supersampling,
     dealt_shifts,
     doses_at,
+    dvh_r2,
     mask_dvh,
     on_dose_grid,
     sub_points,
@@ -378,7 +379,7 @@ def test_mask_half_outside() -> None:
 def test_a_large_mask_shows_its_progress(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("rpt_eval.dvh_sampling.CHUNK_SAMPLES", 100)
+    monkeypatch.setattr("rpt_eval.dvh.CHUNK_SAMPLES", 100)
     dose, mask, affine = random_case(3)
     found = mask_dvh(Volume(dose, affine), Volume(mask, affine), supersampling=(3, 3, 3))
     assert "dose in mask" in capsys.readouterr().err

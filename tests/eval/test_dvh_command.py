@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from rpt_cohort import BadInput, file_sha256
-from rpt_eval.dvh_file import write_dvh
+from rpt_eval.dvh import write_dvh
 
 GRID = np.diag([4.0, 4.0, 4.0, 1.0])
 SHAPE = (22, 20, 24)

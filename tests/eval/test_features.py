@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, CycleInfo
-from rpt_eval.features import (
+from rpt_eval.organ_dose import (
     laboratory_units,
     organ_fault,
     record_features,

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from radiological import brightest_place, letters, patient_axes
-from rpt_eval.cycles import CycleMaps
-from rpt_eval.figures import side_by_side
-from rpt_eval.picture import draw_case
+from rpt_eval.figures import draw_case, side_by_side
+from rpt_eval.predictions import CycleMaps
 
 
 @pytest.fixture

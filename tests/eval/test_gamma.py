@@ -5,7 +5,7 @@ import builtins
 import numpy as np
 import pytest
 from rpt_cohort import BadInput
-from rpt_eval.gamma import gamma_pass_rate
+from rpt_eval.metrics import gamma_pass_rate
 
 SHAPE = (14, 9, 8)
 SPACING_MM = (2.0, 2.5, 3.0)

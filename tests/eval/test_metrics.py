@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from monai.metrics.regression import SSIMMetric
 from rpt_eval import metrics
-from rpt_eval.agreement import bland_altman, identity_lines
-from rpt_eval.similarity import ssim, ssim_map
+from rpt_eval.metrics import bland_altman, identity_lines, ssim, ssim_map
 from scipy import odr
 from scipy.stats import linregress, pearsonr
 from skimage.metrics import structural_similarity

@@ -4,7 +4,7 @@ import matplotlib.figure
 import numpy as np
 import pytest
 from rpt_eval.dvh import Dvh
-from rpt_eval.plots import bland_altman_plot, dvh_plot, identity_plot
+from rpt_eval.figures import bland_altman_plot, dvh_plot, identity_plot
 
 
 @pytest.fixture

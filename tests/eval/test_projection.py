@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Case
-from rpt_eval.cycles import CycleMaps
+from rpt_eval.predictions import CycleMaps
 from rpt_eval.projection import (
     METHODS,
     Recipe,

@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rpt_cohort import BadInput, Case, Cohort, CohortInfo
-from rpt_eval import regressors
-from rpt_eval.features import Survey
-from rpt_eval.organ_dose import learn
-from rpt_eval.regressors import (
+from rpt_eval import organ_dose
+from rpt_eval.organ_dose import (
     ALL,
     CONTROL,
     MEAN_SUV,
     Candidate,
     DoseModel,
     Split,
+    Survey,
     choose_regressor,
     fit,
     inner_splits,
+    learn,
     outer_splits,
     simplest,
 )
@@ -90,12 +90,12 @@ def noise(cycles: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[s
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Choose from two regressors only, where which ones does not matter."""
-    whole = regressors.candidates
+    whole = organ_dose.candidates
 
     def few(seed: int) -> dict[str, list[Candidate]]:
         return {name: whole(seed)[name] for name in ("ridge", "gaussian_process")}
 
-    monkeypatch.setattr(regressors, "candidates", few)
+    monkeypatch.setattr(organ_dose, "candidates", few)
 
 
 FOLDS = {f"P{n:03}": n % 4 for n in range(8)} | {"P100": None, "P101": None}
@@ -142,10 +142,10 @@ def test_what_every_fit_sees(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append((learnt_by[id(model)][1], marks(features)))
         return predict(model, features)
 
-    monkeypatch.setattr(regressors, "fit", spying_fit)
+    monkeypatch.setattr(organ_dose, "fit", spying_fit)
     monkeypatch.setattr(DoseModel, "predict", spying_predict)
     table = {"ridge": [Candidate(MEAN_SUV, Ridge())]}
-    monkeypatch.setattr(regressors, "candidates", lambda _: table)
+    monkeypatch.setattr(organ_dose, "candidates", lambda _: table)
     for split in outer_splits(cohort):
         seen.clear()
         learn(surveys, 0, (split, "kidney"))
@@ -196,7 +196,7 @@ def test_the_control_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     dose = np.full(12, 0.5)
     dose[0] = 0.6  # nearly nothing to learn, and the candidate learns everything by heart
     table = {"svr": [Candidate(ALL, SVR(C=1e3, gamma=10.0, epsilon=0.0))]}
-    monkeypatch.setattr(regressors, "candidates", lambda _: table)
+    monkeypatch.setattr(organ_dose, "candidates", lambda _: table)
     choice = choose_regressor(features, dose, patients, seed=0)
     assert choice.best[CONTROL].mape_percent < 10
     assert choice.chosen == "svr"

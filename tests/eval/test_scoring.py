@@ -3,14 +3,23 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from rpt_eval import metrics
-from rpt_eval.catalogue import METRICS
-from rpt_eval.cycles import CycleMaps
-from rpt_eval.predictions import unit_fault
+from rpt_eval.metrics import (
+    COMPARED_AS,
+    METRICS,
+    TABLE,
+    Doses,
+    GammaCriteria,
+    Metric,
+    ssim_map,
+)
+from rpt_eval.predictions import CycleMaps, unit_fault
 from rpt_eval.regions import regions, too_small
 from rpt_eval.scoring import Row, score, unrated
+from rpt_eval.statistics import by_cycle, compare_methods, summarise
 
 
 def value_of(rows: list[Row], region: str, metric: str, method: str = "a") -> float:
@@ -46,6 +55,54 @@ def test_absent_and_small_regions_are_named_and_never_zero(maps: CycleMaps) -> N
     for row in rows:
         if row.region in (*reasons, "organs_mean"):  # the mean needs all three organs
             assert np.isnan(row.value), row
+
+
+@pytest.mark.parametrize("metric", TABLE, ids=lambda metric: metric.name)
+def test_every_metric_of_the_table_is_whole_and_prefers_the_truth(
+    metric: Metric, maps: CycleMaps
+) -> None:
+    here = regions(maps)["kidney"]
+    rng = np.random.default_rng(7)
+    worse = (maps.dose * rng.uniform(0.2, 3.0, maps.dose.shape)).astype(np.float32)
+    values = []
+    for dose in (maps.dose, worse):
+        windows = ssim_map(dose, maps.dose, maps.known)
+        gamma = GammaCriteria(1.0, max(maps.spacing_mm))
+        doses = Doses(dose, maps.dose, maps.known, here, maps.spacing_mm, windows, gamma)
+        values.append(metric.function(doses))
+    assert np.isfinite(values).all()
+    assert list(METRICS).count(metric.name) == [one.name for one in TABLE].count(metric.name) == 1
+    assert metric.meaning
+    if metric.better is not None:
+        true, spoiled = COMPARED_AS[metric.better](np.array(values))
+        assert true < spoiled
+
+
+def test_a_half_made_metric_fails_at_once() -> None:
+    with pytest.raises(TypeError, match="function"):
+        Metric("rmse", "Gy/GBq", "lower", "root mean squared error")  # type: ignore[call-arg]
+
+
+def test_an_entry_of_the_table_is_scored_summarised_and_tested(
+    maps: CycleMaps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rmse = Metric(
+        "rmse",
+        "Gy/GBq",
+        "lower",
+        "root mean squared error",
+        lambda doses: metrics.rmse(doses.prediction, doses.reference),
+    )
+    monkeypatch.setattr("rpt_eval.scoring.TABLE", (*TABLE, rmse))
+    monkeypatch.setitem(METRICS, "rmse", rmse)
+    rows = score(maps, {"a": 1.1 * maps.dose, "b": 1.2 * maps.dose})
+    cycles = by_cycle(pd.DataFrame(rows))
+    assert value_of(rows, "body", "rmse") > 0
+    assert {one["unit"] for one in summarise(cycles, seed=0) if one["metric"] == "rmse"} == {
+        "Gy/GBq"
+    }
+    tests = compare_methods(cycles, ["a", "b"], seed=0)
+    assert (tests[tests["metric"] == "rmse"]["mean_loss_difference"] > 0).all()
 
 
 def test_perfect_prediction_has_perfect_numbers(maps: CycleMaps) -> None:

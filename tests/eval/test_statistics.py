@@ -7,8 +7,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rpt_eval.statistics import bootstrap_interval, holm, paired_test, patient_means
-from rpt_eval.summary import by_cycle, compare_methods, organ_agreement, summarise
+from rpt_eval.statistics import (
+    bootstrap_interval,
+    by_cycle,
+    compare_methods,
+    holm,
+    organ_agreement,
+    paired_test,
+    patient_means,
+    summarise,
+)
 
 
 def tidy(values: dict[tuple[str, str, str, str], float], metric: str = "mae") -> pd.DataFrame:

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 from in_process import Run, runner
+from rpt_cohort.command import run_app
 from rpt_kinetics.__main__ import app
-from rpt_kinetics.command import run_app
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 import contextlib
 import io
-import json
 import re
 import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,7 +31,7 @@ def test_the_example_prints_what_the_readme_says() -> None:
 
 def test_every_command_is_shown() -> None:
     assert all(words[:3] == ["python", "-m", "rpt_kinetics"] for words in commands())
-    assert [words[3] for words in commands()] == ["tac", "simulate", "study", "fit", "sensitivity"]
+    assert [words[3] for words in commands()] == ["tac", "simulate", "study"]
 
 
 @pytest.mark.parametrize("words", commands(), ids=lambda words: words[3])
@@ -43,30 +41,9 @@ def test_the_commands_run(
     monkeypatch: pytest.MonkeyPatch,
     rpt_kinetics: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    for name, content in zip(("input.csv", "curve.csv"), blocks("csv"), strict=True):
-        assert f"`{name}`" in README
-        (tmp_path / name).write_text(content)
     monkeypatch.chdir(tmp_path)
     quick = {"study": ("10", "1")}  # seeds
     before, after = quick.get(words[3], ("", ""))
     ended = rpt_kinetics(*[after if before and word == before else word for word in words[3:]])
     assert ended.returncode == 0, ended.stderr
-    out = tmp_path / words[words.index("--out") + 1]
-    assert out.exists()
-    if words[3] == "fit":
-        check_the_fit(json.loads((out / "fit.json").read_text()))
-
-
-def check_the_fit(found: dict[str, Any]) -> None:
-    assert found["chosen"] == "2tcm_irreversible"
-    assert "The fit finds irreversible binding" in README
-    estimates = found["models"]["2tcm_irreversible"]["estimates"]
-    said = {
-        "K₁": "k1_ml_per_min_per_ml",
-        "k₂": "k2_per_min",
-        "k₃": "k3_per_min",
-        "V_b": "vb",
-    }
-    for symbol, name in said.items():
-        one = estimates[name]
-        assert f"{symbol} = {one['value']:.3f} ± {one['standard_error']:.3f}" in README
+    assert (tmp_path / words[words.index("--out") + 1]).exists()

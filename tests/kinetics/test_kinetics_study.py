@@ -4,20 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rpt_kinetics.correlation import fisher_interval, pearson_r
-from rpt_kinetics.errors import BadInput
+from compartments import quadrature
+from rpt_cohort.correlation import pearson_r
 from rpt_kinetics.imaging import blurred_images, imaged
-from rpt_kinetics.presets import PAPER_PRESETS, preset_names, preset_of, read_preset, with_voxels
-from rpt_kinetics.simulation import Simulation, simulate
-from rpt_kinetics.study_parameters import (
-    LIMITS,
-    NONE,
-    SAME,
-    BaseRates,
-    PerRate,
-    StudyParameters,
-)
-from rpt_kinetics.sweep import (
+from rpt_kinetics.measures import (
     SPECT_FWHM_MM,
     SUV_TIMES_MIN,
     movable,
@@ -26,6 +16,20 @@ from rpt_kinetics.sweep import (
     r_at_suv_times,
     r_of_moved,
 )
+from rpt_kinetics.parameters import (
+    LIMITS,
+    NONE,
+    PAPER_PRESETS,
+    SAME,
+    BaseRates,
+    PerRate,
+    StudyParameters,
+    preset_names,
+    preset_of,
+    read_preset,
+    with_voxels,
+)
+from rpt_kinetics.simulation import Simulation, fisher_interval, simulate, suv_at
 from scipy.integrate import quad, solve_ivp
 from scipy.stats import pearsonr
 
@@ -278,6 +282,21 @@ def test_a_short_frame_is_an_instant() -> None:
     np.testing.assert_allclose(frame, instant, rtol=1e-4)
 
 
+@pytest.mark.parametrize("length_min", [10.0, 60.0, 120.0])
+def test_a_frame_is_the_mean_of_its_instants_weighted_with_the_decay(length_min: float) -> None:
+    found = simulate(replace(SMALL, voxels=40, pet_frame_min=length_min), seed=0)
+    instant = replace(found.parameters, pet_frame_min=0.0)
+    edges = np.linspace(60.0 - length_min / 2, 60.0 + length_min / 2, 13)
+
+    def counted(time: np.ndarray) -> np.ndarray:
+        suv = np.stack([suv_at(instant, found.pet, time_min=t) for t in time], axis=1)
+        return suv * 2 ** (-time / 67.71)
+
+    of_ones = quadrature(lambda time: 2 ** (-time / 67.71), edges)
+    expected = quadrature(counted, edges) / of_ones
+    np.testing.assert_allclose(found.suv_g_per_ml, expected, rtol=1e-9)
+
+
 def test_every_number_that_is_not_0_is_moved_by_20_percent() -> None:
     parameters = with_voxels(read_preset("varied"), 200).parameters
     names = movable(parameters)
@@ -320,9 +339,9 @@ def test_presets_say_what_they_are_and_why_they_are_not_unique() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pet_rates": "2"}, "must be a table"),
-        ({"voxel_cv": {"k1": 0.1}}, "k2 must be given"),
-        ({"voxel_cv": {**vars(NONE), "k9": 0.1}}, "'k9' is no parameter"),
+        ({"pet_rates": "2"}, "mine: parameters.pet_rates: .* got '2'"),
+        ({"voxel_cv": {"k1": 0.1}}, "voxel_cv.k2: Field required"),
+        ({"voxel_cv": {**vars(NONE), "k9": 0.1}}, "voxel_cv.k9: Unexpected"),
         ({"voxel_cv": {**vars(NONE), "k1": -0.1}}, r"voxel_cv.k1 must be from 0 to 10, got -0.1"),
         (
             {"gradient_amplitude": {**vars(NONE), "k1": -1.5}},
@@ -332,23 +351,24 @@ def test_presets_say_what_they_are_and_why_they_are_not_unique() -> None:
         ({"pet_rates": {**vars(BASE), "vb": 1.0}}, "vb must be at least 0 and below 1"),
         ({"pet_rates": {**vars(BASE), "k2_per_min": -1.0}}, "k2_per_min must be finite"),
         ({"weight_kg": 0.0}, "weight_kg must be from 1 to 1000 kg, got 0.0 kg"),
-        ({"weight_kg": "80"}, "weight_kg must be a number"),
-        ({"voxels": 4000.5}, "voxels must be a whole number"),
-        ({"voxels": 39}, "voxels must be 40 to"),
-        ({"draws": "both"}, "must be one of coupled, independent"),
-        ({"colour": 1}, "'colour' is no parameter of the study"),
+        ({"weight_kg": "80"}, "weight_kg: .* valid number, got '80'"),
+        ({"weight_kg": True}, "weight_kg: .* valid number, got True"),
+        ({"voxels": 4000.5}, "voxels: .* valid integer"),
+        ({"voxels": 39}, r"voxels must be from 40 to 1e\+06"),
+        ({"draws": "both"}, "draws: .* 'coupled' or 'independent', got 'both'"),
+        ({"colour": 1}, "parameters.colour: Unexpected"),
         ({"suv_time_min": 1e300}, "suv_time_min must be from 0.01 to 1440 min, got 1e"),
         ({"pet_to_therapy_ratio": {**vars(SAME), "k1": 1e-300}}, "pet_to_therapy_ratio.k1 must be"),
         ({"second_ratio_factor": {**vars(SAME), "k4": 1e300}}, "second_ratio_factor.k4 must be"),
         ({"gradient_amplitude": {**vars(NONE), "k3": 1e200}}, "gradient_amplitude.k3 must be"),
         ({"pet_rates": {**vars(BASE), "k3_per_min": 1e9}}, "k3_per_min must be from 0 to 100"),
-        ({"weight_kg": 10**400}, "weight_kg must be a number of fewer than 300 digits"),
+        ({"weight_kg": 10**400}, "weight_kg"),
         ({"pet_frame_min": 121.0}, "pet_frame_min must be at most 120 min"),
         ({"pet_fwhm_mm": float("nan")}, "pet_fwhm_mm must be from 0 to 40 mm, got nan"),
     ],
 )
 def test_bad_parameters_are_refused_with_a_sentence(changes: dict[str, object], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(ValueError, match=words):
         preset_of({"pet_rates": vars(BASE)} | changes, name="mine")
 
 
@@ -366,7 +386,7 @@ def test_organs_that_cannot_be_are_refused_before_any_draw(
 ) -> None:
     # With a spread the draws would cut V_b off at 1, and nobody would see it.
     wide = replace(SMALL, voxel_cv=replace(NONE, vb=0.1), **changes)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(ValueError, match=words):
         simulate(wide, seed=0)
 
 
@@ -379,7 +399,7 @@ def test_a_patients_factor_keeps_blood_below_the_whole() -> None:
 
 def test_results_too_large_for_the_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rpt_kinetics.simulation.LARGEST", 10.0)
-    with pytest.raises(BadInput, match=r"Every voxel's SUV \(g/mL\) must be finite and below 10"):
+    with pytest.raises(ValueError, match=r"Every voxel's SUV \(g/mL\) must be finite and below 10"):
         simulate(SMALL, seed=0)
 
 
@@ -411,5 +431,5 @@ def test_the_dip_at_4_mm_comes_from_unequal_blur() -> None:
 
 
 def test_missing_rates_are_refused() -> None:
-    with pytest.raises(BadInput, match="pet_rates must be given"):
+    with pytest.raises(ValueError, match="pet_rates: Field required"):
         preset_of({}, name="mine")

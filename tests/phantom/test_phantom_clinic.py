@@ -12,7 +12,7 @@ import yaml
 from radiological import drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume, read_volume
 from rpt_cohort.checking import find_faults
-from rpt_cohort.planes import cut_plane
+from rpt_cohort.figures import cut_plane
 from rpt_dosimetry.ingest.job import ingest
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_phantom import write_cohort

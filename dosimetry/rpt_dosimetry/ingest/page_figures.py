@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from rpt_cohort import Volume
-from rpt_cohort.planes import Plane, draw_plane, fullest_plane
+from rpt_cohort.figures import Plane, draw_plane, fullest_plane
 
 from rpt_dosimetry.dose.rows import Row
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TypeVar
 
 from rpt_cohort import BadInput
-from rpt_cohort.parallel import in_parallel
+from rpt_cohort.command import in_parallel
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Shaped
 from rpt_cohort import Volume
-from rpt_cohort.planes import Plane, draw_plane, fullest_plane
+from rpt_cohort.figures import Plane, draw_plane, fullest_plane
 
 from rpt_dosimetry.registration.guides import TOP
 from rpt_dosimetry.registration.itk_images import itk_values, simpleitk

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from rpt_kinetics import InputFunction, Rates
+from rpt_kinetics.curves import exponential_curve
 from rpt_kinetics.models import time_integrated_activity, tissue_concentration
-from rpt_kinetics.piecewise import exponential_curve
 
 from rpt_phantom.agents.agent import (
     BILE_RESIDENCE_MIN,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from rpt_kinetics.exponentials import through_systems
+from rpt_kinetics.curves import through_systems
 
 from rpt_phantom.agents.exchange import PlasmaCurve
 
