@@ -57,7 +57,8 @@ def features(rows: Rows) -> Rows:
 
 def shape(values: Float[np.ndarray, " voxel"]) -> Float[np.ndarray, " voxel"]:
     """Return values over their mean."""
-    return values / values.mean()
+    relative: Float[np.ndarray, " voxel"] = values / values.mean()
+    return relative
 
 
 def shape_errors(train: list[Rows], test: list[Rows]) -> tuple[float, dict[str, float]]:
@@ -94,7 +95,7 @@ def first_cycle(folder: Path, settings: Settings, patient: int) -> None:
     values, rows = folder / f"{patient:03d}.json", folder / f"{patient:03d}.npz"
     if not values.exists():
         made = make_cycle(settings, patient=patient, cycle=1)
-        np.savez(rows, **organ_rows(made))
+        np.savez(rows, allow_pickle=False, **organ_rows(made))
         values.write_text(json.dumps(cycle_values(made)), encoding="utf-8")
 
 
