@@ -104,7 +104,9 @@ def draw_body(
     unusual = _draw_ureters(rng, _draw_unusual(rng, sized.atlas, wanted_ml))
     sized = replace(sized, atlas=unusual)
     voxel_ml = unusual.grid.voxel_ml * np.prod(sized.scales)
-    in_atlas = np.bincount(unusual.organs.ravel(), minlength=256) * voxel_ml
+    # Slice by slice: at once it would need eight bytes a voxel.
+    counts = [np.bincount(one.ravel(), minlength=256) for one in unusual.organs]
+    in_atlas = np.sum(counts, axis=0) * voxel_ml
     # What an organ that the atlas cuts has in all is not known.
     whole = (in_atlas > 0) & ~np.isin(np.arange(256), list(unusual.cut))
     present = [number for number in wanted_ml if whole[number]]
