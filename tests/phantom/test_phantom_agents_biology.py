@@ -5,13 +5,15 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from rpt_phantom.agents import THERAPIES, TRACERS, Biology, Region, draw_biology
+from rpt_phantom.agents.biology import average_biology
 from rpt_phantom.agents.heterogeneity import (
     CORRELATION_LENGTH_MM,
     Heterogeneity,
     draw_heterogeneity,
 )
+from rpt_phantom.agents.levels import patient_groups
 from rpt_phantom.agents.rate_table import parse_rates, rate_table
-from rpt_phantom.agents.regions import TISSUES
+from rpt_phantom.agents.regions import CODE, TISSUES
 from rpt_phantom.anatomy import Anatomy, AxisGrid
 
 GRID = AxisGrid.centred((100, 90, 80), 2.4)
@@ -100,9 +102,30 @@ def test_every_agent_has_rates_for_every_region(agent) -> None:
     table = rate_table(agent)
     assert set(table) == set(TISSUES)
     cortex, medulla = table[Region.KIDNEY_CORTEX], table[Region.KIDNEY_MEDULLA]
-    # Only K₁ tells them apart: the dial at 0 makes one tissue of both.
+    # K₁ and k₄ tell them apart: the dial at 0 makes one tissue of both.
     assert (cortex.k2_per_min, cortex.k3_per_min) == (medulla.k2_per_min, medulla.k3_per_min)
-    assert cortex.k4_per_min == medulla.k4_per_min
+    # The medulla, which holds tubular fluid on its way out, releases a therapy twice as fast.
+    faster = 2.0 if agent in THERAPIES else 1.0
+    assert medulla.k4_per_min / cortex.k4_per_min == pytest.approx(faster, rel=0.05)
+
+
+def test_the_dial_at_0_makes_one_tissue_of_cortex_and_medulla() -> None:
+    factors = average_biology(TRACERS[0], THERAPIES[0]).therapy
+    rows = {}
+    for heterogeneity in (0.0, 1.0):
+        groups = patient_groups(factors, lesions=0, heterogeneity=heterogeneity, medulla_share=0.25)
+        rows[heterogeneity] = [
+            groups[CODE[region]].row for region in (Region.KIDNEY_CORTEX, Region.KIDNEY_MEDULLA)
+        ]
+    one, other = rows[0.0]
+    assert one.k1_ml_per_min_per_ml == pytest.approx(other.k1_ml_per_min_per_ml)
+    assert one.k4_per_min == pytest.approx(other.k4_per_min)
+    cortex, medulla = rows[1.0]
+    mean = 0.75 * cortex.k1_ml_per_min_per_ml + 0.25 * medulla.k1_ml_per_min_per_ml
+    assert one.k1_ml_per_min_per_ml == pytest.approx(mean)
+    assert cortex.k4_per_min == pytest.approx(
+        rate_table(THERAPIES[0])[Region.KIDNEY_CORTEX].k4_per_min
+    )
 
 
 def test_refuses_a_table_that_lacks_a_region_or_a_unit() -> None:

@@ -114,7 +114,7 @@ def patient_groups(
 ) -> list[Group | None]:
     """Return the group of each number: regions by their code, then lesions; None without rates.
 
-    The dial at 0 gives cortex and medulla one K₁, their mean by volume.
+    The dial at 0 gives cortex and medulla one K₁ and one k₄, their means by volume.
 
     Args:
         biology: The patient's factors for the agent.
@@ -124,14 +124,18 @@ def patient_groups(
     """
     table = dict(rate_table(biology.agent))
     cortex, medulla = table[Region.KIDNEY_CORTEX], table[Region.KIDNEY_MEDULLA]
-    difference = cortex.k1_ml_per_min_per_ml - medulla.k1_ml_per_min_per_ml
-    mean = cortex.k1_ml_per_min_per_ml - medulla_share * difference
-    for region, offset in (
-        (Region.KIDNEY_CORTEX, medulla_share * difference),
-        (Region.KIDNEY_MEDULLA, (medulla_share - 1) * difference),
+    k1 = cortex.k1_ml_per_min_per_ml - medulla.k1_ml_per_min_per_ml
+    k4 = cortex.k4_per_min - medulla.k4_per_min
+    for region, share in (
+        (Region.KIDNEY_CORTEX, medulla_share),
+        (Region.KIDNEY_MEDULLA, medulla_share - 1),
     ):
-        k1 = mean + heterogeneity * offset
-        table[region] = replace(table[region], k1_ml_per_min_per_ml=k1)
+        to_mean, row = (heterogeneity - 1) * share, table[region]
+        table[region] = replace(
+            row,
+            k1_ml_per_min_per_ml=row.k1_ml_per_min_per_ml + to_mean * k1,
+            k4_per_min=row.k4_per_min + to_mean * k4,
+        )
     groups: list[Group | None] = [None] * len(Region)
     of_lesions = zip(biology.lesion_uptake[:lesions], biology.lesion_release[:lesions], strict=True)
     factors = [(region, 1.0, 1.0) for region in TISSUES]
