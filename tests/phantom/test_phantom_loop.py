@@ -191,8 +191,8 @@ def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
 
 LIVER_HIGH = pytest.mark.xfail(
     strict=True,
-    reason="A fitted uptake takes part of the fast washout: 1.004 to 1.088 of the truth, and 3.6 % "
-    "too low from the first to the second scan, where at least 4 % was asked.",
+    reason="A fit that leaves the last point is 3.9 % too low from the first to the second scan, "
+    "where at least 4 % was asked.",
 )
 
 
@@ -200,18 +200,18 @@ LIVER_HIGH = pytest.mark.xfail(
     ("organ", "least", "most"),
     [
         ("kidney", 0.97, 1.03),
-        pytest.param("liver", 0.93, 1.10, marks=LIVER_HIGH),
-        ("spleen", 0.82, 1.05),
+        ("liver", 0.93, 1.10),
+        ("spleen", 0.78, 1.00),
     ],
 )
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     """Fit over truth, patients 1, 3, 5, 6:
 
-    kidney 1.002, 1.009, 0.992, 1.006; liver 1.088, 1.061, 1.004, 1.036; spleen 1.044, 1.003,
-    0.920, 0.867.
+    kidney 1.015, 1.015, 0.995, 1.009; liver 1.090, 1.056, 0.995, 0.948; spleen 0.977, 0.866,
+    0.861, 0.809: its slow phase is a hundredth of its activity, and three points lose it.
     """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
-    assert least < min(ratios) < 1.0 < max(ratios) < most
+    assert least < min(ratios) <= max(ratios) < most
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,10 @@ def test_three_times_see_one_phase_of_several(cycles, organ) -> None:
     """Why the bias has the sign it has: parts of opposite sign that nearly cancel, or do not.
 
     A tissue falls fast, then slowly. One exponential is too low from the first to the second scan
-    (− 4 to − 20 % of all decays in liver and spleen); too high until the third (+ 8 to + 23 %) if
-    the fit goes on to its level, and then the sum is 0 to + 9 %. In patient 6's spleen it lies at
-    a hundredth of the third point, which a residual relative to a point lets pass: − 13 %. The
-    slow phase after the last scan is missed always (− 0.4 to − 2.3 %). Figures are of four
-    patients; two are looked at here.
+    (− 4 to − 23 % of all decays in liver and spleen); too high until the third (+ 10 to + 21 %) if
+    the fit goes on to its level. In patient 6's spleen it leaves the third point, which a residual
+    relative to a point lets pass: − 19 %. The slow phase after the last scan is missed always
+    (− 0.4 to − 2.4 %). Figures are of four patients; two are looked at here.
     """
     for patient in (1, 6):
         one = cycles[patient]
@@ -235,7 +234,9 @@ def test_three_times_see_one_phase_of_several(cycles, organ) -> None:
         assert -0.03 < parts[3] < 0
         if fit.model == "mono":
             assert -0.25 < parts[1] < -0.04
-            assert parts[2] > -0.03
+            last_h, last_mbq = fit.points[-1]
+            leaves = fit.activity_mbq(np.array([last_h]))[0] < 0.05 * last_mbq
+            assert parts[2] > (-0.10 if leaves else -0.03)
 
 
 def test_a_fit_may_leave_the_last_of_three_points(cycles) -> None:
@@ -269,7 +270,7 @@ def test_three_times_by_the_whole_chain_are_the_fits_of_the_organs(made) -> None
     images = [true_activity(made, time_h) for time_h in times_h]
     dose = measured_dose(images, drawn, made.grid, times_h=times_h, administered_mbq=GIVEN_MBQ)
     for organ in ORGANS:
-        expected = usual_fit(made, organ)[1] / denser(made, organ)
+        expected = fit_of_means(made, organ, images, GIVEN_MBQ) / denser(made, organ)
         # The engine's electrons at the rim, 0.3 to 0.7 %.
         seen = over(dose, made.true_dose_gy_per_gbq, where(made, organ))
         assert seen == pytest.approx(expected, rel=0.013)
@@ -300,7 +301,7 @@ def test_blur_keeps_activity_within_two_resolutions(made, organ, fwhm_mm) -> Non
     seen, here = blurred(made, fine_at_24_h(made), fwhm_mm), within(made, organ, 2 * fwhm_mm)
     assert over(seen, true_activity(made, 24.0), here) == pytest.approx(1.0, abs=0.03)
     # Within the organ alone it is not: the check can fail.
-    assert over(seen, true_activity(made, 24.0), where(made, organ)) < 0.97
+    assert over(seen, true_activity(made, 24.0), where(made, organ)) < 0.98
 
 
 @pytest.mark.parametrize("organ", ORGANS)
@@ -377,22 +378,25 @@ def means(made: VirtualCycle, organ: str) -> tuple[list[float], list[float]]:
     return measured, expected
 
 
-def images_fit(made: VirtualCycle, organ: str) -> float:
-    """Return the TIA of an organ's means in the three SPECTs over the true one.
+def fit_of_means(
+    made: VirtualCycle, organ: str, images: Sequence[np.ndarray], given_mbq: float
+) -> float:
+    """Return the TIA of an organ's means in three images, Bq/mL, over the true one.
 
     Their noise floor is the median of what no mask holds, as the chain takes it.
     """
     rest = (made.organs == REMAINING_BODY) & (made.fov > 0) & (made.lesions == 0)
-    held = [one[rest & (one > 1e-3 * one.max())] for one in made.series.registered]
+    held = [one[rest & (one > 1e-3 * one.max())] for one in images]
+    here = where(made, organ)
     fit = fit_region(
         made.record.spect_times_h,
-        means(made, organ)[0],
+        [float(one[here].mean(dtype=np.float64)) for one in images],
         half_life_h=lu177().half_life_h,
         noise_floor_mbq=[float(np.median(one)) for one in held],
         name=organ,
     )
-    per_gbq = fit.tia_mbq_h / made.record.administered_activity_mbq / 1e3
-    return per_gbq / float(made.true_tia_mbq_h_per_ml[where(made, organ)].mean(dtype=np.float64))
+    per_gbq = fit.tia_mbq_h / given_mbq / 1e3
+    return per_gbq / float(made.true_tia_mbq_h_per_ml[here].mean(dtype=np.float64))
 
 
 def calibration(patient: int) -> float:
@@ -418,7 +422,9 @@ def test_images_differ_from_those_without_noise_by_the_calibration(cycles, organ
 def test_measured_dose_is_the_product_of_known_causes(cycles, organ) -> None:
     """The fit of the organ's three means and the density by themselves; nothing is left."""
     for one in cycles.values():
-        known = images_fit(one, organ) / denser(one, organ)
+        given_mbq = one.record.administered_activity_mbq
+        seen = fit_of_means(one, organ, one.series.registered, given_mbq)
+        known = seen / denser(one, organ)
         assert measured_over_true(one, organ) / known == pytest.approx(1.0, abs=0.035)
 
 
