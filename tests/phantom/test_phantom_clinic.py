@@ -127,7 +127,7 @@ def test_cycles_of_another_version_are_refused(
 def test_gallery_wants_true_dose(cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
     shutil.copytree(cohort, out)
-    told = json.loads((out / "cohort.json").read_text()) | {"origin": "patients"}
+    told = json.loads((out / "cohort.json").read_text()) | {"origin": "clinical"}
     (out / "cohort.json").write_text(json.dumps(told))
     with pytest.raises(BadInput, match="must be a virtual cohort, with true dose"):
         write_gallery(out, tmp_path / "page.png", most=1)
