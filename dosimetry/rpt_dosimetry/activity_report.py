@@ -3,6 +3,7 @@
 from typing import Any
 
 from rpt_dosimetry.concentration import Concentration
+from rpt_dosimetry.dicom.series import Series
 from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
 from rpt_dosimetry.report import (
     FRAME_SHA256,
@@ -11,7 +12,6 @@ from rpt_dosimetry.report import (
     series_provenance,
     uid_sha256,
 )
-from rpt_dosimetry.series import Series
 
 
 def activity_report(concentration: Concentration, *, series: Series) -> dict[str, Any]:

@@ -8,19 +8,26 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.activity import check_total, injected_activity_bq
-from rpt_dosimetry.attributes import CORRECTED_IMAGE, RADIONUCLIDE_CODE, UNITS
-from rpt_dosimetry.clock import Moment
-from rpt_dosimetry.decay import decayed_activity_bq
-from rpt_dosimetry.folder import Progress, no_progress
-from rpt_dosimetry.geometry import to_ras
-from rpt_dosimetry.injection_time import administration_moment
-from rpt_dosimetry.mid_scan import DecayToMidScan, decay_to_mid_scan
-from rpt_dosimetry.radiopharmaceutical import coded_nuclide
-from rpt_dosimetry.scan_times import refuse_zone_jump
-from rpt_dosimetry.series import Series
-from rpt_dosimetry.slices import Slices, fits_float32, in_order, read_values, seconds_after
-from rpt_dosimetry.tags import Tags, if_readable, missing
+from rpt_dosimetry.dicom.attributes import CORRECTED_IMAGE, RADIONUCLIDE_CODE, UNITS
+from rpt_dosimetry.dicom.decay_correction import (
+    DecayToMidScan,
+    check_total,
+    decay_to_mid_scan,
+    injected_activity_bq,
+)
+from rpt_dosimetry.dicom.reading import Progress, no_progress
+from rpt_dosimetry.dicom.series import Series
+from rpt_dosimetry.dicom.slices import (
+    Slices,
+    fits_float32,
+    in_order,
+    read_values,
+    seconds_after,
+    to_ras,
+)
+from rpt_dosimetry.dicom.tags import Moment, Tags, if_readable, missing
+from rpt_dosimetry.dicom.times import administration_moment, decayed_activity_bq, refuse_zone_jump
+from rpt_dosimetry.dicom.tracer import coded_nuclide
 
 _LARGEST_GUESS_MBQ = 30_000.0  # ours: of a therapy; more is likely kBq or µCi
 

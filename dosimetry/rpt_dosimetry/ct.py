@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.attributes import RESCALE_TYPE
-from rpt_dosimetry.folder import Progress, no_progress
-from rpt_dosimetry.geometry import to_ras
-from rpt_dosimetry.series import Series
-from rpt_dosimetry.slices import in_order, read_values
+from rpt_dosimetry.dicom.attributes import RESCALE_TYPE
+from rpt_dosimetry.dicom.reading import Progress, no_progress
+from rpt_dosimetry.dicom.series import Series
+from rpt_dosimetry.dicom.slices import in_order, read_values, to_ras
 
 AIR_HU = -1024.0
 """What padding outside the scanner's circle becomes."""

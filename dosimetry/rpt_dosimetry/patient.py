@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import HEIGHT, SEX, WEIGHT
 from rpt_dosimetry.body_size import Sex
-from rpt_dosimetry.decimals import Bounds, check_bounds
-from rpt_dosimetry.tags import Tags, if_readable, missing
+from rpt_dosimetry.dicom.attributes import HEIGHT, SEX, WEIGHT
+from rpt_dosimetry.dicom.reading import Bounds, check_bounds
+from rpt_dosimetry.dicom.tags import Tags, if_readable, missing
 
 _LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
 _LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json

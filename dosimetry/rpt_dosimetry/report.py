@@ -6,9 +6,9 @@ from typing import Any
 
 from rpt_cohort import provenance
 
+from rpt_dosimetry.dicom.reference_time import Verdict
+from rpt_dosimetry.dicom.series import Series
 from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
-from rpt_dosimetry.reference_time import Verdict
-from rpt_dosimetry.series import Series
 from rpt_dosimetry.suv import Suv
 
 FRAME_SHA256 = "frame_of_reference_uid_sha256"

@@ -10,22 +10,25 @@ from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.activity import Injection, check_total, injected_activity_bq
-from rpt_dosimetry.clock import Moment
-from rpt_dosimetry.folder import Progress, no_progress
-from rpt_dosimetry.geometry import to_ras
-from rpt_dosimetry.injection_time import administration_moment, injection_time
-from rpt_dosimetry.patient import Patient, read_patient
-from rpt_dosimetry.radiopharmaceutical import (
+from rpt_dosimetry.dicom.decay_correction import Injection, check_total, injected_activity_bq
+from rpt_dosimetry.dicom.reading import Progress, no_progress
+from rpt_dosimetry.dicom.series import Series
+from rpt_dosimetry.dicom.slices import fits_float32, in_order, read_values, seconds_after, to_ras
+from rpt_dosimetry.dicom.tags import Moment, Tags, if_readable
+from rpt_dosimetry.dicom.times import (
+    acquisition_times,
+    administration_moment,
+    injection_time,
+    mid_scan,
+    refuse_zone_jump,
+)
+from rpt_dosimetry.dicom.tracer import (
     Radiopharmaceutical,
     coded_nuclide,
     read_radiopharmaceutical,
 )
-from rpt_dosimetry.scan_times import acquisition_times, mid_scan, refuse_zone_jump
-from rpt_dosimetry.series import Series
-from rpt_dosimetry.slices import fits_float32, in_order, read_values, seconds_after
+from rpt_dosimetry.patient import Patient, read_patient
 from rpt_dosimetry.suv_factor import SuvFactor, check_corrections, find_suv_factor
-from rpt_dosimetry.tags import Tags, if_readable
 
 LIKELY_LARGEST_SUV = 1000.0
 """g/mL; a bladder can exceed 100, a unit taken wrongly exceeds this."""

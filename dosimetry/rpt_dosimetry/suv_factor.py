@@ -9,8 +9,13 @@ from dataclasses import dataclass
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.activity import ActivityAtReference, Injection, activity_at_reference
-from rpt_dosimetry.attributes import (
+from rpt_dosimetry.body_size import (
+    body_surface_area_m2,
+    ideal_body_weight_kg,
+    lean_body_mass_james_kg,
+    lean_body_mass_janmahasatian_kg,
+)
+from rpt_dosimetry.dicom.attributes import (
     CORRECTED_IMAGE,
     PHILIPS_ACTIVITY_FACTOR,
     PHILIPS_SUV_FACTOR,
@@ -18,14 +23,13 @@ from rpt_dosimetry.attributes import (
     UNITS,
     Tag,
 )
-from rpt_dosimetry.body_size import (
-    body_surface_area_m2,
-    ideal_body_weight_kg,
-    lean_body_mass_james_kg,
-    lean_body_mass_janmahasatian_kg,
+from rpt_dosimetry.dicom.decay_correction import (
+    ActivityAtReference,
+    Injection,
+    activity_at_reference,
 )
+from rpt_dosimetry.dicom.tags import Tags, if_readable, missing
 from rpt_dosimetry.patient import Patient, need_height_cm, need_sex
-from rpt_dosimetry.tags import Tags, if_readable, missing
 
 
 @dataclass(frozen=True)

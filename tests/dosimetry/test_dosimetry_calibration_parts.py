@@ -36,8 +36,8 @@ from rpt_dosimetry.calibration.field import (
     overlap,
 )
 from rpt_dosimetry.calibration.scatter import check_scatter, choose_windows, primary_counts
-from rpt_dosimetry.nm.planar import ANTERIOR, Plane
-from rpt_dosimetry.nm.windows import EnergyWindow
+from rpt_dosimetry.dicom.nm import EnergyWindow
+from rpt_dosimetry.dicom.planar import ANTERIOR, Plane
 
 PEAK, LOWER, UPPER = (
     EnergyWindow(187.5, 229.2),

@@ -11,9 +11,8 @@ from nibabel.affines import apply_affine
 from nm_objects import PATIENT, NmObject, code, item
 from pydicom.sequence import Sequence as Items
 from rpt_cohort import BadInput
-from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
-from rpt_dosimetry.nm.tomogram import read_tomogram
-from rpt_dosimetry.nm.values import BQ_PER_ML, COUNTS
+from rpt_dosimetry.dicom.nm import BQ_PER_ML, COUNTS, RECON_TOMO, read_nm
+from rpt_dosimetry.dicom.spect import read_tomogram
 
 STORED = np.random.default_rng(0).integers(0, 30000, (6, 5, 4)).astype(np.uint16)
 OBLIQUE = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0)

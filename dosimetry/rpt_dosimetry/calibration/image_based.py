@@ -17,8 +17,8 @@ from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts, ima
 from rpt_dosimetry.calibration.field import held_by_views
 from rpt_dosimetry.calibration.spect_input import Spect
 from rpt_dosimetry.calibration.views import Choices, ViewedField, view_field
-from rpt_dosimetry.nm.planar import Planar
-from rpt_dosimetry.nm.values import COUNTS
+from rpt_dosimetry.dicom.nm import COUNTS
+from rpt_dosimetry.dicom.planar import Planar
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
 _S_PER_H = 3600.0

@@ -13,7 +13,7 @@ from rpt_dosimetry.calibration.conversion import (
 )
 from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts
 from rpt_dosimetry.calibration.spect_input import Spect
-from rpt_dosimetry.nm.values import BQ_PER_ML
+from rpt_dosimetry.dicom.nm import BQ_PER_ML
 
 _LIBRARIES = ("rpt-cohort", "icrp107-database", "xraydb", "pydicom", "numpy", "scipy", "nibabel")
 _BQ_PER_MBQ = 1e6

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.nm.planar import Plane
-from rpt_dosimetry.nm.windows import EnergyWindow
+from rpt_dosimetry.dicom.nm import EnergyWindow
+from rpt_dosimetry.dicom.planar import Plane
 
 TRIPLE, DUAL, NONE = "tew", "dew", "none"
 METHODS = (TRIPLE, DUAL, NONE)

@@ -9,9 +9,8 @@ from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 
 from rpt_dosimetry.calibration.dead_time import DeadTime
 from rpt_dosimetry.calibration.factor import CalibrationFactor
-from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
-from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
-from rpt_dosimetry.nm.values import COUNTS
+from rpt_dosimetry.dicom.nm import COUNTS, RECON_TOMO, read_nm
+from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
 
 _NIFTI = (".nii", ".nii.gz")
 _S_PER_H = 3600.0

@@ -23,7 +23,7 @@ from rpt_dosimetry.calibration.scatter import (
     choose_windows,
     primary_counts,
 )
-from rpt_dosimetry.nm.planar import ANTERIOR, POSTERIOR, Planar
+from rpt_dosimetry.dicom.planar import ANTERIOR, POSTERIOR, Planar
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from rpt_dosimetry.calibration.views import Choices, Sweep
 from rpt_dosimetry.commands.one_series import warn_of_each
 from rpt_dosimetry.commands.option_names import options_named
 from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
-from rpt_dosimetry.nm.tomogram import DECAY_REFERENCES
+from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
+from rpt_dosimetry.dicom.spect import DECAY_REFERENCES
 
 _LUTETIUM_KEV = 208.37
 _ARGUMENTS = (

@@ -17,9 +17,9 @@ from rpt_dosimetry.commands.one_series import (
 )
 from rpt_dosimetry.commands.targets import out_and_json
 from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.dicom.series import choose_ct, find_series
 from rpt_dosimetry.nifti import HU, VOXELS_SHA256, voxels_sha256
 from rpt_dosimetry.report import FRAME_SHA256, series_provenance, uid_sha256
-from rpt_dosimetry.series import choose_ct, find_series
 
 
 def ct(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rpt_cohort.command import naming, progress, warn
 
-from rpt_dosimetry.series import Series, choose_pet, find_series
+from rpt_dosimetry.dicom.series import Series, choose_pet, find_series
 
 SeriesDir = Annotated[
     Path,

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 from rpt_cohort.command import naming
 
-from rpt_dosimetry.activity import IMPOSSIBLE_EXCESS, warn_of_too_little
+from rpt_dosimetry.dicom.decay_correction import IMPOSSIBLE_EXCESS, warn_of_too_little
 from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.nifti import ACTIVITY, check_beside
 

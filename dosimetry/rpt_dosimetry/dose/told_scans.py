@@ -8,8 +8,8 @@ from pathlib import Path
 from rpt_cohort import BadInput
 from rpt_cohort.command import naming
 
+from rpt_dosimetry.dicom.tracer import LARGEST_DEVIATION, nuclide_in_text
 from rpt_dosimetry.nifti import ACTIVITY, Nifti, nifti_and_beside
-from rpt_dosimetry.nuclides import LARGEST_DEVIATION, nuclide_in_text
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.report import FRAME_SHA256
 

@@ -19,12 +19,11 @@ from rpt_dosimetry.calibration.image_based import (
 )
 from rpt_dosimetry.calibration.spect_input import Spect, dead_time_correction
 from rpt_dosimetry.calibration.views import Choices, Sweep
+from rpt_dosimetry.dicom.nm import COUNTS, WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
 from rpt_dosimetry.ingest.infusion import refuse_other_activity, refuse_other_infusion
 from rpt_dosimetry.ingest.stored import StoredSpect
 from rpt_dosimetry.ingest.study import CycleSource, DeadTimeSource, PlanarSource, SpectSource
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
-from rpt_dosimetry.nm.values import COUNTS
 
 NUCLIDE, PHOTON_KEV = "Lu-177", 208.37
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pydicom
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, quiet
 
 SHORTEST_TELLING = 3
 """Ours: letters; shorter words tell nobody."""

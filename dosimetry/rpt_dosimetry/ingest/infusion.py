@@ -2,8 +2,8 @@
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import DOSE, START_DATETIME, START_TIME, TIMEZONE
-from rpt_dosimetry.clock import Moment
+from rpt_dosimetry.dicom.attributes import DOSE, START_DATETIME, START_TIME, TIMEZONE
+from rpt_dosimetry.dicom.tags import Moment
 
 ONE_INFUSION_H = 0.25
 """Ours: by which headers may tell the start of infusion unlike: it is noted by hand."""

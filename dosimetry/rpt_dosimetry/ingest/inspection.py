@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from rpt_cohort import BadInput, file_sha256, read_volume
 
-from rpt_dosimetry.geometry import find_grid, to_ras
+from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
+from rpt_dosimetry.dicom.slices import find_grid, to_ras
 from rpt_dosimetry.ingest.identity import patient_keys, refuse_several, refuse_telling
 from rpt_dosimetry.ingest.scans import calibration_sha256, read_nm_spect
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
@@ -28,8 +30,6 @@ from rpt_dosimetry.masks.labels import dicom_below, region_file
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
 from rpt_dosimetry.registration.one_grid import GridMm, one_grid
 
 PLACES = {"folder", "series", "ct", "ct_series", "calibration", "file"}

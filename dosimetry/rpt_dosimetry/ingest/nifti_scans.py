@@ -9,11 +9,11 @@ from rpt_cohort.volumes import turned_to_ras
 
 from rpt_dosimetry.calibration.conversion import factor_beside
 from rpt_dosimetry.calibration.spect_input import Spect, Told
+from rpt_dosimetry.dicom.nm import BQ_PER_ML
+from rpt_dosimetry.dicom.nm import COUNTS as NM_COUNTS
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
-from rpt_dosimetry.nm.values import BQ_PER_ML
-from rpt_dosimetry.nm.values import COUNTS as NM_COUNTS
 
 _KG = (1.0, 500.0)
 

@@ -10,18 +10,17 @@ from rpt_cohort.schema import Tracer
 from rpt_dosimetry.calibration.conversion import read_factor
 from rpt_dosimetry.calibration.spect_input import Spect as StoredImage
 from rpt_dosimetry.calibration.spect_input import Told, from_tomogram
-from rpt_dosimetry.clock import Moment
 from rpt_dosimetry.concentration import read_concentration
 from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.dicom.nm import BQ_PER_ML, RECON_TOMO, read_nm
+from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
+from rpt_dosimetry.dicom.tags import Moment
 from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, calibrate
 from rpt_dosimetry.ingest.nifti_scans import ct_of_nifti, pet_of_nifti, spect_of_nifti
 from rpt_dosimetry.ingest.sources import ScanFiles
 from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
 from rpt_dosimetry.ingest.study import PetSource, SpectSource
 from rpt_dosimetry.nifti import Nifti
-from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
-from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
-from rpt_dosimetry.nm.values import BQ_PER_ML
 from rpt_dosimetry.suv import Suv, convert
 
 LARGEST_NEGATIVE = 0.01

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import FRAME_OF_REFERENCE
+from rpt_dosimetry.dicom.attributes import FRAME_OF_REFERENCE
+from rpt_dosimetry.dicom.nm import NM_STORAGE
+from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
-from rpt_dosimetry.nm.reading import NM_STORAGE
-from rpt_dosimetry.series import Series, choose_ct, choose_pet, find_series
 
 NO_CT = "It has no CT: it is registered by its emission."
 

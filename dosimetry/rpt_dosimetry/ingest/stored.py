@@ -6,7 +6,7 @@ from rpt_cohort import Volume
 from rpt_cohort.schema import Tracer
 
 from rpt_dosimetry.calibration.spect_input import Spect
-from rpt_dosimetry.clock import Moment
+from rpt_dosimetry.dicom.tags import Moment
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from jaxtyping import Bool
 from rpt_cohort import BadInput, Volume, read_volume
 from rpt_cohort.labels import LARGEST
 
-from rpt_dosimetry.attributes import SOP_CLASS
-from rpt_dosimetry.contour_masks import contour_mask, contour_volume_ml
+from rpt_dosimetry.dicom.attributes import SOP_CLASS
+from rpt_dosimetry.dicom.contours import contour_mask, contour_volume_ml, read_structures
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, is_dicom, quiet
 from rpt_dosimetry.dose.regions import LARGEST_LESION, check_labels
-from rpt_dosimetry.elements import components
 from rpt_dosimetry.masks.names import OrganTable, words_of
 from rpt_dosimetry.masks.segmentation import (
     SEGMENTATION_STORAGE,
@@ -22,8 +22,6 @@ from rpt_dosimetry.masks.segmentation import (
     segment_mask,
     segment_volume_ml,
 )
-from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, quiet
-from rpt_dosimetry.structures import read_structures
 
 LARGEST_DIFFERENCE = 0.1
 """Ours: of a mask's volume from the volume that was drawn; more deserves a word."""

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import ORIENTATION, PIXEL_SPACING, POSITION
-from rpt_dosimetry.decimals import BOUNDS
+from rpt_dosimetry.dicom.attributes import ORIENTATION, PIXEL_SPACING, POSITION
+from rpt_dosimetry.dicom.reading import BOUNDS
 
 _ASTRAY_VOXELS = 0.05
 """By how much a frame may leave the grid, ours: decimals cut off."""

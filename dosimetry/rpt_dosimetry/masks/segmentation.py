@@ -21,12 +21,11 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import RLELossless
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, SOP_CLASS, Tag
-from rpt_dosimetry.elements import components, object_kind
+from rpt_dosimetry.dicom.attributes import FRAME_OF_REFERENCE, SOP_CLASS, Tag
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, object_kind, quiet
+from rpt_dosimetry.dicom.slices import need_decoder
 from rpt_dosimetry.masks.names import SIDE_CODES
 from rpt_dosimetry.masks.segment_grid import FrameGeometry, segment_grid
-from rpt_dosimetry.pixels import need_decoder
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"

@@ -16,8 +16,8 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from pydicom.valuerep import format_number_as_ds
 from rpt_cohort import BadInput, Volume, grid_fault
 
-from rpt_dosimetry.attributes import PIXEL_SPACING
-from rpt_dosimetry.decimals import BOUNDS
+from rpt_dosimetry.dicom.attributes import PIXEL_SPACING
+from rpt_dosimetry.dicom.reading import BOUNDS
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

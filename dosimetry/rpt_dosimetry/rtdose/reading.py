@@ -17,36 +17,31 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from pydicom.dataset import Dataset
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.attributes import (
-    COLUMNS,
-    FRAME_OF_REFERENCE,
-    NUMBER_OF_FRAMES,
-    ORIENTATION,
-    PIXEL_SPACING,
-    POSITION,
-    ROWS,
-    SAMPLES_PER_PIXEL,
-    SOP_CLASS,
-    Tag,
-    header_numbers,
-)
-from rpt_dosimetry.decimals import read_decimal
-from rpt_dosimetry.elements import components, object_kind
-from rpt_dosimetry.geometry import Grid, find_grid
-from rpt_dosimetry.pixels import decoded
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
-from rpt_dosimetry.rtdose.attributes import (
+from rpt_dosimetry.dicom.attributes import (
     BITS_ALLOCATED,
+    COLUMNS,
     DOSE_COMMENT,
     DOSE_TYPE,
     DOSE_UNITS,
+    FRAME_OF_REFERENCE,
     FRAME_OFFSETS,
     GRID_SCALING,
     NOT_CLINICAL,
+    NUMBER_OF_FRAMES,
+    ORIENTATION,
     PIXEL_REPRESENTATION,
+    PIXEL_SPACING,
+    POSITION,
+    ROWS,
     RT_DOSE_STORAGE,
+    SAMPLES_PER_PIXEL,
+    SOP_CLASS,
     SUMMATION_TYPE,
+    Tag,
+    header_numbers,
 )
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, object_kind, quiet, read_decimal
+from rpt_dosimetry.dicom.slices import Grid, decoded, find_grid
 
 EVEN_MM = 0.01
 """By how much distances of frames may differ, ours: decimals cut off, and no more."""

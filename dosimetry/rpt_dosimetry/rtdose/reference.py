@@ -15,20 +15,26 @@ import numpy as np
 import pydicom
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, SOP_CLASS, Tag
-from rpt_dosimetry.elements import components
-from rpt_dosimetry.folder import DicomFile, Progress, no_progress
-from rpt_dosimetry.geometry import Grid
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
-from rpt_dosimetry.rtdose.attributes import (
+from rpt_dosimetry.dicom.attributes import (
     BIRTH_DATE,
+    FRAME_OF_REFERENCE,
     PATIENT_ID,
     PATIENT_NAME,
+    SOP_CLASS,
     SOP_INSTANCE,
     STUDY_UID,
+    Tag,
 )
-from rpt_dosimetry.series import Series, find_series
-from rpt_dosimetry.slices import in_order
+from rpt_dosimetry.dicom.reading import (
+    DICOM_ERRORS,
+    DicomFile,
+    Progress,
+    components,
+    no_progress,
+    quiet,
+)
+from rpt_dosimetry.dicom.series import Series, find_series
+from rpt_dosimetry.dicom.slices import Grid, in_order
 
 IMAGES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",

@@ -24,7 +24,7 @@ from pydicom.tag import Tag as TagNumber
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from rpt_cohort import Volume
 
-from rpt_dosimetry.rtdose.attributes import FRAME_OFFSETS, NOT_CLINICAL, RT_DOSE_STORAGE
+from rpt_dosimetry.dicom.attributes import FRAME_OFFSETS, NOT_CLINICAL, RT_DOSE_STORAGE
 from rpt_dosimetry.rtdose.grid import FrameGrid, to_frames
 from rpt_dosimetry.rtdose.reference import Reference, check_overlap
 from rpt_dosimetry.rtdose.scaling import quantise

@@ -7,9 +7,15 @@ from pathlib import Path
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, UNITS
-from rpt_dosimetry.elements import components, kind_told
-from rpt_dosimetry.folder import DicomFile, Progress, no_progress, read_folder
+from rpt_dosimetry.dicom.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, UNITS
+from rpt_dosimetry.dicom.reading import (
+    DicomFile,
+    Progress,
+    components,
+    kind_told,
+    no_progress,
+    read_folder,
+)
 
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 PET_STORAGE = "1.2.840.10008.5.1.4.1.1.128"

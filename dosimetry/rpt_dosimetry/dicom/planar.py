@@ -8,26 +8,36 @@ import numpy as np
 from jaxtyping import Float64
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import CODE_MEANING, CODE_VALUE, ORIENTATION, PIXEL_SPACING
-from rpt_dosimetry.decimals import read_decimal
-from rpt_dosimetry.elements import components
-from rpt_dosimetry.nm.administration import Administration, read_administration
-from rpt_dosimetry.nm.attributes import (
+from rpt_dosimetry.dicom.attributes import (
+    CODE_MEANING,
+    CODE_VALUE,
     DETECTOR_INFORMATION,
     DETECTOR_VECTOR,
     ENERGY_WINDOW_VECTOR,
     MANUFACTURER,
+    ORIENTATION,
+    PIXEL_SPACING,
     SCAN_VELOCITY,
     VIEW_CODE,
 )
-from rpt_dosimetry.nm.frames import frame_count, refuse_repeats, stored_frames, vector
-from rpt_dosimetry.nm.reading import NmSeries, items
-from rpt_dosimetry.nm.times import ScanTimes, planar_times
-from rpt_dosimetry.nm.tomogram import check_values
-from rpt_dosimetry.nm.values import COUNTS, find_scaling
-from rpt_dosimetry.nm.windows import EnergyWindow, energy_windows
-from rpt_dosimetry.slices import seconds_after
-from rpt_dosimetry.tags import Tags, if_readable
+from rpt_dosimetry.dicom.nm import (
+    COUNTS,
+    Administration,
+    EnergyWindow,
+    NmSeries,
+    energy_windows,
+    find_scaling,
+    frame_count,
+    items,
+    read_administration,
+    refuse_repeats,
+    stored_frames,
+    vector,
+)
+from rpt_dosimetry.dicom.reading import components, read_decimal
+from rpt_dosimetry.dicom.slices import seconds_after
+from rpt_dosimetry.dicom.spect import ScanTimes, check_values, planar_times
+from rpt_dosimetry.dicom.tags import Tags, if_readable
 
 ANTERIOR, POSTERIOR = "anterior", "posterior"
 _VIEW_OF_CODE = {"G-5215": ANTERIOR, "G-5216": POSTERIOR}

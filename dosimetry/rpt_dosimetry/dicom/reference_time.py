@@ -28,7 +28,7 @@ from typing import Literal
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import (
+from rpt_dosimetry.dicom.attributes import (
     ACQUISITION_DATE,
     ACQUISITION_TIME,
     DECAY_CORRECTION,
@@ -41,10 +41,8 @@ from rpt_dosimetry.attributes import (
     START_DATETIME,
     Tag,
 )
-from rpt_dosimetry.clock import as_local, parse_datetime
-from rpt_dosimetry.decay import average_activity_time_s
-from rpt_dosimetry.scan_times import frame_begins, need_all, series_offset
-from rpt_dosimetry.tags import Tags, if_readable, read_clock
+from rpt_dosimetry.dicom.tags import Tags, as_local, if_readable, parse_datetime, read_clock
+from rpt_dosimetry.dicom.times import average_activity_time_s, frame_begins, need_all, series_offset
 
 AGREEMENT_S = 2.0
 """Ours: clocks that cut the fraction of a second. Real series were within 1 s."""
