@@ -8,8 +8,8 @@ import numpy as np
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.command import part_of_work, tell_done
 
+from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
-from rpt_dosimetry.calibration.output import factor_story
 from rpt_dosimetry.ingest.alignment import STAYS, Aligned, align, field_of_view
 from rpt_dosimetry.ingest.calibrating import Camera, factor_by_planar
 from rpt_dosimetry.ingest.cohort_grid import cycle_grid

@@ -7,18 +7,22 @@ from pathlib import Path
 import numpy as np
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.calibration.alignment import Alignment
-from rpt_dosimetry.calibration.conversion import concentration_bq_per_ml, read_factor
-from rpt_dosimetry.calibration.dead_time import DeadTime
-from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts
+from rpt_dosimetry.calibration.counts import DeadTime
+from rpt_dosimetry.calibration.factor import (
+    CalibrationFactor,
+    Spect,
+    SpectCounts,
+    concentration_bq_per_ml,
+    dead_time_correction,
+    read_factor,
+)
 from rpt_dosimetry.calibration.image_based import (
     Administered,
     Excretion,
     ImageBased,
     calibrate_by_images,
 )
-from rpt_dosimetry.calibration.spect_input import Spect, dead_time_correction
-from rpt_dosimetry.calibration.views import Choices, Sweep
+from rpt_dosimetry.calibration.planar import Alignment, Choices, Sweep
 from rpt_dosimetry.dicom.nm import COUNTS, WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
 from rpt_dosimetry.ingest.infusion import refuse_other_activity, refuse_other_infusion

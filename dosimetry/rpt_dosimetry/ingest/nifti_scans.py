@@ -7,8 +7,7 @@ from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 from rpt_cohort.schema import Tracer
 from rpt_cohort.volumes import turned_to_ras
 
-from rpt_dosimetry.calibration.conversion import factor_beside
-from rpt_dosimetry.calibration.spect_input import Spect, Told
+from rpt_dosimetry.calibration.factor import Spect, Told, factor_beside
 from rpt_dosimetry.dicom.nm import BQ_PER_ML
 from rpt_dosimetry.dicom.nm import COUNTS as NM_COUNTS
 from rpt_dosimetry.dose.density import check_hu

@@ -7,9 +7,8 @@ import numpy as np
 from rpt_cohort import BadInput, Volume, file_sha256
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.calibration.conversion import read_factor
-from rpt_dosimetry.calibration.spect_input import Spect as StoredImage
-from rpt_dosimetry.calibration.spect_input import Told, from_tomogram
+from rpt_dosimetry.calibration.factor import Spect as StoredImage
+from rpt_dosimetry.calibration.factor import Told, from_tomogram, read_factor
 from rpt_dosimetry.concentration import read_concentration
 from rpt_dosimetry.ct import read_ct
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, RECON_TOMO, read_nm

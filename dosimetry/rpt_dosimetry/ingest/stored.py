@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rpt_cohort import Volume
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.calibration.spect_input import Spect
+from rpt_dosimetry.calibration.factor import Spect
 from rpt_dosimetry.dicom.tags import Moment
 
 
