@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.volumes import turned_to_ras
-from rpt_dosimetry.dose.statistics import dose_statistics
+from rpt_dosimetry.dose.rows import dose_statistics
 from rpt_eval.contours import Contour, contour_dvh, structure_points
 from rpt_eval.dvh import Dvh, dvh_r2
 from rpt_eval.dvh_sampling import (

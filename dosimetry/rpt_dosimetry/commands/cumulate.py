@@ -9,8 +9,7 @@ from rpt_cohort import BadInput, json_bytes, provenance, write_together
 from rpt_cohort.command import say, warn
 
 from rpt_dosimetry.dose.bed import parse_by_region
-from rpt_dosimetry.dose.cumulative import cumulate_cycles
-from rpt_dosimetry.dose.cycle_table import PARTS, read_cycle_table
+from rpt_dosimetry.dose.cumulative import PARTS, cumulate_cycles, read_cycle_table
 
 
 def cumulate(

@@ -10,16 +10,19 @@ from rpt_cohort import BadInput
 from rpt_cohort.command import say, warn
 
 from rpt_dosimetry.commands.option_names import options_named
+from rpt_dosimetry.dose.activity_series import Therapy, told_scans
 from rpt_dosimetry.dose.bed import Tissues, parse_by_region
-from rpt_dosimetry.dose.calculation import Choices
-from rpt_dosimetry.dose.curves import ORGAN, OWN, VOXEL_CURVES
+from rpt_dosimetry.dose.calculation import (
+    ONE_SCAN,
+    ORGAN,
+    OWN,
+    VOXEL_CURVES,
+    Choices,
+    check_one_scan,
+)
 from rpt_dosimetry.dose.engines import ENGINES, find_engine
-from rpt_dosimetry.dose.inputs import Files
-from rpt_dosimetry.dose.job import write_dose
-from rpt_dosimetry.dose.one_scan import ONE_SCAN, check_one_scan
+from rpt_dosimetry.dose.job import Files, write_dose
 from rpt_dosimetry.dose.rows import Told
-from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.dose.told_scans import told_scans
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.tia.region_fit import POPULATION_UPTAKE_HALF_LIFE_H
 from rpt_dosimetry.tia.region_points import LONGEST_UPTAKE, NEEDED, check_model, check_uptake

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from rpt_cohort import BadInput, CycleInfo, json_bytes, nifti_bytes, provenance
 from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 
+from rpt_dosimetry.dose.activity_series import Therapy
 from rpt_dosimetry.dose.calculation import CycleDose
-from rpt_dosimetry.dose.cycle_table import REPORT, SUMMARY, TABLE
-from rpt_dosimetry.dose.table import table_csv
-from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.dose.cumulative import REPORT, SUMMARY, TABLE
+from rpt_dosimetry.dose.rows import table_csv
 from rpt_dosimetry.ingest.alignment import Aligned
 from rpt_dosimetry.ingest.dosing import CycleImages
 from rpt_dosimetry.ingest.page import cycle_page

@@ -8,16 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
 from rpt_cohort import Volume
 
-from rpt_dosimetry.dose.activity_series import ActivitySeries, check_totals
+from rpt_dosimetry.dose.activity_series import ActivitySeries, Therapy, check_totals
 from rpt_dosimetry.dose.bed import Tissues
-from rpt_dosimetry.dose.calculation import Choices, CycleDose, calculate
-from rpt_dosimetry.dose.curves import refuse_rising_image
+from rpt_dosimetry.dose.calculation import Choices, CycleDose, calculate, refuse_rising_image
 from rpt_dosimetry.dose.density import mass_density_g_per_ml
 from rpt_dosimetry.dose.engines import find_engine
 from rpt_dosimetry.dose.regions import find_regions
 from rpt_dosimetry.dose.rows import Told
 from rpt_dosimetry.dose.summary import doubts, summarise
-from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.ingest.calibrating import NUCLIDE
 from rpt_dosimetry.ingest.study import CycleSource, Study
 from rpt_dosimetry.radiation.nuclide import find_nuclide

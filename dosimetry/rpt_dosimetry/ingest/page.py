@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ
 from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.rows import Row
-from rpt_dosimetry.dose.therapy import MBQ_PER_GBQ
 from rpt_dosimetry.ingest.alignment import Aligned
 from rpt_dosimetry.ingest.dosing import CycleImages
 from rpt_dosimetry.ingest.page_figures import curves_png, dose_png, finite_or_dash

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rpt_cohort import BadInput
 from rpt_cohort.schema import Laboratory, PatientName, Positive, Therapy, Tracer
 
-from rpt_dosimetry.dose.curves import VOXEL_CURVES
+from rpt_dosimetry.dose.calculation import VOXEL_CURVES
 from rpt_dosimetry.dose.engines import ENGINES
 from rpt_dosimetry.registration.start import Start
 from rpt_dosimetry.tia.region_points import NEEDED
