@@ -15,10 +15,11 @@ from rpt_dosimetry.radiation.kernel import (
     compute_kernel,
     cut_shape,
     kernel_shape,
+    mirrored,
+    whole_sum,
 )
 from rpt_dosimetry.radiation.media import MEDIA
-from rpt_dosimetry.radiation.photon_kernel import photon_kernel
-from rpt_dosimetry.radiation.voxel_kernel import mirrored, whole_sum
+from rpt_dosimetry.radiation.photons import photon_kernel
 
 SOFT = 1.04
 SIZES_MM = ("3", "4.42", "4.8", "6")

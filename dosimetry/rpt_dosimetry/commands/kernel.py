@@ -9,12 +9,18 @@ from rpt_cohort import BadInput, json_bytes, nifti_bytes, provenance, write_toge
 from rpt_cohort.command import Overwrite, say
 
 from rpt_dosimetry.commands.targets import out_and_json
-from rpt_dosimetry.radiation.electron_kernel import ELECTRONS
-from rpt_dosimetry.radiation.kernel import Kernel, compute_kernel, cut_shape, kernel_shape
+from rpt_dosimetry.radiation.electrons import ELECTRONS
+from rpt_dosimetry.radiation.kernel import (
+    Kernel,
+    Spacing,
+    compute_kernel,
+    cut_shape,
+    kernel_shape,
+    whole_sum,
+)
 from rpt_dosimetry.radiation.media import MEDIA, find_medium
 from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.radiation.photon_kernel import PHOTONS, SEED
-from rpt_dosimetry.radiation.voxel_kernel import Spacing, whole_sum
+from rpt_dosimetry.radiation.photons import PHOTONS, SEED
 
 LEAST_MM, LARGEST_MM = 0.5, 50.0
 WRITTEN_VOXELS = 2**22
