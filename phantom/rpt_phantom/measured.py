@@ -10,10 +10,9 @@ from rpt_dosimetry.dose.activity_series import Therapy
 from rpt_dosimetry.ingest.alignment import STAYS, field_of_view
 from rpt_dosimetry.ingest.dosing import CycleImages, cycle_dose
 from rpt_dosimetry.ingest.study import Study
-from rpt_dosimetry.registration.one_grid import GridMm
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import GridMm, Rigid
 
 from rpt_phantom.grid import Grid
 from rpt_phantom.true_dose import lu177

@@ -26,10 +26,9 @@ from rpt_dosimetry.ingest.spread import spread
 from rpt_dosimetry.ingest.study import FixedGrid, SpectSource
 from rpt_dosimetry.masks.labels import organ_labels
 from rpt_dosimetry.masks.names import read_organ_table
-from rpt_dosimetry.registration.one_grid import GridMm, grid_of, one_grid
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_emission
-from rpt_dosimetry.registration.rigid import shifted
+from rpt_dosimetry.registration.transform import GridMm, grid_of, one_grid, shifted
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")
 

@@ -11,7 +11,7 @@ from rpt_cohort.volumes import nifti_bytes, read_volume
 from rpt_dosimetry.ingest.alignment import STAYS
 from rpt_dosimetry.ingest.job import ingest
 from rpt_dosimetry.ingest.regions import nearest
-from rpt_dosimetry.registration.one_grid import GridMm
+from rpt_dosimetry.registration.transform import GridMm
 from segmentations import lps_affine, segmentation
 from structure_sets import contour, roi, roi_contour, save, structure_set
 

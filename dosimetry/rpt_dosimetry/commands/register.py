@@ -8,9 +8,8 @@ from rpt_cohort import BadInput
 from rpt_cohort.command import at_work, say, warn
 
 from rpt_dosimetry.registration.job import RegistrationFiles, write_registration
-from rpt_dosimetry.registration.one_grid import SLICE_VOXELS
-from rpt_dosimetry.registration.pair import Registration
-from rpt_dosimetry.registration.start import Start
+from rpt_dosimetry.registration.pair import Registration, Start
+from rpt_dosimetry.registration.transform import SLICE_VOXELS
 
 LEAST_VOXELS, MOST_VOXELS = 32, 512
 LOST_SHARE = 0.01

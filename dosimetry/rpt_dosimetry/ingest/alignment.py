@@ -7,13 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.registration.check_picture import check_picture
-from rpt_dosimetry.registration.job import story
-from rpt_dosimetry.registration.one_grid import GridMm
-from rpt_dosimetry.registration.pair import Scan, register
+from rpt_dosimetry.registration.job import check_picture, story
+from rpt_dosimetry.registration.pair import Scan, Start, register
 from rpt_dosimetry.registration.resampling import Resampled, covered_share, resample_emission
-from rpt_dosimetry.registration.rigid import Rigid, shifted
-from rpt_dosimetry.registration.start import Start
+from rpt_dosimetry.registration.transform import GridMm, Rigid, shifted
 
 STAYS = shifted(np.zeros(3))
 WHOLLY = 0.999

@@ -23,9 +23,9 @@ from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file
 from rpt_dosimetry.masks.names import read_organ_table
 from rpt_dosimetry.masks.totalsegmentator import segment_organs
-from rpt_dosimetry.registration.one_grid import GridMm
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_ct, resample_emission
+from rpt_dosimetry.registration.transform import GridMm
 
 
 def build_cycle(plan: Plan, folder: Path) -> list[str]:

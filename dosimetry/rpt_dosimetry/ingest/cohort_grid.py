@@ -12,7 +12,7 @@ import numpy as np
 from rpt_cohort import Volume
 
 from rpt_dosimetry.ingest.study import FixedGrid
-from rpt_dosimetry.registration.one_grid import GridMm, one_grid
+from rpt_dosimetry.registration.transform import GridMm, one_grid
 
 SAME_MM = 5e-4
 """Of voxel sizes; the contract's check allows twice as much."""

@@ -18,7 +18,7 @@ from rpt_dosimetry.ingest.alignment import Aligned
 from rpt_dosimetry.ingest.dosing import CycleImages
 from rpt_dosimetry.ingest.page import cycle_page
 from rpt_dosimetry.ingest.plan import Plan, Scans
-from rpt_dosimetry.registration.mutual_information import SEED
+from rpt_dosimetry.registration.pair import SEED
 
 LIBRARIES = (
     *("rpt-cohort", "pydicom", "numpy", "scipy", "nibabel", "SimpleITK", "matplotlib"),

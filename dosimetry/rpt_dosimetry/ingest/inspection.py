@@ -30,7 +30,7 @@ from rpt_dosimetry.masks.labels import dicom_below, region_file
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
-from rpt_dosimetry.registration.one_grid import GridMm, one_grid
+from rpt_dosimetry.registration.transform import GridMm, one_grid
 
 PLACES = {"folder", "series", "ct", "ct_series", "calibration", "file"}
 """Of a study: where something is, which changes no result."""

@@ -5,8 +5,7 @@ from jaxtyping import Float, Shaped, UInt8
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.labels import REMAINING_BODY
 
-from rpt_dosimetry.registration.one_grid import GridMm
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import GridMm, Rigid
 
 BODY_ABOVE_HU = -300.0
 """Ours: between air and fat, half-way as a voxel on the skin is."""

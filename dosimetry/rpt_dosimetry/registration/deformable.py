@@ -10,9 +10,15 @@ from jaxtyping import Bool, Float, Float64
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.registration.guides import Guide
-from rpt_dosimetry.registration.itk_images import LPS, itk_affine, itk_values, simpleitk, to_itk
-from rpt_dosimetry.registration.one_grid import GridMm
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import (
+    LPS,
+    GridMm,
+    Rigid,
+    itk_affine,
+    itk_values,
+    simpleitk,
+    to_itk,
+)
 
 CONTROL_SPACING_MM = 40.0
 """Ours: between control points; an organ moves, a lesion in it is not reshaped."""

@@ -9,7 +9,7 @@ from rpt_cohort import BadInput, Volume, grid_fault
 from scipy import ndimage
 
 from rpt_dosimetry.dose.density import check_hu
-from rpt_dosimetry.registration.itk_images import (
+from rpt_dosimetry.registration.transform import (
     check_axes,
     itk_affine,
     itk_values,

@@ -19,9 +19,15 @@ from jaxtyping import Float, Float32
 from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.registration.deformable import Deformation
-from rpt_dosimetry.registration.itk_images import itk_values, simpleitk, to_itk
-from rpt_dosimetry.registration.one_grid import GridMm, grid_of, widened
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import (
+    GridMm,
+    Rigid,
+    grid_of,
+    itk_values,
+    simpleitk,
+    to_itk,
+    widened,
+)
 
 LARGEST_CHANGE = 0.005
 """Of the activity by interpolation alone."""
