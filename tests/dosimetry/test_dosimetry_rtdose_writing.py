@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.rtdose import read_reference, read_rtdose, rtdose_bytes
-from rpt_dosimetry.rtdose.scaling import quantise
+from rpt_dosimetry.rtdose.writing import quantise
 from scipy.spatial.transform import Rotation
 
 

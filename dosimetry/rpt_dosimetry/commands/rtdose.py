@@ -12,10 +12,13 @@ from rpt_cohort.command import naming, say
 from rpt_dosimetry.commands.one_series import show_progress, warn_of_each
 from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
 from rpt_dosimetry.rtdose.reading import read_rtdose
-from rpt_dosimetry.rtdose.reference import read_reference
-from rpt_dosimetry.rtdose.report import rtdose_report
-from rpt_dosimetry.rtdose.source import read_dose_gy, read_dose_per_activity
-from rpt_dosimetry.rtdose.writing import rtdose_bytes
+from rpt_dosimetry.rtdose.writing import (
+    read_dose_gy,
+    read_dose_per_activity,
+    read_reference,
+    rtdose_bytes,
+    rtdose_report,
+)
 
 DICOM_SUFFIX = ".dcm"
 
