@@ -10,14 +10,20 @@ from rpt_cohort.command import part_of_work, tell_done
 
 from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
-from rpt_dosimetry.ingest.alignment import STAYS, Aligned, align, field_of_view
+from rpt_dosimetry.ingest.alignment import (
+    STAYS,
+    Aligned,
+    align,
+    cycle_grid,
+    field_of_view,
+    nearest,
+    with_body,
+)
 from rpt_dosimetry.ingest.calibrating import Camera, factor_by_planar
-from rpt_dosimetry.ingest.cohort_grid import cycle_grid
 from rpt_dosimetry.ingest.cycle_files import write_cycle_json, write_report, write_volumes
 from rpt_dosimetry.ingest.dosing import CycleImages, check_therapy, cycle_dose
 from rpt_dosimetry.ingest.inspection import organ_table_path
 from rpt_dosimetry.ingest.plan import Plan, Scans, largest_calibration_sd
-from rpt_dosimetry.ingest.regions import nearest, with_body
 from rpt_dosimetry.ingest.scans import read_pet, read_scan_ct, read_spect, read_stored
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file

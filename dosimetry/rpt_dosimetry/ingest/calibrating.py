@@ -25,8 +25,7 @@ from rpt_dosimetry.calibration.image_based import (
 from rpt_dosimetry.calibration.planar import Alignment, Choices, Sweep
 from rpt_dosimetry.dicom.nm import COUNTS, WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
-from rpt_dosimetry.ingest.infusion import refuse_other_activity, refuse_other_infusion
-from rpt_dosimetry.ingest.stored import StoredSpect
+from rpt_dosimetry.ingest.sources import StoredSpect, refuse_other_activity, refuse_other_infusion
 from rpt_dosimetry.ingest.study import CycleSource, DeadTimeSource, PlanarSource, SpectSource
 
 NUCLIDE, PHOTON_KEV = "Lu-177", 208.37

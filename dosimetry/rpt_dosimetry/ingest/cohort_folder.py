@@ -23,7 +23,7 @@ from rpt_cohort.reading import read_json
 from rpt_cohort.schema import SCHEMA_VERSION
 from rpt_cohort.seal import OUTPUTS, is_sealed, output_sha256
 
-from rpt_dosimetry.ingest.cohort_grid import CohortGrid
+from rpt_dosimetry.ingest.alignment import CohortGrid
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 from rpt_dosimetry.ingest.study import Study
 

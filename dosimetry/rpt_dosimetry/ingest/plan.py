@@ -8,10 +8,9 @@ from typing import Any
 from rpt_cohort import Volume
 
 from rpt_dosimetry.calibration.image_based import ImageBased
-from rpt_dosimetry.ingest.cohort_grid import CohortGrid
-from rpt_dosimetry.ingest.infusion import refuse_other_activity, refuse_other_infusion
+from rpt_dosimetry.ingest.alignment import CohortGrid
 from rpt_dosimetry.ingest.scans import Pet, Spect
-from rpt_dosimetry.ingest.sources import ScanFiles
+from rpt_dosimetry.ingest.sources import ScanFiles, refuse_other_activity, refuse_other_infusion
 from rpt_dosimetry.ingest.study import CycleSource, Study
 
 LARGEST_DIFFERENCE = 0.05

@@ -1,15 +1,111 @@
-"""Find the series and NIfTI files that a study names."""
+"""Find the series and NIfTI files that a study names, and what their headers tell of the infusion.
+
+One cycle has one infusion: headers that tell another moment or activity are refused.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from rpt_cohort import BadInput
+from rpt_cohort import BadInput, Volume
+from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.dicom.attributes import FRAME_OF_REFERENCE
+from rpt_dosimetry.calibration.factor import Spect
+from rpt_dosimetry.dicom.attributes import (
+    DOSE,
+    FRAME_OF_REFERENCE,
+    START_DATETIME,
+    START_TIME,
+    TIMEZONE,
+)
 from rpt_dosimetry.dicom.nm import NM_STORAGE
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
+from rpt_dosimetry.dicom.tags import Moment
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
+
+
+@dataclass(frozen=True)
+class StoredPet:
+    """A PET as read from DICOM or NIfTI.
+
+    Attributes:
+        suv: SUV, g/mL.
+        tracer: The contract's name.
+        activity_mbq: Injected activity, MBq.
+        time_min: Injection to mid-scan, min; ``None`` where it is not told.
+        weight_kg: Of the patient, kg.
+        height_cm: Of the patient, cm; ``None`` where it is not told.
+        injected: When, if told.
+        nuclide: The coded one, such as ``Ga-68``; ``None`` where nothing known is coded.
+        branch: How the SUV was found.
+        warnings: A sentence each.
+    """
+
+    suv: Volume
+    tracer: Tracer
+    activity_mbq: float
+    time_min: float | None
+    weight_kg: float
+    height_cm: float | None
+    injected: Moment | None
+    nuclide: str | None
+    branch: str
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class StoredSpect:
+    """A SPECT as read from DICOM or NIfTI.
+
+    Attributes:
+        image: Counts or Bq/mL; its time is the study's where that tells one.
+        header_h: Start of infusion to mid-scan by the header, h, if told.
+        infusion: Start of infusion by the header, if told.
+        told_mbq: Administered activity by the header, MBq, if told.
+    """
+
+    image: Spect
+    header_h: float | None
+    infusion: Moment | None
+    told_mbq: float | None
+
+
+ONE_INFUSION_H = 0.25
+"""Ours: by which headers may tell the start of infusion unlike: it is noted by hand."""
+LARGEST_RATIO = 2.0
+"""Ours: of the administered activities that a header and the study tell."""
+
+
+def refuse_other_infusion(role: str, begin: Moment, first_role: str, first: Moment) -> None:
+    """Refuse a scan whose header puts the start of infusion elsewhere than another's.
+
+    Raises:
+        BadInput: It does: a date, a clock or a time zone changed between the scans.
+    """
+    apart_h = begin.hours_after(first)
+    if abs(apart_h) > ONE_INFUSION_H:
+        raise BadInput(
+            f"{role}: All SPECTs of a cycle, and its planar scan, must tell one start of infusion, "
+            f"and by {START_DATETIME} (or {START_TIME}) it is {apart_h:+.2f} h from that of "
+            f"{first_role}: a date, a clock or a time zone ({TIMEZONE}) changed. Correct it, or "
+            "give the right time_h of each scan."
+        )
+
+
+def refuse_other_activity(role: str, told_mbq: float | None, administered_mbq: float) -> None:
+    """Refuse a scan whose header tells another activity than the study.
+
+    Raises:
+        BadInput: It tells less than half or more than twice of it.
+    """
+    if told_mbq is None or 1 / LARGEST_RATIO <= told_mbq / administered_mbq <= LARGEST_RATIO:
+        return
+    raise BadInput(
+        f"{role}: administered_mbq must be that of {DOSE}, {told_mbq:.5g} MBq, at least within a "
+        f"factor of {LARGEST_RATIO:g}, got {administered_mbq:.5g} MBq. Correct it, or set "
+        "activities_differ where you made sure of it."
+    )
+
 
 NO_CT = "It has no CT: it is registered by its emission."
 
