@@ -2,8 +2,7 @@
 
 from rpt_dosimetry.concentration import Concentration, read_concentration
 from rpt_dosimetry.dicom.series import Series, choose_pet, find_series
-from rpt_dosimetry.report import report
-from rpt_dosimetry.suv import Suv, convert
+from rpt_dosimetry.suv import Suv, convert, report
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""A quantitative PET or SPECT series becomes activity concentration at its own time."""
+"""A quantitative PET or SPECT series becomes activity at its own time, and a CT series HU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.dicom.attributes import CORRECTED_IMAGE, RADIONUCLIDE_CODE, UNITS
+from rpt_dosimetry.dicom.attributes import CORRECTED_IMAGE, RADIONUCLIDE_CODE, RESCALE_TYPE, UNITS
 from rpt_dosimetry.dicom.decay_correction import (
     DecayToMidScan,
     check_total,
@@ -28,6 +28,14 @@ from rpt_dosimetry.dicom.slices import (
 from rpt_dosimetry.dicom.tags import Moment, Tags, if_readable, missing
 from rpt_dosimetry.dicom.times import administration_moment, decayed_activity_bq, refuse_zone_jump
 from rpt_dosimetry.dicom.tracer import coded_nuclide
+from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
+from rpt_dosimetry.suv import (
+    FRAME_SHA256,
+    decay_factor_told,
+    one_or_list,
+    series_provenance,
+    uid_sha256,
+)
 
 _LARGEST_GUESS_MBQ = 30_000.0  # ours: of a therapy; more is likely kBq or µCi
 
@@ -200,3 +208,119 @@ def _compare_with_injected(
 
 def _reversed(decay: DecayToMidScan) -> DecayToMidScan:
     return replace(decay, elapsed_s=decay.elapsed_s[::-1], factor=decay.factor[::-1])
+
+
+def activity_report(concentration: Concentration, *, series: Series) -> dict[str, Any]:
+    """Tell how a volume of activity concentration was made, for ``OUT.json``.
+
+    Times are differences only, in h to 6 digits; slices go by their number and hash.
+
+    Args:
+        concentration: The conversion.
+        series: The source; of its UIDs only hashes are told.
+
+    Returns:
+        A JSON-ready mapping. A quantity that differs between slices is a list in the order
+        of the slices along ``slice_axis``; one that nothing tells is ``None``.
+    """
+    decay, data = concentration.decay, concentration.volume.data
+    injected_bq = concentration.injected_activity_bq
+    after_s = concentration.injection_to_mid_scan_s
+    return {
+        "quantity": "activity concentration at mid-scan, Bq/mL",
+        "nuclide": concentration.nuclide,
+        "half_life_s": decay.half_life_s,
+        "units_branch": "BQML",
+        "decay_branch": decay.decay_branch,
+        "decay_factor": one_or_list(decay.factor),
+        "reference_to_mid_scan_h": one_or_list([_hours(one_s) for one_s in decay.elapsed_s]),
+        "scanner_decay_factor": decay_factor_told(decay.verdict, decay.implied_after_s),
+        "injection_to_mid_scan_h": None if after_s is None else _hours(after_s),
+        "injected_activity_mbq": None if injected_bq is None else injected_bq / 1e6,
+        "activity_in_field_of_view_as_stored_mbq": concentration.stored_activity_bq / 1e6,
+        "activity_in_field_of_view_mbq": concentration.activity_bq / 1e6,
+        "bq_per_ml_min": float(data.min()),
+        "bq_per_ml_max": float(data.max()),
+        "voxels_below_0": int((data < 0).sum()),
+        "shape": list(data.shape),
+        "spacing_mm": list(concentration.volume.spacing_mm),
+        "slice_axis": concentration.slice_axis,
+        FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
+        VOXELS_SHA256: voxels_sha256(concentration.volume),
+        "warnings": concentration.warnings,
+        "tags_used": concentration.tags_used,
+        "provenance": series_provenance(
+            concentration.slice_sha256, series=series, command="activity"
+        ),
+    }
+
+
+def _hours(seconds: float) -> float:
+    return round(seconds / 3600.0, 6)
+
+
+AIR_HU = -1024.0
+"""What padding outside the scanner's circle becomes."""
+INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True)
+class Ct:
+    """A CT and what it rests on.
+
+    Attributes:
+        volume: HU, float32 of whole numbers that fit int16, RAS+.
+        slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
+        tags_used: Every tag asked for and found.
+        slice_sha256: The files, in the order of the slices.
+        warnings: What the user should know, a sentence each.
+    """
+
+    volume: Volume
+    slice_axis: int
+    tags_used: list[dict[str, Any]]
+    slice_sha256: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_ct(
+    series: Series, *, warnings: Sequence[str] = (), progress: Progress = no_progress
+) -> Ct:
+    """Read one CT series.
+
+    Args:
+        series: Single-frame CT images.
+        warnings: What was told when the series was found, to be told first.
+        progress: Wraps the list of files, to show how far the reading is.
+
+    Returns:
+        The volume, rounded to whole HU, and what it rests on.
+
+    Raises:
+        BadInput: The series is not in HU, or its slices are no regular volume; the sentence
+            names the tag or the slices.
+    """
+    told = list(warnings)
+    slices = in_order(series, told)
+    tags = slices.tags
+    unit = tags.text(RESCALE_TYPE).upper()
+    if unit not in ("", "HU"):
+        raise BadInput(f"{RESCALE_TYPE} must be HU, and it is not. Export the CT in HU.")
+    data, hashes = read_values(slices, [1.0] * len(tags), progress, padding=AIR_HU)
+    _check_hu(data)
+    volume, slice_axis, reverse = to_ras(data, slices.grid)
+    return Ct(
+        volume=Volume(np.rint(volume.data), volume.affine),
+        slice_axis=slice_axis,
+        tags_used=tags.record(None),
+        slice_sha256=hashes[::-1] if reverse else hashes,
+        warnings=told,
+    )
+
+
+def _check_hu(data: Float[np.ndarray, "i j k"]) -> None:
+    if not ((data >= INT16.min) & (data <= INT16.max)).all():  # NaN compares as false
+        raise BadInput(
+            f"Every HU must be from {INT16.min} to {INT16.max}, got {data.min():g} to "
+            f"{data.max():g}. Check Rescale Slope and Intercept."
+        )

@@ -1,20 +1,43 @@
-"""A PET series becomes a body-weight SUV volume, with the story of its conversion."""
+"""A PET series becomes a body-weight SUV volume, with the story of its conversion.
 
-from collections.abc import Sequence
+Source of the branches by Units: Vácha et al., Comprehensive manual for SUV computation (IBSI-SUV,
+2026); QIBA FDG-PET/CT profile, vendor-neutral pseudo-code for SUV; DICOM PS3.3, C.8.9.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from hashlib import sha256
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from rpt_cohort import BadInput, Volume
+from rpt_cohort import BadInput, Volume, provenance
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.dicom.decay_correction import Injection, check_total, injected_activity_bq
-from rpt_dosimetry.dicom.reading import Progress, no_progress
+from rpt_dosimetry.dicom.attributes import (
+    CORRECTED_IMAGE,
+    HEIGHT,
+    PHILIPS_ACTIVITY_FACTOR,
+    PHILIPS_SUV_FACTOR,
+    SEX,
+    SUV_TYPE,
+    UNITS,
+    WEIGHT,
+    Tag,
+)
+from rpt_dosimetry.dicom.decay_correction import (
+    ActivityAtReference,
+    Injection,
+    activity_at_reference,
+    check_total,
+    injected_activity_bq,
+)
+from rpt_dosimetry.dicom.reading import Bounds, Progress, check_bounds, no_progress
+from rpt_dosimetry.dicom.reference_time import Verdict
 from rpt_dosimetry.dicom.series import Series
 from rpt_dosimetry.dicom.slices import fits_float32, in_order, read_values, seconds_after, to_ras
-from rpt_dosimetry.dicom.tags import Moment, Tags, if_readable
+from rpt_dosimetry.dicom.tags import Moment, Tags, if_readable, missing
 from rpt_dosimetry.dicom.times import (
     acquisition_times,
     administration_moment,
@@ -22,13 +45,374 @@ from rpt_dosimetry.dicom.times import (
     mid_scan,
     refuse_zone_jump,
 )
-from rpt_dosimetry.dicom.tracer import (
-    Radiopharmaceutical,
-    coded_nuclide,
-    read_radiopharmaceutical,
-)
-from rpt_dosimetry.patient import Patient, read_patient
-from rpt_dosimetry.suv_factor import SuvFactor, check_corrections, find_suv_factor
+from rpt_dosimetry.dicom.tracer import Radiopharmaceutical, coded_nuclide, read_radiopharmaceutical
+from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
+
+Sex = Literal["M", "F", "O"]
+
+
+def lean_body_mass_james_kg(
+    *, weight_kg: float, height_cm: float, sex: Sex, male_term: float
+) -> float:
+    """Estimate the lean body mass by James' formula.
+
+    Args:
+        weight_kg: Body weight, kg.
+        height_cm: Body height, cm.
+        sex: Patient's sex.
+        male_term: The factor of (weight/height)² for men, kg⁻¹·cm²: 128 in James'
+            report, 120 in the misprint that DICOM's type ``LBM`` keeps.
+
+    Returns:
+        Lean body mass, kg.
+
+    Source: W. P. T. James, Research on obesity, HMSO 1976; DICOM PS3.16 codes 126402
+    (``LBM``, 120) and 126405 (``LBMJAMES128``).
+    """
+
+    def of_sex(one: str) -> float:
+        linear, square = (1.10, male_term) if one == "M" else (1.07, 148.0)
+        return linear * weight_kg - square * (weight_kg / height_cm) ** 2
+
+    return _mean_of_sexes(of_sex, sex)
+
+
+def lean_body_mass_janmahasatian_kg(*, weight_kg: float, height_cm: float, sex: Sex) -> float:
+    """Estimate the lean body mass by Janmahasatian's formula.
+
+    Args:
+        weight_kg: Body weight, kg.
+        height_cm: Body height, cm.
+        sex: Patient's sex.
+
+    Returns:
+        Lean body mass, kg.
+
+    Source: Janmahasatian et al., Clin Pharmacokinet 44 (2005) 1051; DICOM PS3.16 code
+    126406 (``LBMJANMA``).
+    """
+    bmi_kg_per_m2 = weight_kg / (height_cm / 100.0) ** 2
+
+    def of_sex(one: str) -> float:
+        constant, slope = (6680.0, 216.0) if one == "M" else (8780.0, 244.0)
+        return 9270.0 * weight_kg / (constant + slope * bmi_kg_per_m2)
+
+    return _mean_of_sexes(of_sex, sex)
+
+
+def ideal_body_weight_kg(*, height_cm: float, sex: Sex) -> float:
+    """Estimate the ideal body weight.
+
+    Args:
+        height_cm: Body height, cm.
+        sex: Patient's sex.
+
+    Returns:
+        Ideal body weight, kg.
+
+    Source: Sugawara et al., Radiology 213 (1999) 521; DICOM PS3.16 code 126404 (``IBW``).
+    """
+
+    def of_sex(one: str) -> float:
+        at_152_cm, per_cm = (48.0, 1.06) if one == "M" else (45.5, 0.91)
+        return at_152_cm + per_cm * (height_cm - 152.0)
+
+    return _mean_of_sexes(of_sex, sex)
+
+
+def body_surface_area_m2(*, weight_kg: float, height_cm: float) -> float:
+    """Estimate the body surface area, the same for both sexes.
+
+    Args:
+        weight_kg: Body weight, kg.
+        height_cm: Body height, cm.
+
+    Returns:
+        Body surface area, m².
+
+    Source: Du Bois and Du Bois, Arch Intern Med 17 (1916) 863; Kim et al., J Nucl Med 35
+    (1994) 164; DICOM PS3.16 code 126403 (``BSA``).
+    """
+    return float(0.007184 * weight_kg**0.425 * height_cm**0.725)
+
+
+def _mean_of_sexes(of_sex: Callable[[str], float], sex: Sex) -> float:
+    # For "O" the IBSI SUV manual takes the mean of both norms, not of both SUVs.
+    if sex == "O":
+        return (of_sex("M") + of_sex("F")) / 2.0
+    return of_sex(sex)
+
+
+_LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
+_LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json
+_LARGEST_HEIGHT_M = 3.0  # above it the value is taken as centimetres
+# Ours. A small phantom weighs 1 kg; no scanner's table bears 500 kg.
+_WEIGHT_BOUNDS = Bounds(1.0, 500.0, "kg")
+_HEIGHT_BOUNDS = Bounds(0.3, 2.5, "m")
+_SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Body measures.
+
+    Attributes:
+        weight_kg: Body weight, kg.
+        height_cm: Body height, cm; ``None`` where it is not told.
+        sex: ``M``, ``F`` or ``O``; ``None`` where it is not told.
+    """
+
+    weight_kg: float
+    height_cm: float | None
+    sex: Sex | None
+
+
+def read_patient(tags: Tags, warnings: list[str]) -> Patient:
+    """Read the body measures.
+
+    Args:
+        tags: The series.
+        warnings: Takes the sentences on units that were guessed.
+
+    Returns:
+        The measures.
+
+    Raises:
+        BadInput: The weight is missing or not plausible. A height or sex that cannot be
+            read counts as not told: most branches do without.
+    """
+    height_m = if_readable(lambda: _height_m(tags, warnings), warnings)
+    return Patient(
+        weight_kg=_weight_kg(tags, warnings),
+        height_cm=None if height_m is None else round(height_m * 100.0, 6),
+        sex=_SEXES.get((if_readable(lambda: tags.text(SEX), warnings) or "").upper()),
+    )
+
+
+def need_height_cm(patient: Patient) -> float:
+    """Return the height, cm.
+
+    Raises:
+        BadInput: It is not told.
+    """
+    if patient.height_cm is None:
+        raise BadInput(
+            f"{HEIGHT} must be {_HEIGHT_BOUNDS.low:g} to {_HEIGHT_BOUNDS.high:g} m for this SUV "
+            "type, and it is missing, 0 or out of these bounds."
+        )
+    return patient.height_cm
+
+
+def need_sex(patient: Patient) -> Sex:
+    """Return the sex.
+
+    Raises:
+        BadInput: It is not told.
+    """
+    if patient.sex is None:
+        raise BadInput(f"{SEX} must be M, F or O for this SUV type, and it is none of them.")
+    return patient.sex
+
+
+def _weight_kg(tags: Tags, warnings: list[str]) -> float:
+    weight = tags.number(WEIGHT)
+    if weight is None:
+        raise missing(WEIGHT, "to normalise to body weight")
+    if weight <= 0:
+        raise BadInput(f"{WEIGHT} must be above 0 kg, got {weight:g}. Correct the header.")
+    if weight > _LARGEST_WEIGHT_KG:
+        warnings.append(f"{WEIGHT} is {weight:g}, too large for kg; it was taken as g.")
+        weight /= 1000.0
+    check_bounds(weight, WEIGHT, _WEIGHT_BOUNDS)
+    if not _LEAST_KG <= weight <= _MOST_KG:
+        warnings.append(f"{WEIGHT} is {weight:g} kg, which is not plausible for an adult.")
+    return weight
+
+
+def _height_m(tags: Tags, warnings: list[str]) -> float | None:
+    height = tags.number(HEIGHT)
+    if not height:
+        return None
+    if height > _LARGEST_HEIGHT_M:
+        warnings.append(f"{HEIGHT} is {height:g}, too large for m; it was taken as cm.")
+        height /= 100.0
+    check_bounds(height, HEIGHT, _HEIGHT_BOUNDS)
+    return height
+
+
+@dataclass(frozen=True)
+class SuvFactor:
+    """What turns rescaled values into body-weight SUV, g/mL.
+
+    Attributes:
+        units_branch: Units, and the vendor's factor or SUV type where one was used.
+        factor: g/mL per rescaled value, one a slice.
+        factor_unit: The unit of ``factor``.
+        at_reference: Activity and decay, where the branch needs them.
+    """
+
+    units_branch: str
+    factor: list[float]
+    factor_unit: str
+    at_reference: ActivityAtReference | None = None
+
+
+def check_corrections(tags: Tags, warnings: list[str]) -> None:
+    """Refuse a series without the corrections that make its values quantitative.
+
+    Args:
+        tags: The series.
+        warnings: Takes that NORM is not told: some vendors, and SPECT in the PET object,
+            leave it out of a normalised series.
+
+    Raises:
+        BadInput: Corrected Image lacks ATTN.
+    """
+    corrections = tags.text(CORRECTED_IMAGE).upper().split("\\")
+    if "ATTN" not in corrections:
+        raise BadInput(
+            f"{CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
+            "attenuation a value is no SUV. Give the corrected series."
+        )
+    if "NORM" not in corrections:
+        warnings.append(
+            f"{CORRECTED_IMAGE} does not contain NORM: make sure that the series is corrected "
+            "for detector normalisation, for without it a value is no SUV."
+        )
+
+
+def find_suv_factor(
+    tags: Tags, *, patient: Patient, injection: Injection, warnings: list[str]
+) -> SuvFactor:
+    """Find the factor by the series' Units.
+
+    Args:
+        tags: The series.
+        patient: Weight, and height and sex where told.
+        injection: What was injected.
+        warnings: Takes what the user should know.
+
+    Returns:
+        The factor, one a slice, and the branches taken.
+
+    Raises:
+        BadInput: Units that hold no SUV, or a tag that their branch needs is missing or
+            impossible.
+    """
+    units = tags.text(UNITS).upper()
+    if not units:
+        raise missing(UNITS, "to know what the values are")
+    if units == "GML":
+        return _of_gml(tags, patient)
+    if units == "CM2ML":
+        return _of_cm2ml(tags, patient)
+    if units == "CNTS":
+        return _of_counts(tags, patient, injection, warnings)
+    if units == "BQML":
+        return _of_bqml(tags, patient, injection, warnings)
+    raise BadInput(
+        f"{UNITS} must be BQML, GML, CM2ML or CNTS, got {_shown(units)}: such values cannot "
+        "become SUV. Export the series in BQML."
+    )
+
+
+def _of_bqml(tags: Tags, patient: Patient, injection: Injection, warnings: list[str]) -> SuvFactor:
+    at_reference = activity_at_reference(tags, injection, warnings)
+    factor = [patient.weight_kg * 1000.0 / activity_bq for activity_bq in at_reference.activity_bq]
+    return SuvFactor("BQML", factor, "g/mL per Bq/mL", at_reference)
+
+
+def _of_counts(
+    tags: Tags, patient: Patient, injection: Injection, warnings: list[str]
+) -> SuvFactor:
+    suv_factor = _philips(tags, PHILIPS_SUV_FACTOR, warnings)
+    if suv_factor is not None:
+        return SuvFactor("CNTS: Philips SUV factor", suv_factor, "g/mL per count")
+    activity_factor = _philips(tags, PHILIPS_ACTIVITY_FACTOR, warnings)
+    if activity_factor is None:
+        raise BadInput(
+            f"{UNITS} CNTS need {PHILIPS_SUV_FACTOR} or {PHILIPS_ACTIVITY_FACTOR}, not 0, and "
+            "there is none: counts alone cannot become SUV. Export with private tags or in BQML."
+        )
+    bqml = _of_bqml(tags, patient, injection, warnings)
+    factor = [a * b for a, b in zip(bqml.factor, activity_factor, strict=True)]
+    branch = "CNTS: Philips activity factor, then BQML"
+    return SuvFactor(branch, factor, "g/mL per count", bqml.at_reference)
+
+
+def _of_gml(tags: Tags, patient: Patient) -> SuvFactor:
+    suv_type = tags.text(SUV_TYPE).upper() or "BW"
+    if suv_type == "BW":
+        return SuvFactor("GML: BW", [1.0] * len(tags), "g/mL per g/mL")
+    if suv_type not in _NORMS_KG:
+        raise BadInput(
+            f"{SUV_TYPE} must be BW, {', '.join(_NORMS_KG)} or empty with {UNITS} GML, got "
+            f"{_shown(suv_type)}."
+        )
+    norm_kg = _NORMS_KG[suv_type](patient)
+    if not norm_kg > 0:
+        raise BadInput(
+            f"The body size of {SUV_TYPE} {suv_type} must be above 0 kg, got {norm_kg:.1f} kg "
+            f"from weight and height. Check Patient's Weight and Patient's Size."
+        )
+    factor = [patient.weight_kg / norm_kg] * len(tags)
+    return SuvFactor(f"GML: {suv_type}", factor, "g/mL per g/mL")
+
+
+def _of_cm2ml(tags: Tags, patient: Patient) -> SuvFactor:
+    suv_type = tags.text(SUV_TYPE).upper()
+    if suv_type not in ("", "BSA"):
+        raise BadInput(
+            f"{SUV_TYPE} must be BSA or empty with {UNITS} CM2ML, got {_shown(suv_type)}."
+        )
+    surface_m2 = body_surface_area_m2(
+        weight_kg=patient.weight_kg, height_cm=need_height_cm(patient)
+    )
+    factor = [patient.weight_kg * 1e3 / (surface_m2 * 1e4)] * len(tags)
+    return SuvFactor("CM2ML: BSA", factor, "g/mL per cm2/mL")
+
+
+def _james(male_term: float) -> Callable[[Patient], float]:
+    return lambda patient: lean_body_mass_james_kg(
+        weight_kg=patient.weight_kg,
+        height_cm=need_height_cm(patient),
+        sex=need_sex(patient),
+        male_term=male_term,
+    )
+
+
+def _janmahasatian(patient: Patient) -> float:
+    return lean_body_mass_janmahasatian_kg(
+        weight_kg=patient.weight_kg, height_cm=need_height_cm(patient), sex=need_sex(patient)
+    )
+
+
+def _ideal(patient: Patient) -> float:
+    return ideal_body_weight_kg(height_cm=need_height_cm(patient), sex=need_sex(patient))
+
+
+_NORMS_KG: dict[str, Callable[[Patient], float]] = {
+    "LBM": _james(120.0),
+    "LBMJAMES128": _james(128.0),
+    "LBMJANMA": _janmahasatian,
+    "IBW": _ideal,
+}
+
+
+def _philips(tags: Tags, tag: Tag, warnings: list[str]) -> list[float] | None:
+    # A private tag need not be what it seems; one that is no number leaves the next rule.
+    factor = if_readable(lambda: tags.numbers(tag), warnings)
+    if factor is None or not any(factor):
+        return None
+    if min(factor) <= 0:
+        raise BadInput(f"{tag} must be above 0 in every slice, got {min(factor):g}.")
+    return factor
+
+
+def _shown(code: str) -> str:
+    """Show a code string; whatever else stands in its place is not repeated."""
+    return code if len(code) <= 16 and code.replace("_", "").isalnum() else "no code of DICOM"
+
 
 LIKELY_LARGEST_SUV = 1000.0
 """g/mL; a bladder can exceed 100, a unit taken wrongly exceeds this."""
@@ -175,3 +559,110 @@ def _scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datet
         return None, None
     begin = min((moment for moment in acquired if moment is not None), default=None)
     return begin, if_readable(lambda: mid_scan(tags), warnings)
+
+
+FRAME_SHA256 = "frame_of_reference_uid_sha256"
+"""Key of the JSON beside a volume: in whose world it stands, by which regions find it."""
+
+_LIBRARIES = (
+    "rpt-cohort",
+    "pydicom",
+    "numpy",
+    "nibabel",
+    "pylibjpeg",
+    "pylibjpeg-libjpeg",
+    "pylibjpeg-openjpeg",
+)
+
+
+def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
+    """Tell how a SUV volume was made, for ``OUT.json``.
+
+    Times are differences only, slices go by their number and hash, and the series by the
+    hash of its UID: file names, UIDs and dates can tell who the patient is.
+
+    Args:
+        suv: The conversion.
+        series: The source; of its UIDs only hashes are told.
+        command: The command that made it.
+
+    Returns:
+        A JSON-ready mapping. A quantity that differs between slices is a list in the
+        order of the slices along ``slice_axis``; one that nothing tells is ``None``.
+    """
+    factor, injection = suv.factor, suv.injection
+    at = factor.at_reference
+    data = suv.volume.data
+    return {
+        "quantity": "SUV, body weight, g/mL",
+        "tracer": suv.radiopharmaceutical.tracer,
+        "tracer_told_by": suv.radiopharmaceutical.tracer_told_by,
+        "nuclide": suv.radiopharmaceutical.nuclide,
+        "branch": f"{factor.units_branch}, {at.decay_branch}" if at else factor.units_branch,
+        "units_branch": factor.units_branch,
+        "decay_branch": at.decay_branch if at else None,
+        "suv_factor": one_or_list(factor.factor),
+        "suv_factor_unit": factor.factor_unit,
+        "weight_kg": suv.patient.weight_kg,
+        "height_cm": suv.patient.height_cm,
+        "sex": suv.patient.sex,
+        "half_life_s": suv.radiopharmaceutical.half_life_s,
+        "injected_activity_mbq": injection.activity_bq / 1e6,
+        "activity_at_reference_mbq": (
+            one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
+        ),
+        "injection_to_reference_s": one_or_list(at.elapsed_s) if at else None,
+        "scanner_decay_factor": decay_factor_told(at.verdict, at.implied_after_s) if at else None,
+        "injection_to_scan_start_s": suv.scan_start_s,
+        "pet_time_min": None if suv.mid_scan_s is None else suv.mid_scan_s / 60.0,
+        "suv_min": float(data.min()),
+        "suv_max": float(data.max()),
+        "voxels_below_0": int((data < 0).sum()),
+        "shape": list(data.shape),
+        "spacing_mm": list(suv.volume.spacing_mm),
+        "slice_axis": suv.slice_axis,
+        FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
+        VOXELS_SHA256: voxels_sha256(suv.volume),
+        "warnings": suv.warnings,
+        "tags_used": suv.tags_used,
+        "provenance": series_provenance(suv.slice_sha256, series=series, command=command),
+    }
+
+
+def series_provenance(
+    slice_sha256: Sequence[str], *, series: Series, command: str
+) -> dict[str, Any]:
+    """Build the provenance of a volume made of one series.
+
+    Args:
+        slice_sha256: The files, in the order of the slices.
+        series: The source; of its UID only the hash is told.
+        command: The command that made the volume.
+
+    Returns:
+        A JSON-ready mapping.
+    """
+    return provenance(
+        package="rpt-dosimetry",
+        command=command,
+        parameters={"series_uid_sha256": uid_sha256(series.uid)},
+        # File names of an export often hold the patient's name; a slice's number does not.
+        inputs={f"slice {index + 1}": digest for index, digest in enumerate(slice_sha256)},
+        libraries=_LIBRARIES,
+    )
+
+
+def uid_sha256(uid: str) -> str | None:
+    """Return the hash by which a UID is told; ``None`` where there is none."""
+    return sha256(uid.encode()).hexdigest() if uid else None
+
+
+def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:
+    """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
+    apart_s = None if implied_after_s is None else round(implied_after_s, 3)
+    return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}
+
+
+def one_or_list(values: list[float]) -> float | list[float]:
+    """Tell what is the same in every slice once."""
+    return values[0] if min(values) == max(values) else values

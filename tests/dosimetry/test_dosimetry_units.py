@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.body_size import (
+from rpt_dosimetry.suv import (
     body_surface_area_m2,
     ideal_body_weight_kg,
     lean_body_mass_james_kg,

@@ -11,7 +11,7 @@ from rpt_cohort import BadInput, Volume
 from rpt_cohort.command import run_app
 from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.__main__ import app
-from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.concentration import read_ct
 from rpt_dosimetry.dicom.series import choose_ct
 from rpt_dosimetry.dicom.tracer import HALF_LIFE_S
 from rpt_phantom.dicom import PetTiming, VirtualPatient

@@ -8,7 +8,6 @@ import typer
 from rpt_cohort import json_bytes, nifti_bytes, write_together
 from rpt_cohort.command import Overwrite, say
 
-from rpt_dosimetry.activity_report import activity_report
 from rpt_dosimetry.commands.one_series import (
     ListSeries,
     SeriesDir,
@@ -19,7 +18,7 @@ from rpt_dosimetry.commands.one_series import (
     warn_of_each,
 )
 from rpt_dosimetry.commands.targets import out_and_json
-from rpt_dosimetry.concentration import read_concentration
+from rpt_dosimetry.concentration import activity_report, read_concentration
 
 
 def activity(

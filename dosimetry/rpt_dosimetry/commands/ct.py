@@ -16,10 +16,10 @@ from rpt_dosimetry.commands.one_series import (
     warn_of_each,
 )
 from rpt_dosimetry.commands.targets import out_and_json
-from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.concentration import read_ct
 from rpt_dosimetry.dicom.series import choose_ct, find_series
 from rpt_dosimetry.nifti import HU, VOXELS_SHA256, voxels_sha256
-from rpt_dosimetry.report import FRAME_SHA256, series_provenance, uid_sha256
+from rpt_dosimetry.suv import FRAME_SHA256, series_provenance, uid_sha256
 
 
 def ct(

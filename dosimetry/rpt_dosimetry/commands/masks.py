@@ -29,7 +29,7 @@ from rpt_dosimetry.masks.labels import (
 )
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.nifti import LESION_NUMBERS, ORGAN_NUMBERS
-from rpt_dosimetry.report import FRAME_SHA256, uid_sha256
+from rpt_dosimetry.suv import FRAME_SHA256, uid_sha256
 
 
 def masks(

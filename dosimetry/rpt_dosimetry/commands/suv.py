@@ -19,8 +19,7 @@ from rpt_dosimetry.commands.one_series import (
 )
 from rpt_dosimetry.commands.targets import out_and_json
 from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
-from rpt_dosimetry.report import report
-from rpt_dosimetry.suv import convert
+from rpt_dosimetry.suv import convert, report
 
 
 def suv(

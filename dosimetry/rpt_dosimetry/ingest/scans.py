@@ -11,8 +11,7 @@ from rpt_cohort.volumes import turned_to_ras
 
 from rpt_dosimetry.calibration.factor import Spect as StoredImage
 from rpt_dosimetry.calibration.factor import Told, factor_beside, from_tomogram, read_factor
-from rpt_dosimetry.concentration import read_concentration
-from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.concentration import read_concentration, read_ct
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, RECON_TOMO, read_nm
 from rpt_dosimetry.dicom.nm import COUNTS as NM_COUNTS
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram

@@ -34,7 +34,7 @@ from rpt_dosimetry.registration.pair import (
 )
 from rpt_dosimetry.registration.resampling import Resampled, resample_ct, resample_emission
 from rpt_dosimetry.registration.transform import GridMm, itk_values, one_grid, shifted, simpleitk
-from rpt_dosimetry.report import FRAME_SHA256
+from rpt_dosimetry.suv import FRAME_SHA256
 
 SQUARE_MM = 40.0
 PLANES: tuple[Plane, ...] = ("coronal", "axial")
