@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels import ORGANS, SPHERES, self_dose
-from rpt_dosimetry.commands.kernel import WRITTEN_VOXELS
+from rpt_dosimetry.commands.dose import WRITTEN_VOXELS
 from rpt_dosimetry.radiation.kernel import (
     KEV_PER_MGY_G_PER_MBQ_S,
     absorbed_kev,

@@ -26,9 +26,7 @@ from rpt_dosimetry.calibration.image_based import (
     images_story,
 )
 from rpt_dosimetry.calibration.planar import Alignment, Choices, Sweep
-from rpt_dosimetry.commands.one_series import warn_of_each
-from rpt_dosimetry.commands.option_names import options_named
-from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
+from rpt_dosimetry.commands.shared import SUFFIX, options_named, out_and_json, warn_of_each
 from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
 from rpt_dosimetry.dicom.spect import DECAY_REFERENCES

@@ -18,8 +18,7 @@ from rpt_cohort import (
 )
 from rpt_cohort.command import Overwrite, say
 
-from rpt_dosimetry.commands.one_series import warn_of_each
-from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
+from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each
 from rpt_dosimetry.masks.labels import (
     Labels,
     frames_of_reference,

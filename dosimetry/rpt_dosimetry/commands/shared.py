@@ -1,10 +1,29 @@
-"""Where a command writes: refused before any work where it cannot be."""
+"""What commands share: where they write, their warnings, and options' names in a refusal."""
 
 import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rpt_cohort import BadInput
-from rpt_cohort.command import refuse_existing
+from rpt_cohort.command import refuse_existing, warn
+
+
+@contextmanager
+def options_named(names: Sequence[str]) -> Iterator[None]:
+    """Rewrite arguments in the sentence of a refusal: ``time_h`` becomes ``--time-h``.
+
+    Args:
+        names: The arguments that are options of the command.
+    """
+    try:
+        yield
+    except BadInput as error:
+        arguments = rf"(?<![\w-])({'|'.join(names)})\b"
+        told = re.sub(arguments, lambda found: "--" + found[0].replace("_", "-"), str(error))
+        raise BadInput(told) from error
+
 
 SUFFIX = ".nii.gz"
 
@@ -30,3 +49,9 @@ def out_and_json(out: Path | None, *, overwrite: bool) -> tuple[Path, Path]:
             raise BadInput(f"{path} must be a file name, got a folder. Name a file inside it.")
     refuse_existing(out, beside, overwrite=overwrite)
     return out, beside
+
+
+def warn_of_each(sentences: Sequence[str]) -> None:
+    """Say each warning on stderr."""
+    for sentence in sentences:
+        warn(sentence)
