@@ -16,8 +16,8 @@ from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, ActivitySeries, Ther
 from rpt_dosimetry.dose.bed import Tissue, Tissues, bed_gy, lea_catcheside
 from rpt_dosimetry.dose.regions import BODY, REST, WHOLE_IMAGE, Region
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
+from rpt_dosimetry.tia.exponential_fit import infusion_factor
 from rpt_dosimetry.tia.region_fit import RegionFit
-from rpt_dosimetry.tia.times import infusion_factor
 from rpt_dosimetry.tia.uncertainty import SMALLEST_DIAMETER_OF_FWHM, combine, diameter_mm
 
 FWHM_PER_SD = 2.0 * np.sqrt(2.0 * np.log(2.0))

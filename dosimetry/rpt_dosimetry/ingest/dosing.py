@@ -19,8 +19,8 @@ from rpt_dosimetry.dose.summary import doubts, summarise
 from rpt_dosimetry.ingest.calibrating import NUCLIDE
 from rpt_dosimetry.ingest.study import CycleSource, Study
 from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.tia.region_points import check_model
-from rpt_dosimetry.tia.times import check_times
+from rpt_dosimetry.tia.exponential_fit import check_times
+from rpt_dosimetry.tia.region_fit import check_model
 
 
 @dataclass(frozen=True)

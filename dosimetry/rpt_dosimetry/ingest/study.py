@@ -11,7 +11,7 @@ from rpt_cohort.schema import Laboratory, PatientName, Positive, Therapy, Tracer
 from rpt_dosimetry.dose.calculation import VOXEL_CURVES
 from rpt_dosimetry.dose.engines import ENGINES
 from rpt_dosimetry.registration.pair import Start
-from rpt_dosimetry.tia.region_points import NEEDED
+from rpt_dosimetry.tia.region_fit import NEEDED
 
 EXAMPLE = Path(__file__).with_name("study_example.yaml")
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
