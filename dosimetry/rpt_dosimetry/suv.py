@@ -4,7 +4,7 @@ Source of the branches by Units: Vácha et al., Comprehensive manual for SUV com
 2026); QIBA FDG-PET/CT profile, vendor-neutral pseudo-code for SUV; DICOM PS3.3, C.8.9.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
@@ -51,98 +51,6 @@ from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
 Sex = Literal["M", "F", "O"]
 
 
-def lean_body_mass_james_kg(
-    *, weight_kg: float, height_cm: float, sex: Sex, male_term: float
-) -> float:
-    """Estimate the lean body mass by James' formula.
-
-    Args:
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm.
-        sex: Patient's sex.
-        male_term: The factor of (weight/height)² for men, kg⁻¹·cm²: 128 in James'
-            report, 120 in the misprint that DICOM's type ``LBM`` keeps.
-
-    Returns:
-        Lean body mass, kg.
-
-    Source: W. P. T. James, Research on obesity, HMSO 1976; DICOM PS3.16 codes 126402
-    (``LBM``, 120) and 126405 (``LBMJAMES128``).
-    """
-
-    def of_sex(one: str) -> float:
-        linear, square = (1.10, male_term) if one == "M" else (1.07, 148.0)
-        return linear * weight_kg - square * (weight_kg / height_cm) ** 2
-
-    return _mean_of_sexes(of_sex, sex)
-
-
-def lean_body_mass_janmahasatian_kg(*, weight_kg: float, height_cm: float, sex: Sex) -> float:
-    """Estimate the lean body mass by Janmahasatian's formula.
-
-    Args:
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm.
-        sex: Patient's sex.
-
-    Returns:
-        Lean body mass, kg.
-
-    Source: Janmahasatian et al., Clin Pharmacokinet 44 (2005) 1051; DICOM PS3.16 code
-    126406 (``LBMJANMA``).
-    """
-    bmi_kg_per_m2 = weight_kg / (height_cm / 100.0) ** 2
-
-    def of_sex(one: str) -> float:
-        constant, slope = (6680.0, 216.0) if one == "M" else (8780.0, 244.0)
-        return 9270.0 * weight_kg / (constant + slope * bmi_kg_per_m2)
-
-    return _mean_of_sexes(of_sex, sex)
-
-
-def ideal_body_weight_kg(*, height_cm: float, sex: Sex) -> float:
-    """Estimate the ideal body weight.
-
-    Args:
-        height_cm: Body height, cm.
-        sex: Patient's sex.
-
-    Returns:
-        Ideal body weight, kg.
-
-    Source: Sugawara et al., Radiology 213 (1999) 521; DICOM PS3.16 code 126404 (``IBW``).
-    """
-
-    def of_sex(one: str) -> float:
-        at_152_cm, per_cm = (48.0, 1.06) if one == "M" else (45.5, 0.91)
-        return at_152_cm + per_cm * (height_cm - 152.0)
-
-    return _mean_of_sexes(of_sex, sex)
-
-
-def body_surface_area_m2(*, weight_kg: float, height_cm: float) -> float:
-    """Estimate the body surface area, the same for both sexes.
-
-    Args:
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm.
-
-    Returns:
-        Body surface area, m².
-
-    Source: Du Bois and Du Bois, Arch Intern Med 17 (1916) 863; Kim et al., J Nucl Med 35
-    (1994) 164; DICOM PS3.16 code 126403 (``BSA``).
-    """
-    return float(0.007184 * weight_kg**0.425 * height_cm**0.725)
-
-
-def _mean_of_sexes(of_sex: Callable[[str], float], sex: Sex) -> float:
-    # For "O" the IBSI SUV manual takes the mean of both norms, not of both SUVs.
-    if sex == "O":
-        return (of_sex("M") + of_sex("F")) / 2.0
-    return of_sex(sex)
-
-
 _LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
 _LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json
 _LARGEST_HEIGHT_M = 3.0  # above it the value is taken as centimetres
@@ -179,7 +87,7 @@ def read_patient(tags: Tags, warnings: list[str]) -> Patient:
 
     Raises:
         BadInput: The weight is missing or not plausible. A height or sex that cannot be
-            read counts as not told: most branches do without.
+            read counts as not told: no branch needs them.
     """
     height_m = if_readable(lambda: _height_m(tags, warnings), warnings)
     return Patient(
@@ -187,31 +95,6 @@ def read_patient(tags: Tags, warnings: list[str]) -> Patient:
         height_cm=None if height_m is None else round(height_m * 100.0, 6),
         sex=_SEXES.get((if_readable(lambda: tags.text(SEX), warnings) or "").upper()),
     )
-
-
-def need_height_cm(patient: Patient) -> float:
-    """Return the height, cm.
-
-    Raises:
-        BadInput: It is not told.
-    """
-    if patient.height_cm is None:
-        raise BadInput(
-            f"{HEIGHT} must be {_HEIGHT_BOUNDS.low:g} to {_HEIGHT_BOUNDS.high:g} m for this SUV "
-            "type, and it is missing, 0 or out of these bounds."
-        )
-    return patient.height_cm
-
-
-def need_sex(patient: Patient) -> Sex:
-    """Return the sex.
-
-    Raises:
-        BadInput: It is not told.
-    """
-    if patient.sex is None:
-        raise BadInput(f"{SEX} must be M, F or O for this SUV type, and it is none of them.")
-    return patient.sex
 
 
 def _weight_kg(tags: Tags, warnings: list[str]) -> float:
@@ -245,7 +128,7 @@ class SuvFactor:
     """What turns rescaled values into body-weight SUV, g/mL.
 
     Attributes:
-        units_branch: Units, and the vendor's factor or SUV type where one was used.
+        units_branch: Units, and the vendor's factor where one was used.
         factor: g/mL per rescaled value, one a slice.
         factor_unit: The unit of ``factor``.
         at_reference: Activity and decay, where the branch needs them.
@@ -288,7 +171,7 @@ def find_suv_factor(
 
     Args:
         tags: The series.
-        patient: Weight, and height and sex where told.
+        patient: Its weight counts.
         injection: What was injected.
         warnings: Takes what the user should know.
 
@@ -303,15 +186,13 @@ def find_suv_factor(
     if not units:
         raise missing(UNITS, "to know what the values are")
     if units == "GML":
-        return _of_gml(tags, patient)
-    if units == "CM2ML":
-        return _of_cm2ml(tags, patient)
+        return _of_gml(tags)
     if units == "CNTS":
         return _of_counts(tags, patient, injection, warnings)
     if units == "BQML":
         return _of_bqml(tags, patient, injection, warnings)
     raise BadInput(
-        f"{UNITS} must be BQML, GML, CM2ML or CNTS, got {_shown(units)}: such values cannot "
+        f"{UNITS} must be BQML, GML or CNTS, got {_shown(units)}: such values cannot "
         "become SUV. Export the series in BQML."
     )
 
@@ -340,63 +221,14 @@ def _of_counts(
     return SuvFactor(branch, factor, "g/mL per count", bqml.at_reference)
 
 
-def _of_gml(tags: Tags, patient: Patient) -> SuvFactor:
+def _of_gml(tags: Tags) -> SuvFactor:
     suv_type = tags.text(SUV_TYPE).upper() or "BW"
-    if suv_type == "BW":
-        return SuvFactor("GML: BW", [1.0] * len(tags), "g/mL per g/mL")
-    if suv_type not in _NORMS_KG:
+    if suv_type != "BW":
         raise BadInput(
-            f"{SUV_TYPE} must be BW, {', '.join(_NORMS_KG)} or empty with {UNITS} GML, got "
-            f"{_shown(suv_type)}."
+            f"{SUV_TYPE} must be BW or empty with {UNITS} GML, got {_shown(suv_type)}: only SUV by "
+            "body weight is read. Export the series in BQML."
         )
-    norm_kg = _NORMS_KG[suv_type](patient)
-    if not norm_kg > 0:
-        raise BadInput(
-            f"The body size of {SUV_TYPE} {suv_type} must be above 0 kg, got {norm_kg:.1f} kg "
-            f"from weight and height. Check Patient's Weight and Patient's Size."
-        )
-    factor = [patient.weight_kg / norm_kg] * len(tags)
-    return SuvFactor(f"GML: {suv_type}", factor, "g/mL per g/mL")
-
-
-def _of_cm2ml(tags: Tags, patient: Patient) -> SuvFactor:
-    suv_type = tags.text(SUV_TYPE).upper()
-    if suv_type not in ("", "BSA"):
-        raise BadInput(
-            f"{SUV_TYPE} must be BSA or empty with {UNITS} CM2ML, got {_shown(suv_type)}."
-        )
-    surface_m2 = body_surface_area_m2(
-        weight_kg=patient.weight_kg, height_cm=need_height_cm(patient)
-    )
-    factor = [patient.weight_kg * 1e3 / (surface_m2 * 1e4)] * len(tags)
-    return SuvFactor("CM2ML: BSA", factor, "g/mL per cm2/mL")
-
-
-def _james(male_term: float) -> Callable[[Patient], float]:
-    return lambda patient: lean_body_mass_james_kg(
-        weight_kg=patient.weight_kg,
-        height_cm=need_height_cm(patient),
-        sex=need_sex(patient),
-        male_term=male_term,
-    )
-
-
-def _janmahasatian(patient: Patient) -> float:
-    return lean_body_mass_janmahasatian_kg(
-        weight_kg=patient.weight_kg, height_cm=need_height_cm(patient), sex=need_sex(patient)
-    )
-
-
-def _ideal(patient: Patient) -> float:
-    return ideal_body_weight_kg(height_cm=need_height_cm(patient), sex=need_sex(patient))
-
-
-_NORMS_KG: dict[str, Callable[[Patient], float]] = {
-    "LBM": _james(120.0),
-    "LBMJAMES128": _james(128.0),
-    "LBMJANMA": _janmahasatian,
-    "IBW": _ideal,
-}
+    return SuvFactor("GML: BW", [1.0] * len(tags), "g/mL per g/mL")
 
 
 def _philips(tags: Tags, tag: Tag, warnings: list[str]) -> list[float] | None:

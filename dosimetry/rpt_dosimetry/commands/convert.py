@@ -100,10 +100,10 @@ def suv(
 ) -> None:
     """Convert a PET series to body-weight SUV (g/mL) with the story of the conversion.
 
-    Reads Units BQML (Bq/mL, decay-corrected to ADMIN, START or NONE), GML and CM2ML (SUV of
-    any body size) and CNTS (counts with Philips' factors); refuses in one sentence what
-    cannot become SUV. Weight in kg, height in m, dose in Bq and half-life in s are read from
-    the series; the residual in the syringe is not known to DICOM and not subtracted.
+    Reads Units BQML (Bq/mL, decay-corrected to ADMIN, START or NONE), GML (SUV by body weight)
+    and CNTS (counts with Philips' factors); refuses in one sentence what cannot become SUV.
+    Weight in kg, height in m, dose in Bq and half-life in s are read from the series; the
+    residual in the syringe is not known to DICOM and not subtracted.
     """
     if only_list:
         list_series(series_dir)
