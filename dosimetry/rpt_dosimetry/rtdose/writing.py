@@ -4,10 +4,9 @@ This is the one place that reads who the patient is: an RT Dose must lie in the 
 study. The values are copied and never shown; a fault is told by file number and tag. Numbers do
 not tell Gy from Gy/GBq: the contract's names do, and so does the JSON beside.
 
-There is no RT Plan in radiopharmaceutical therapy. Of the terms for Dose Summation Type,
-PLAN_OVERVIEW is the one for a dose that is told by an overview in the object itself instead of
-by a plan: one item, which here refers to the images and leaves label, site and prescription
-empty, as their type 2 allows. That no other term does without a plan is our reading of them.
+There is no RT Plan in radiopharmaceutical therapy, and none is made up. Of the terms for Dose
+Summation Type only PLAN_OVERVIEW asks for no reference to a plan or record; that it stands here
+without an overview is ours. dciodvfy, which does not know the term yet, finds no error.
 
 Dose Grid Scaling is a decimal string of 16 characters, so that it cannot be any number. It is
 chosen and rounded first; the values are divided by what is written, and come back within half of
@@ -19,7 +18,7 @@ No clock and no host is in the object, and its UIDs are drawn from its content: 
 reference and library versions give the same bytes, which an archive takes for the same object.
 
 Source: DICOM PS3.3, A.18.3 (RT Dose IOD), C.8.8.3 (RT Dose), C.12.1 (SOP Common, Content
-Qualification); Plan Overview as in edition 2023b, after DCMTK's generated classes.
+Qualification).
 """
 
 import hashlib
@@ -491,13 +490,8 @@ def _store(
 
 
 def _refer(dataset: Dataset, reference: Reference) -> None:
-    """Name the images thrice: in the overview, beside it for older readers, and by series."""
-    overview, series = Dataset(), Dataset()
-    overview.PlanOverviewIndex = 1
-    overview.RTPlanLabel, overview.TreatmentSite = "", ""
-    overview.TreatmentSiteCodeSequence, overview.PrescriptionOverviewSequence = [], []
-    overview.ReferencedImageSequence = [_item(*one) for one in reference.instances]
-    dataset.PlanOverviewSequence = [overview]
+    """Name the images, in the object and by series."""
+    series = Dataset()
     dataset.ReferencedImageSequence = [_item(*one) for one in reference.instances]
     series.SeriesInstanceUID = reference.series_uid
     series.ReferencedInstanceSequence = [_item(*one) for one in reference.instances]
