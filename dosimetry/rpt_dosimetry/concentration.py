@@ -53,10 +53,7 @@ class Concentration:
         stored_activity_bq: In the field of view, Bq, with the values as stored.
         activity_bq: In the field of view, Bq, at mid-scan.
         injection_to_mid_scan_s: From the begin of the administration, s, if told.
-        administered: That begin, if told.
-        tags_used: Every tag asked for and found.
         slice_sha256: The files, in the order of the slices.
-        warnings: What the user should know, a sentence each.
     """
 
     volume: Volume
@@ -81,7 +78,6 @@ def read_concentration(
     Args:
         series: Single-frame images in Bq/mL: PET, or SPECT stored as PET.
         warnings: What was told when the series was found, to be told first.
-        progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
         The volume and what it rests on. Weight, height and injected activity are not needed.
@@ -216,7 +212,6 @@ def activity_report(concentration: Concentration, *, series: Series) -> dict[str
     Times are differences only, in h to 6 digits; slices go by their number and hash.
 
     Args:
-        concentration: The conversion.
         series: The source; of its UIDs only hashes are told.
 
     Returns:
@@ -271,9 +266,6 @@ class Ct:
     Attributes:
         volume: HU, float32 of whole numbers that fit int16, RAS+.
         slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
-        tags_used: Every tag asked for and found.
-        slice_sha256: The files, in the order of the slices.
-        warnings: What the user should know, a sentence each.
     """
 
     volume: Volume
@@ -287,11 +279,6 @@ def read_ct(
     series: Series, *, warnings: Sequence[str] = (), progress: Progress = no_progress
 ) -> Ct:
     """Read one CT series.
-
-    Args:
-        series: Single-frame CT images.
-        warnings: What was told when the series was found, to be told first.
-        progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
         The volume, rounded to whole HU, and what it rests on.

@@ -33,7 +33,6 @@ class Nifti:
     """A NIfTI file and its sidecar.
 
     Attributes:
-        path: The image.
         sidecar: The JSON beside it; ``None`` where there is none, or none is read.
         told: What it holds.
     """
@@ -99,9 +98,6 @@ class Nifti:
     def refuse_other_voxels(self, volume: Volume) -> None:
         """Refuse a volume that is not the one that the JSON beside it tells of.
 
-        Args:
-            volume: The image, as read from its file.
-
         Raises:
             BadInput: The JSON holds the hash of other voxels, or another spacing.
         """
@@ -151,7 +147,6 @@ def find_nifti(path: Path, *, need_sidecar: bool) -> Nifti:
 
     Args:
         path: The image; its values are not read.
-        need_sidecar: Whether the JSON must be there.
 
     Raises:
         BadInput: The image or a sidecar that is needed is missing or no JSON object; names of
@@ -173,9 +168,6 @@ def find_nifti(path: Path, *, need_sidecar: bool) -> Nifti:
 def nifti_and_beside(path: Path) -> Nifti:
     """Find an image and read the JSON beside it where there is one.
 
-    Args:
-        path: The image; its values are not read.
-
     Raises:
         BadInput: The JSON is there and is no JSON object.
     """
@@ -189,9 +181,6 @@ def check_beside(path: Path, volume: Volume, *, name: str, quantity: str | None 
     """Read the JSON beside an image where there is one, and see that it tells of this image.
 
     Args:
-        path: The image.
-        volume: What was read from it.
-        name: What an error calls it.
         quantity: What the JSON must say, if it says any; ``None`` for anything.
 
     Raises:

@@ -62,13 +62,7 @@ _SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
 
 @dataclass(frozen=True)
 class Patient:
-    """Body measures.
-
-    Attributes:
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm; ``None`` where it is not told.
-        sex: ``M``, ``F`` or ``O``; ``None`` where it is not told.
-    """
+    """Body measures."""
 
     weight_kg: float
     height_cm: float | None
@@ -77,10 +71,6 @@ class Patient:
 
 def read_patient(tags: Tags, warnings: list[str]) -> Patient:
     """Read the body measures.
-
-    Args:
-        tags: The series.
-        warnings: Takes the sentences on units that were guessed.
 
     Returns:
         The measures.
@@ -130,7 +120,6 @@ class SuvFactor:
     Attributes:
         units_branch: Units, and the vendor's factor where one was used.
         factor: g/mL per rescaled value, one a slice.
-        factor_unit: The unit of ``factor``.
         at_reference: Activity and decay, where the branch needs them.
     """
 
@@ -144,7 +133,6 @@ def check_corrections(tags: Tags, warnings: list[str]) -> None:
     """Refuse a series without the corrections that make its values quantitative.
 
     Args:
-        tags: The series.
         warnings: Takes that NORM is not told: some vendors, and SPECT in the PET object,
             leave it out of a normalised series.
 
@@ -168,12 +156,6 @@ def find_suv_factor(
     tags: Tags, *, patient: Patient, injection: Injection, warnings: list[str]
 ) -> SuvFactor:
     """Find the factor by the series' Units.
-
-    Args:
-        tags: The series.
-        patient: Its weight counts.
-        injection: What was injected.
-        warnings: Takes what the user should know.
 
     Returns:
         The factor, one a slice, and the branches taken.
@@ -260,15 +242,10 @@ class Suv:
         volume: SUV, g/mL, float32, RAS+.
         slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
         factor: The factor, in the order of the slices in ``volume``.
-        patient: Body measures used.
-        radiopharmaceutical: Tracer, nuclide and half-life.
-        injection: What was injected.
         injected: When, on the series' clock, if told.
         scan_start_s: Injection to the begin of the first frame, s, if told.
         mid_scan_s: Injection to the middle of the scan, s, if told.
-        tags_used: Every tag asked for and found.
         slice_sha256: The files, in the order of the slices.
-        warnings: What the user should know, a sentence each.
     """
 
     volume: Volume
@@ -298,7 +275,6 @@ def convert(
         series: Single-frame PET images.
         tracer: As the user tells it, where the header does not name one clearly.
         warnings: What was told when the series was found, to be told first.
-        progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
         The volume and what it rests on.
@@ -414,9 +390,7 @@ def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
     hash of its UID: file names, UIDs and dates can tell who the patient is.
 
     Args:
-        suv: The conversion.
         series: The source; of its UIDs only hashes are told.
-        command: The command that made it.
 
     Returns:
         A JSON-ready mapping. A quantity that differs between slices is a list in the
@@ -467,9 +441,7 @@ def series_provenance(
     """Build the provenance of a volume made of one series.
 
     Args:
-        slice_sha256: The files, in the order of the slices.
         series: The source; of its UID only the hash is told.
-        command: The command that made the volume.
 
     Returns:
         A JSON-ready mapping.

@@ -103,8 +103,6 @@ def sweep_live_fraction(
 
     Args:
         row_counts: Recorded counts of each row in the window of τ, all columns together.
-        dead_time: Of the detector.
-        rows_in_view: Rows that the detector covers.
         exposure_s: How long each row was seen, s: detector length over table speed.
 
     Returns:
@@ -144,13 +142,7 @@ LARGEST_GAP_KEV = 5.0
 
 @dataclass(frozen=True)
 class Windows:
-    """A photopeak and the windows beside it.
-
-    Attributes:
-        peak: The window that holds the photon.
-        lower: The one just below, if any.
-        upper: The one just above, if any.
-    """
+    """A photopeak and the windows beside it."""
 
     peak: EnergyWindow
     lower: EnergyWindow | None
@@ -159,10 +151,6 @@ class Windows:
 
 def choose_windows(windows: list[EnergyWindow], *, photon_kev: float) -> Windows:
     """Choose the photopeak and its neighbours.
-
-    Args:
-        windows: What was acquired.
-        photon_kev: Energy of the photon, keV.
 
     Returns:
         The narrowest window that holds the photon, and the nearest window on each side within
@@ -190,7 +178,6 @@ def check_scatter(windows: Windows, *, method: str, dual_factor: float | None) -
     """Refuse a correction that the windows do not allow.
 
     Args:
-        windows: Peak and neighbours.
         method: One of ``METHODS``.
         dual_factor: Scatter in the peak per count in the lower window.
 
@@ -226,13 +213,6 @@ def primary_counts(
 
     TEW: S = (C_l / W_l + C_u / W_u) W_p / 2, with C_u = 0 without an upper window. DEW:
     S = k C_l. Counts below 0, which noise makes, are kept: cut off, they would bias the sum.
-
-    Args:
-        peak: View in the photopeak.
-        lower: View in the window below.
-        upper: View in the window above.
-        method: One of ``METHODS``.
-        dual_factor: k of DEW.
 
     Returns:
         Primary counts, shape (x, z).

@@ -75,7 +75,6 @@ class SpectCounts:
 
     Attributes:
         counts: Sum over the reconstructed image, corrected for attenuation and scatter.
-        duration_s: Of the scan, s.
         dead_time_correction: True over recorded counts, 1 or above.
     """
 
@@ -115,7 +114,6 @@ def image_based_factor(
     cps/MBq = counts / duration / (A₀ · 2^(−t/T) · retained · in_field).
 
     Args:
-        spect: Counts, duration and dead time.
         net_administered_mbq: A₀, residual subtracted, at the start of infusion, MBq.
         elapsed_h: t, start of infusion to mid-scan, h.
         half_life_h: T, physical, h.
@@ -159,8 +157,6 @@ def concentration_bq_per_ml(
     Args:
         counts: Reconstructed counts, corrected for attenuation and scatter as those were by which
             the factor was found.
-        factor: cps/MBq.
-        spect: Duration and dead time of this scan.
 
     Returns:
         Bq/mL, shape (x, y, z).
@@ -202,9 +198,6 @@ def read_factor(path: Path) -> CalibrationFactor:
 def factor_beside(told: Mapping[str, Any]) -> CalibrationFactor | None:
     """Take the factor by which an activity was made from the JSON beside it.
 
-    Args:
-        told: The JSON.
-
     Returns:
         The factor; ``None`` where the JSON tells of none, as that of ``activity``.
 
@@ -239,9 +232,7 @@ class Told:
     """What the user told of a SPECT; ``None`` takes it from the NM object.
 
     Attributes:
-        duration_s: Of the scan, s.
         time_h: Start of infusion to mid-scan, h.
-        heads: Detector heads of the camera.
         decay_reference: See ``read_tomogram``.
     """
 
@@ -259,11 +250,8 @@ class Spect:
         volume: Counts or Bq/mL, RAS+ as read.
         quantity: ``counts`` or ``Bq/mL``.
         duration_s: Of the scan, s; ``None`` where nothing tells it.
-        duration_branch: How it was found.
         time_h: Start of infusion to mid-scan, h; ``None`` where nothing tells it.
         nuclide: As the NM object codes it; ``None`` where it does not.
-        sha256: Of the file, in hex.
-        warnings: A sentence each.
         factor: By which its Bq/mL were made of counts; ``None`` where nothing tells it.
     """
 
@@ -364,7 +352,6 @@ def dead_time_correction(
     Args:
         dead_time: ``None`` corrects nothing, and nobody knows what was lost.
         observed_cps: Mean rate of one head in the window of τ during the SPECT, 1/s.
-        tau_relative_sd: Standard uncertainty of τ over τ.
 
     Raises:
         BadInput: One of dead time and rate is missing, or they do not fit.
@@ -400,9 +387,6 @@ def factor_content(
     """Return what a CALIBRATION.json holds.
 
     Args:
-        factor: cps/MBq and its uncertainty.
-        told: How it was found.
-        parameters: What it depends on.
         sha256: Role → SHA-256 of what was read.
     """
     return {
@@ -424,8 +408,6 @@ def activity_files(
 
     Args:
         spect: Counts; or Bq/mL, which are kept.
-        factor: For counts only.
-        dead_time_correction: True over recorded counts.
         inputs: What else was read: role → SHA-256.
 
     Returns:

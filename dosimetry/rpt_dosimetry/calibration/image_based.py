@@ -29,9 +29,7 @@ class Retention:
     """Which fraction was still in the body at the SPECT, decay apart.
 
     Attributes:
-        fraction: From 0 to 1.
         relative_sd: Standard uncertainty over ``fraction``; ``None`` where it is not known.
-        method: How it was found.
     """
 
     fraction: float
@@ -47,7 +45,6 @@ def retained_by_half_life(
     Args:
         elapsed_h: Planar scan to SPECT, h.
         biological_h: Biological half-life of the whole body, h; ``inf`` for no excretion.
-        relative_sd: Of the half-life.
 
     Raises:
         BadInput: A value is out of range.
@@ -64,10 +61,6 @@ def retained_by_half_life(
 
 def biological_half_life_h(*, effective_h: float, physical_h: float) -> float:
     """Take physical decay out of an effective half-life.
-
-    Args:
-        effective_h: Effective half-life of the whole body, h.
-        physical_h: Physical half-life, h.
 
     Raises:
         BadInput: The effective half-life is not above 0 h and at most the physical one.
@@ -176,8 +169,6 @@ class Excretion:
     """How excretion between planar scan and SPECT is told; one of the four.
 
     Attributes:
-        biological_h: Biological half-life of the whole body, h.
-        effective_h: Effective half-life of the whole body, h.
         fraction: Excreted fraction, decay-corrected.
         at_most: Largest excreted fraction, decay-corrected.
         sd: Standard uncertainty of what is told: relative of a half-life, absolute of a fraction;
@@ -195,7 +186,6 @@ class Excretion:
 
         Args:
             between_h: Planar scan to SPECT, h; ``None`` where nothing tells it.
-            physical_h: Physical half-life, h.
 
         Raises:
             BadInput: None or several ways are told, or the one cannot be used.
@@ -231,12 +221,7 @@ class ImageBased:
     """A factor from images and what it rests on.
 
     Attributes:
-        factor: cps/MBq and its uncertainty.
-        field: The fraction of the activity in the field of view.
         held: Fraction of the activity that the views are taken to hold.
-        retention: What was not excreted.
-        counts: Of the SPECT.
-        warnings: A sentence each.
     """
 
     factor: CalibrationFactor
@@ -261,13 +246,8 @@ def calibrate_by_images(
     """Calibrate a SPECT by the patient's planar scan.
 
     Args:
-        spect: Reconstructed counts.
-        planar: The whole-body views.
         planar_time_h: Start of infusion to the planar scan, h; ``None`` takes the header's.
         ct: In the world of the SPECT, HU.
-        administered: What was given.
-        excretion: How it is told.
-        choices: Of the planar scan.
         dead_time: Correction of the SPECT's counts and its relative standard uncertainty;
             ``None`` where it is not corrected.
 

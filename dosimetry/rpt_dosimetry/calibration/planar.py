@@ -49,7 +49,6 @@ class FrontalPlane:
     """Values on a plane seen from in front, on ascending positions.
 
     Attributes:
-        values: Shape (x, z).
         x_mm: Position of each column of pixels, to the patient's right, mm.
         z_mm: Position of each row of pixels, to the head, mm.
     """
@@ -66,10 +65,6 @@ def attenuation_path(ct: Volume, *, photon_kev: float) -> FrontalPlane:
     bone that of skeleton, coherent scattering included: a narrow beam, as scatter was
     corrected. Below −900 HU is air, and counts as none. The couch that the CT shows counts, as
     the couch under the planar scan did.
-
-    Args:
-        ct: CT in HU.
-        photon_kev: Photon energy, keV.
 
     Returns:
         The integral of μ, a pure number, on the CT's columns and rows.
@@ -145,12 +140,7 @@ therapy resolves no finer, and the root of few counts is too low: by 1/(8A) + 1/
 def geometric_mean(
     anterior: Float64[np.ndarray, "x z"], posterior: Float64[np.ndarray, "x z"]
 ) -> Float64[np.ndarray, "x z"]:
-    """Return the geometric mean of two views; 0 where one has no count above 0.
-
-    Args:
-        anterior: Primary counts, shape (x, z).
-        posterior: Primary counts, on the same axes.
-    """
+    """Return the geometric mean of two views; 0 where one has no count above 0."""
     mean: Float64[np.ndarray, "x z"] = np.sqrt(
         np.maximum(anterior, 0.0) * np.maximum(posterior, 0.0)
     )
@@ -164,7 +154,6 @@ def binned(
 
     Args:
         counts: Shape (x, z); what is left over at the upper edges is padded with 0.
-        pixel_mm: Of ``counts``, mm.
 
     Returns:
         The sums, and how many pixels of each axis make a bin.
@@ -179,10 +168,6 @@ def binned(
 
 def path_on(path: FrontalPlane, like: FrontalPlane) -> Float64[np.ndarray, "x z"]:
     """Take an attenuation path to the pixels of a view.
-
-    Args:
-        path: From the CT.
-        like: Where it is wanted.
 
     Returns:
         The path averaged over each pixel; 0 beside the CT; NaN above and below it, where it is
@@ -254,8 +239,6 @@ def align(
     """Find where a view lies over the SPECT, to a pixel of the view.
 
     Args:
-        view: Geometric mean of the views, shape (x, z).
-        pixel_mm: Of ``view``, mm.
         spect: SPECT counts summed from front to back.
 
     Returns:
@@ -359,7 +342,6 @@ class FieldFraction:
     """How much of the activity the SPECT saw.
 
     Attributes:
-        fraction: From 0 to 1.
         attenuation_sd: Relative, of what the CT does not show.
         alignment_sd: Relative, of the place of the field.
         counts_beyond_ct: Fraction of the uncorrected counts where the CT does not reach.
@@ -380,7 +362,6 @@ def field_fraction(
     as they do: the fraction is the middle of the two, its uncertainty their half-difference / √3.
 
     Args:
-        mean: Geometric mean of the primary counts.
         path: Integral of μ from front to back; NaN where it is not known.
         spect: The SPECT from in front; its edges are the field.
 
@@ -501,7 +482,6 @@ class Sweep:
     """How the planar scan lost counts.
 
     Attributes:
-        dead_time: Of each detector.
         detector_mm: Length of a detector along the body, mm.
     """
 
@@ -514,9 +494,7 @@ class Choices:
     """What the user chose of the planar scan.
 
     Attributes:
-        photon_kev: Energy of the photon that is counted, keV.
-        scatter: One of ``scatter.METHODS``.
-        dual_factor: Of the dual energy window.
+        scatter: One of ``counts.METHODS``.
         sweep: Dead time; ``None`` leaves it uncorrected.
         place: Where the first pixel lies; ``None`` finds it.
         outside_at_most: Largest fraction of the activity outside the views; ``None``: not told.
@@ -535,9 +513,6 @@ class ViewedField:
     """The fraction in the field and how it was found.
 
     Attributes:
-        fraction: With its parts of uncertainty.
-        at: Where the views lie.
-        windows: Photopeak and neighbours.
         least_live_fraction: Of the rows of both views; 1 without dead time.
         edges: Edges of the views at which the patient goes on; see ``counts_at_edges``.
     """
@@ -554,9 +529,7 @@ def view_field(planar: Planar, *, spect: Volume, ct: Volume, choices: Choices) -
 
     Args:
         planar: Anterior and posterior views, taken before any excretion.
-        spect: Reconstructed counts.
         ct: CT in HU in the SPECT's world; what it does not show is bounded.
-        choices: What the user chose.
 
     Returns:
         The fraction and how it was found.

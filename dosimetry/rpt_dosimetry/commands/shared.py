@@ -12,11 +12,7 @@ from rpt_cohort.command import refuse_existing, warn
 
 @contextmanager
 def options_named(names: Sequence[str]) -> Iterator[None]:
-    """Rewrite arguments in the sentence of a refusal: ``time_h`` becomes ``--time-h``.
-
-    Args:
-        names: The arguments that are options of the command.
-    """
+    """Rewrite arguments in the sentence of a refusal: ``time_h`` becomes ``--time-h``."""
     try:
         yield
     except BadInput as error:

@@ -12,11 +12,8 @@ class Tag:
     """One DICOM attribute.
 
     Attributes:
-        name: The dictionary's name of it.
-        group: Its group number.
         element: Its element number; of a private one, that of the first block, 0x10ee.
         creator: The private creator, empty for a standard attribute.
-        in_radiopharmaceutical: It stands in the Radiopharmaceutical Information Sequence.
     """
 
     name: str

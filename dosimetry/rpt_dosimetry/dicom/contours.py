@@ -44,7 +44,6 @@ class Structure:
 
     Attributes:
         number: ROI Number, by which errors call it: a name is free text.
-        name: ROI Name, such as ``Kidney_L``.
         contours_mm: The points of its closed planar contours, mm, RAS+ world of NIfTI.
         xor: Which of these are of the type CLOSEDPLANAR_XOR.
         open_contours: How many of its contours are open and so have no inside.
@@ -64,7 +63,6 @@ def read_structures(path: Path, *, frame_of_reference_uid: str) -> list[Structur
     """Read the regions of a structure set that was drawn on one image.
 
     Args:
-        path: An RTSTRUCT file.
         frame_of_reference_uid: Frame of Reference UID of the image: a contour drawn in
             another frame lies elsewhere, even if it is the same patient's.
 
@@ -227,7 +225,6 @@ class _Plane:
         parts: A contour that is filled, and the holes in it; by their place in ``polygons``.
         xor: Whether the parts are combined by exclusive or, and not united.
         low: Where the plane's slab begins, in voxels across the plane.
-        high: Where it ends.
     """
 
     polygons: list[Float[np.ndarray, "_ 2"]]
@@ -269,10 +266,7 @@ def contour_mask(
     of another thickness is read too.
 
     Args:
-        structure: The region.
         image: The volume whose grid the mask is to have.
-        warnings: Takes that the region has gaps or thick slabs, contours that cross or
-            leave a thin shell, or holds no voxel's centre.
 
     Returns:
         The mask, on the axes of ``image``.
@@ -297,7 +291,6 @@ def contour_volume_ml(structure: Structure, image: Volume) -> float:
     """Measure the volume that a region's contours enclose, whatever the voxels.
 
     Args:
-        structure: The region.
         image: A volume whose planes it was drawn in.
 
     Returns:
@@ -321,8 +314,6 @@ def inside(
 
     Args:
         polygon: Its corners, in voxels along rows and columns; the last joins the first.
-        rows: Size of the grid along the first axis.
-        columns: Size of the grid along the second axis.
 
     Returns:
         True where a ray along the columns crosses the polygon an odd number of times.

@@ -59,9 +59,6 @@ class Injection:
     """What was injected.
 
     Attributes:
-        activity_bq: Injected activity, Bq.
-        moment: When, if told.
-        coded_nuclide: The nuclide that the series names, if any.
         fault: Why ``moment`` could not be read, a sentence; empty where it could or where
             no tag tells it.
     """
@@ -95,8 +92,6 @@ def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: 
     """Read the injected activity; DICOM gives it with no syringe residual subtracted.
 
     Args:
-        tags: The series.
-        warnings: Takes the sentence that the unit was guessed.
         largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
 
     Returns:
@@ -135,10 +130,6 @@ def half_life_s(tags: Tags) -> float | None:
 def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
     """Read the half-life that a correction for decay needs, s.
 
-    Args:
-        tags: The series.
-        coded_nuclide: The nuclide that the series names, if any.
-
     Returns:
         Half-life as the series gives it, s.
 
@@ -156,10 +147,6 @@ def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
 
 def decay_correction(tags: Tags, warnings: list[str]) -> str:
     """Read to what the values were corrected for decay.
-
-    Args:
-        tags: The series.
-        warnings: Takes that Corrected Image says otherwise.
 
     Returns:
         ``ADMIN``, ``START`` or ``NONE``.
@@ -185,7 +172,6 @@ def check_total(share: float, told: str, warnings: list[str], *, field_ml: float
     Args:
         share: Of the injected activity in the field of view, both at one time.
         told: A sentence with both, with units.
-        warnings: Takes that it is more, or next to nothing.
         field_ml: Volume of the field of view, mL.
 
     Raises:
@@ -212,7 +198,6 @@ def warn_of_too_little(share: float, told: str, warnings: list[str]) -> None:
     Args:
         share: Of the activity that decay leaves, in the field of view.
         told: A sentence with both, with units.
-        warnings: Takes the sentence.
     """
     if 0 < share < SUSPECT_SHARE:
         warnings.append(
@@ -222,13 +207,7 @@ def warn_of_too_little(share: float, told: str, warnings: list[str]) -> None:
 
 
 def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
-    """Warn where only a time of day is told and the nuclide lives for days.
-
-    Args:
-        tags: The series.
-        life_s: Physical half-life, s.
-        warnings: Takes the sentence.
-    """
+    """Warn where only a time of day is told and the nuclide lives for days."""
     if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
         warnings.append(
             f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
@@ -238,10 +217,6 @@ def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
 
 def refuse_before_injection(reference: Reference, injected: datetime) -> None:
     """Refuse values that refer to a time before the injection.
-
-    Args:
-        reference: To when the values are decay-corrected.
-        injected: The begin of the administration.
 
     Raises:
         BadInput: One slice's moment is more than 60 s before it.
@@ -259,11 +234,6 @@ def activity_at_reference(
     tags: Tags, injection: Injection, warnings: list[str]
 ) -> ActivityAtReference:
     """Decay the injected activity to the time that the voxel values refer to.
-
-    Args:
-        tags: The series.
-        injection: What was injected, and when.
-        warnings: Takes what the user should know.
 
     Returns:
         The activity, and the branch of the rule that was taken.
@@ -363,8 +333,6 @@ class DecayToMidScan:
             measured later and not corrected.
         factor: 2^(−elapsed / half-life), one a slice.
         mid_scan: The middle of the scan, on the series' clock.
-        administered: The begin of the administration, if told.
-        verdict: What Decay Factor says of the reference time.
         implied_after_s: From the reference time to the one that Decay Factor implies, s.
     """
 
@@ -388,11 +356,6 @@ def decay_to_mid_scan(
     several beds this leaves out what moved between a bed and the middle, physical decay
     apart. ADMIN refers to the begin of the administration. How a vendor treats the decay
     within a frame is not told; the whole of it, for 25 min of Lu-177, is 0.2 %.
-
-    Args:
-        tags: The series.
-        coded_nuclide: The nuclide that the series names, if any.
-        warnings: Takes what the user should know.
 
     Returns:
         The factor, and the branch of the rule that was taken.

@@ -73,10 +73,8 @@ class NmSeries:
     """The NM objects of one series.
 
     Attributes:
-        uid: Series Instance UID.
         objects: pydicom datasets with their pixels; attributes that tell who the patient
             is were never loaded.
-        sha256: Of each file, in hex.
     """
 
     uid: str
@@ -99,7 +97,6 @@ def read_nm(
         kind: The third value of Image Type, ``RECON TOMO`` or ``WHOLE BODY``.
         wanted: A Series Instance UID or the unique beginning of one; ``None`` takes the only
             series of that kind.
-        warnings: Takes how many files of the folder were passed over.
 
     Returns:
         The series with its pixels.
@@ -262,10 +259,6 @@ class Administration:
 def read_administration(tags: Tags, warnings: list[str]) -> Administration:
     """Read nuclide, activity and begin; what is malformed is left out with a warning.
 
-    Args:
-        tags: The header of an NM object.
-        warnings: Takes what cannot be read or was guessed.
-
     Source: DICOM PS3.3, C.8.4.10.1.7 (NM Isotope): Radionuclide Total Dose is in MBq.
     """
     moment = if_readable(lambda: injection_time(tags, warnings), warnings)
@@ -290,9 +283,6 @@ def _activity_mbq(tags: Tags, warnings: list[str]) -> float | None:
 
 def stored_frames(dataset: Any) -> Shaped[np.ndarray, "frame row column"]:
     """Decode the stored values of every frame.
-
-    Args:
-        dataset: A pydicom dataset with its pixels.
 
     Returns:
         Integers as stored, before any scaling.
@@ -345,7 +335,6 @@ def refuse_repeats(dataset: Any, *, alone: Sequence[Tag] = ()) -> None:
     """Refuse an object whose frames differ in time or gate, or in another vector.
 
     Args:
-        dataset: The NM object.
         alone: Further vectors that must tell one index only.
 
     Raises:
@@ -372,7 +361,6 @@ class Scaling:
 
     Attributes:
         quantity: ``counts`` or ``Bq/mL``.
-        branch: Which tags it is from.
         slope: The quantity per stored value.
         intercept: The quantity at stored value 0.
     """
@@ -385,11 +373,6 @@ class Scaling:
 
 def find_scaling(dataset: Any, *, least: int, largest: int) -> Scaling:
     """Find what the stored values of an NM object are.
-
-    Args:
-        dataset: The NM object.
-        least: Least stored value.
-        largest: Largest stored value.
 
     Returns:
         The Real World Value Mapping where it is to counts or Bq/mL, else Rescale Slope and
@@ -464,12 +447,7 @@ LARGEST_KEV = 2000.0
 
 @dataclass(frozen=True)
 class EnergyWindow:
-    """One energy window.
-
-    Attributes:
-        lower_kev: Lower limit, keV.
-        upper_kev: Upper limit, keV.
-    """
+    """One energy window."""
 
     lower_kev: float
     upper_kev: float

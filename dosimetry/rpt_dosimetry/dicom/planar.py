@@ -50,7 +50,6 @@ class Plane:
 
     Attributes:
         view: ``anterior`` or ``posterior``.
-        window: Its energy window, if told.
         counts: Counts, shape (x, z): x runs to the patient's right, z to the head, in both
             views alike.
         pixel_mm: Distance of pixel centres along x and z, mm.
@@ -68,13 +67,7 @@ class Planar:
 
     Attributes:
         planes: One for each view and energy window.
-        times: When was scanned.
-        velocity_mm_per_s: Of the scan, if told.
-        administration: What was administered.
         injection_to_mid_scan_s: From the begin of the administration, s, if told.
-        tags_used: Every tag asked for and found.
-        sha256: Of each file, in hex.
-        warnings: What the user should know, a sentence each.
     """
 
     planes: tuple[Plane, ...]

@@ -132,8 +132,6 @@ class Bounds:
     """What a value may be.
 
     Attributes:
-        low: Smallest value.
-        high: Largest value.
         unit: Of both; empty for a pure number.
     """
 
@@ -328,7 +326,6 @@ def read_folder(folder: Path, *, progress: Progress = no_progress) -> FolderCont
 
     Args:
         folder: The folder; its subfolders are searched too, links to folders are not.
-        progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
         What it holds. Damaged are files that cannot be opened or parsed, every file

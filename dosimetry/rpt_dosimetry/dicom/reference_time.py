@@ -63,7 +63,6 @@ class Reference:
 
     Attributes:
         branch: Which rule gave it.
-        tag: The tag that the rule rests on.
         moments: One a slice.
         verdict: Whether Decay Factor ``agrees`` in at least one slice (without decay
             correction: in all) or ``contradicts``; ``placeholder`` where it is 1 in every slice
@@ -85,10 +84,7 @@ def reference_of_start(
     """Find the reference time of a series decay-corrected to its START.
 
     Args:
-        tags: The series.
-        half_life_s: Physical half-life, s.
         earliest: The injection; no reference time is looked for before it.
-        warnings: Takes what contradicts what, and by how much the values would differ.
 
     Returns:
         In this order: GE's private scan date and time; the series' date and time where it is
@@ -146,11 +142,6 @@ def reference_of_start(
 def reference_of_none(tags: Tags, half_life_s: float, warnings: list[str]) -> Reference:
     """Find the reference times of a series without decay correction, a slice at a time.
 
-    Args:
-        tags: The series.
-        half_life_s: Physical half-life, s.
-        warnings: Takes that Decay Factor tells of a correction.
-
     Returns:
         Begin of the frame + T_average.
 
@@ -176,12 +167,6 @@ def reference_of_admin(
     tags: Tags, half_life_s: float | None, administered: datetime, warnings: list[str]
 ) -> Reference:
     """Take the begin of the administration, and hold Decay Factor against it.
-
-    Args:
-        tags: The series.
-        half_life_s: Physical half-life, s, if told.
-        administered: The begin of the administration.
-        warnings: Takes that Decay Factor says otherwise.
 
     Returns:
         The administration, for every slice.
@@ -214,9 +199,6 @@ class _Frames:
     """When the slices were measured, and what they tell of the reference time.
 
     Attributes:
-        half_life_s: Physical half-life, s.
-        begins: Of the frames.
-        duration_s: Of the frames, s.
         factors: Decay Factor, one a slice; empty where it is not told.
         frame_reference_s: Frame Reference Time, s, one a slice; empty where it is not told.
     """
@@ -301,7 +283,6 @@ class _Frames:
 
         Args:
             reference_s: After the first frame began, s.
-            earliest: The injection.
 
         Returns:
             ``None`` where it tells nothing: it is missing, 0 throughout, or tells only times

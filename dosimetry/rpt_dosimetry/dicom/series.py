@@ -28,8 +28,6 @@ class Series:
 
     Attributes:
         uid: Series Instance UID, digits and dots only.
-        modality: Such as ``PT``.
-        sop_classes: The SOP Class UIDs met, sorted.
         units: Units (0054,1001) of the first file.
         files: Its files, in the order of their paths.
     """
@@ -81,10 +79,8 @@ def find_series(
 
     Args:
         folder: The folder; its subfolders are searched too, links to folders are not.
-        warnings: Takes how many files were passed over.
         despite_damage: List the series although files are damaged, with a warning. Not
             for a conversion: nobody knows to which series a damaged file belongs.
-        progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
         The series, those of PET first, then by UID.
@@ -124,7 +120,6 @@ def choose_pet(series: Sequence[Series], wanted: str | None) -> Series:
     """Choose the PET series to convert.
 
     Args:
-        series: What the folder holds.
         wanted: A Series Instance UID or the unique beginning of one; ``None`` takes the
             only PET series.
 

@@ -101,9 +101,6 @@ def repeated_positions(headers: Sequence[Any]) -> list[list[int]]:
 def find_grid(headers: Sequence[Any]) -> Grid:
     """Find the regular grid of a series' slices.
 
-    Args:
-        headers: One header a slice, in any order.
-
     Returns:
         The grid; the distance of slices comes from their positions, never from a tag.
 
@@ -138,10 +135,6 @@ def find_grid(headers: Sequence[Any]) -> Grid:
 
 def to_ras(data: Float[np.ndarray, "i j k"], grid: Grid) -> tuple[Volume, int, bool]:
     """Turn the axes so that they run to the right, front and head as nearly as they can.
-
-    Args:
-        data: Values on the grid.
-        grid: Where they stand.
 
     Returns:
         The volume, float32; the axis along which its slices stand; and whether they now
@@ -288,7 +281,6 @@ def decoded(dataset: Any, *, name: str) -> Shaped[np.ndarray, "..."]:
     """Decode the stored values of an object.
 
     Args:
-        dataset: A pydicom dataset with its pixels.
         name: What an error calls the object, such as ``slice 3 of 47``.
 
     Returns:
@@ -327,10 +319,6 @@ def rescaled(
     """Apply the slice's rescale slope and intercept.
 
     Args:
-        stored: Stored values.
-        dataset: The slice's header, asked for the padding value.
-        slope: Rescale Slope, in the series' units per stored value.
-        intercept: Rescale Intercept, in the series' units.
         padding: What a padded pixel becomes, in the series' units.
 
     Returns:
@@ -416,13 +404,7 @@ def _within_bits(
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices of a series, along the normal.
-
-    Attributes:
-        files: One a slice.
-        grid: Where they stand.
-        tags: Their headers.
-    """
+    """The slices of a series, along the normal."""
 
     files: list[DicomFile]
     grid: Grid
@@ -431,10 +413,6 @@ class Slices:
 
 def in_order(series: Series, warnings: list[str]) -> Slices:
     """Take each slice of a whole series once and put them in order.
-
-    Args:
-        series: Single-frame images.
-        warnings: Takes what the user should know of the series' kind and copies.
 
     Returns:
         The slices; their pixels are not read yet.
@@ -457,9 +435,7 @@ def read_values(
     """Read the values of every slice, rescaled and multiplied by its factor.
 
     Args:
-        slices: What to read.
         factor: One a slice, in units of the result per rescaled value.
-        progress: Wraps the list of files, to show how far the reading is.
         padding: What a padded pixel becomes, before the factor.
 
     Returns:

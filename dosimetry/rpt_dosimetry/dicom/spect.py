@@ -98,8 +98,6 @@ def tomography_times(dataset: Any, tags: Tags, *, heads: int) -> ScanTimes:
     """Find when reconstructed tomography was measured.
 
     Args:
-        dataset: The NM object.
-        tags: Its header.
         heads: How many detector heads of the camera acquired it at a time.
 
     Returns:
@@ -174,10 +172,8 @@ def find_placement(dataset: Any, *, unplaced: bool, warnings: list[str]) -> tupl
     """Find the grid of the frames.
 
     Args:
-        dataset: An NM object of reconstructed slices.
         unplaced: Take an object that does not tell its position or orientation, as if it were
             transverse at the origin.
-        warnings: Takes that it was so taken.
 
     Returns:
         The grid, whose ``order`` is that of the frames, and whether the object tells it.
@@ -283,15 +279,8 @@ class Tomogram:
 
     Attributes:
         volume: Counts or Bq/mL, float32, RAS+.
-        scaling: What the values are, and by which tags.
         placed: Whether position and orientation are told; where not, the affine is assumed.
-        windows: Energy windows that were reconstructed, as far as told.
-        times: When was scanned.
-        administration: What was administered.
         injection_to_mid_scan_s: From the begin of the administration, s, if told.
-        tags_used: Every tag asked for and found.
-        sha256: Of the file, in hex.
-        warnings: What the user should know, a sentence each.
     """
 
     volume: Volume

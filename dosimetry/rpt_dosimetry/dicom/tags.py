@@ -97,12 +97,7 @@ def parse_datetime(text: str) -> tuple[datetime, timedelta | None]:
 
 @dataclass(frozen=True)
 class Moment:
-    """A date and time on the clock of a series.
-
-    Attributes:
-        clock: As that clock shows it.
-        utc_offset: Of that clock, if told.
-    """
+    """A date and time on the clock of a series."""
 
     clock: datetime
     utc_offset: timedelta | None
@@ -122,7 +117,6 @@ def as_local(
     """Express a date-time in the time zone of the series' dates and times.
 
     Args:
-        moment: As written.
         offset: The offset from UTC written with it, if any.
         series_offset: Timezone Offset From UTC of the series, if any.
 
@@ -241,9 +235,6 @@ class Tags:
         injection only, and not at all where the injection's time is not known. Free text
         is not repeated, for the same reason.
 
-        Args:
-            injection: When the radiopharmaceutical was administered.
-
         Returns:
             One mapping a tag: ``tag``, ``name``, and ``value`` or ``seconds_after_injection``.
         """
@@ -271,10 +262,6 @@ def missing(tag: Tag, why: str) -> BadInput:
 
 def if_readable(read: Callable[[], T], warnings: list[str]) -> T | None:
     """Read what the conversion can do without: a fault becomes a warning.
-
-    Args:
-        read: Asks for the value.
-        warnings: Takes the fault.
 
     Returns:
         The value; ``None`` where it cannot be read.

@@ -63,9 +63,7 @@ def decayed_activity_bq(*, activity_bq: float, elapsed_s: float, half_life_s: fl
     """Return the activity after some time.
 
     Args:
-        activity_bq: Activity at time 0, Bq.
         elapsed_s: Time since, s; below 0 for an earlier moment.
-        half_life_s: Physical half-life, s.
 
     Returns:
         Activity, Bq.
@@ -130,7 +128,6 @@ def frame_begins(acquired: list[datetime], references_ms: list[float]) -> list[d
     """Return when each slice's frame began.
 
     Args:
-        acquired: Acquisition date and time, one a slice.
         references_ms: Frame Reference Time, ms, one a slice; empty where it is not told.
 
     Returns:
@@ -167,10 +164,6 @@ def injection_time(tags: Tags, warnings: list[str]) -> datetime | None:
 
     Radiopharmaceutical Start DateTime, else Start Time on the series' date; one day
     earlier where that would be after the scan began (an injection before midnight).
-
-    Args:
-        tags: The series.
-        warnings: Takes what the user should know.
 
     Returns:
         The moment; ``None`` where no tag tells it.

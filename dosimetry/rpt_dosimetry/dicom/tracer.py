@@ -118,10 +118,6 @@ def nuclide_of_code(*, value: str, meaning: str) -> str | None:
 def check_half_life(*, half_life_s: float, coded: str | None) -> HalfLifeCheck:
     """Hold a half-life against the table.
 
-    Args:
-        half_life_s: As the series gives it, s.
-        coded: The nuclide that the series names, if any.
-
     Returns:
         The nuclide, by name or else by half-life, and the fault found.
     """
@@ -216,11 +212,6 @@ def named_ligands(*, texts: Iterable[str], codes: Iterable[str]) -> set[str]:
 def name_tracer(*, texts: Iterable[str], codes: Iterable[str], nuclide: str | None) -> Tracer:
     """Name the tracer.
 
-    Args:
-        texts: Radiopharmaceutical (0018,0031) and the meanings of its codes.
-        codes: The values of the Radiopharmaceutical Code Sequence.
-        nuclide: The radionuclide, such as ``F-18``.
-
     Returns:
         One of the contract's names. ``unknown`` where no ligand or more than one is
         named, where it does not fit the nuclide, or where only "PSMA" is written:
@@ -274,8 +265,6 @@ def read_radiopharmaceutical(
     """Name tracer and nuclide.
 
     Args:
-        tags: The series.
-        warnings: Takes what does not fit together.
         tracer: As the user tells it; it counts where the header does not name one clearly.
 
     Returns:

@@ -33,7 +33,6 @@ class Therapy:
     """An administration and its scans.
 
     Attributes:
-        nuclide: What was given.
         administered_mbq: Activity at the start of the infusion, MBq.
         residual_mbq: What stayed in syringe, line and vial, decayed to the same moment, MBq.
         infusion_h: Duration of the infusion, h; 0 for a bolus.
@@ -174,8 +173,6 @@ def check_totals(
     """Refuse totals that show a wrong unit; warn of those that make one doubt.
 
     Args:
-        total_mbq: Activity in each whole image, MBq.
-        therapy: What was given.
         paths: Of the images, as typed, for a refusal; none where nobody typed them.
 
     Returns:
@@ -287,10 +284,8 @@ class ToldScans:
     Attributes:
         activities: Paths; in the order of time where no time was typed, else as given.
         time_h: Of each, start of infusion to mid-scan, h.
-        nuclide: By its ICRP-107 name.
         calibration_sd_pct: Standard uncertainty of the calibration, %; ``None`` where a JSON says
             that it is not known.
-        warnings: A sentence each.
     """
 
     activities: list[Path]
@@ -311,10 +306,8 @@ def told_scans(
     """Take times and nuclide from the JSONs beside the images, or from what was typed.
 
     Args:
-        activities: The images.
         time_h: As typed, h, one an image; ``None`` where the JSONs are to tell them.
         nuclide: As typed; ``None`` where the JSONs are to tell it, or it is Lu-177.
-        administered_mbq: As typed, MBq.
         calibration_sd_pct: As typed, %; ``None`` where the JSONs are to tell it, or it is usual.
 
     Raises:

@@ -13,12 +13,7 @@ from rpt_cohort import BadInput
 
 @dataclass(frozen=True)
 class Tissue:
-    """What BED needs to know of a tissue.
-
-    Attributes:
-        alpha_beta_gy: α/β of the linear-quadratic model, Gy.
-        repair_half_time_h: Half-time of the repair of sublethal damage, h.
-    """
+    """What BED needs to know of a tissue."""
 
     alpha_beta_gy: float
     repair_half_time_h: float
@@ -63,8 +58,6 @@ def parse_by_region(words: Sequence[str], *, option: str, unit: str) -> dict[str
 
     Args:
         words: As given, such as ``kidney=2.5``.
-        option: The option, for the error.
-        unit: The number's unit, for the error.
 
     Returns:
         Name → number above 0.
@@ -131,9 +124,7 @@ def bed_gy(*, dose_gy: float, g: float, alpha_beta_gy: float) -> float:
     """Compute the biologically effective dose of a mean dose, Gy.
 
     Args:
-        dose_gy: Absorbed dose, Gy.
         g: From ``lea_catcheside``.
-        alpha_beta_gy: α/β, Gy.
 
     Source: MIRD Pamphlet 20, J Nucl Med 49 (2008) 1884.
     """

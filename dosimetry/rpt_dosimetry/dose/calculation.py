@@ -45,7 +45,6 @@ class TiaMap:
     """Time-integrated activity of every voxel.
 
     Attributes:
-        mbq_h_per_ml: MBq h/mL, shape (x, y, z).
         methods: How it was found → number of voxels.
     """
 
@@ -93,11 +92,7 @@ def fit_curves(
     """Fit each region's activity.
 
     Args:
-        series: The activities.
-        regions: The regions.
-        therapy: Times, infusion and nuclide.
         model: ``auto`` or a model of ``tia.region_fit``.
-        uptake_half_life_h: Of ``bi_population``, h.
         noise_floor_bq_per_ml: What noise may make of the mean concentration of an organ or lesion
             in each image, 1 SD, Bq/mL; the whole image, the body and the rest have none.
 
@@ -151,8 +146,6 @@ def refuse_too_many_decays(
 
     Args:
         tia: Of the whole image.
-        therapy: What was given.
-        voxel_ml: Volume of a voxel, mL.
         calibration_relative_sd: Standard uncertainty of the calibration, relative; two of them
             are let pass (ours), or a sealed phantom would be refused for every second scanner.
             ``None``, not known, is taken as ``UNKNOWN_CALIBRATION_SD`` here.
@@ -183,9 +176,6 @@ def own_tia(
     and noise that lowers a point does not make up for it.
 
     Args:
-        series: The activities.
-        therapy: Times, infusion and nuclide.
-        regions: The regions.
         fits: Region's name → fit.
     """
     fit = fit_voxels(
@@ -216,10 +206,7 @@ def organ_tia(
     """Scale the curve of its lesion, else of its organ, else of the rest, to each voxel.
 
     Args:
-        series: The activities.
-        therapy: Times, infusion and nuclide.
         regions: The regions; organs, lesions and the rest together are the image.
-        fits: Region's name → fit.
 
     Raises:
         BadInput: There are no masks.
@@ -283,8 +270,6 @@ def check_one_scan(model: str, therapy: Therapy, *, population_half_life_h: floa
     """Refuse what a method for one scan cannot do.
 
     Args:
-        model: Any model.
-        therapy: Times and nuclide.
         population_half_life_h: Effective half-life of the population, h; for ``madsen`` only.
 
     Raises:
@@ -319,8 +304,6 @@ def tia_per_activity_h(model: str, *, time_h: float, population_half_life_h: flo
 
     Args:
         model: ``haenscheid`` or ``madsen``.
-        time_h: Of the scan, h.
-        population_half_life_h: Effective half-life, h, for ``madsen``.
     """
     if population_half_life_h is None:
         return haenscheid_tia_mbq_h(activity_mbq=1.0, time_h=time_h)
@@ -337,8 +320,6 @@ def one_scan_fit(
     Args:
         fit: Physical decay through the point.
         model: ``haenscheid``, which knows no half-life (NaN), or ``madsen``.
-        factor_h: From ``tia_per_activity_h``.
-        population_half_life_h: Effective half-life, h, for ``madsen``.
     """
     ((time_h, activity_mbq),) = fit.points
     half_life_h = math.nan if population_half_life_h is None else population_half_life_h
@@ -367,13 +348,10 @@ class Choices:
     """What the user may choose.
 
     Attributes:
-        engine: The dose engine.
         model: Of the regions' curves: ``auto``, a model of ``tia.region_fit``, or a method for
             one scan.
         population_half_life_h: Effective half-life, h, for ``madsen``.
         voxel_curve: ``own`` or ``organ``.
-        told: What the table is to tell.
-        uptake_half_life_h: Of ``bi_population``, h.
         noise_floor_bq_per_ml: What noise may make of a region's mean concentration, 1 SD, Bq/mL;
             ``None`` takes each image's background.
     """
@@ -400,10 +378,7 @@ class CycleDose:
     """What comes of one cycle.
 
     Attributes:
-        tia: Time-integrated activity of every voxel.
-        dose_gy: Dose of every voxel, Gy.
         fits: Region's name → curve.
-        rows: The table.
         thin_voxels: Voxels whose density was raised, and those of them with activity; ``None``
             without a CT.
         body_g_per_ml: Mean density of the organs, or of all that is no air; ``None`` without a CT.
@@ -428,10 +403,6 @@ def calculate(
     """Compute curves, time-integrated activity, dose and table.
 
     Args:
-        series: The activities.
-        regions: The rows of the table.
-        therapy: What was given, and when the scans were.
-        choices: Engine and options.
         density_g_per_ml: From a CT; ``None`` for soft tissue.
 
     Raises:

@@ -46,14 +46,9 @@ class CycleTable:
     """One cycle.
 
     Attributes:
-        nuclide: ICRP-107 name.
-        engine: The dose engine's name.
         net_mbq: Administered activity less residuals, MBq.
-        regions: Name → row.
         inputs: File → SHA-256.
-        activity_sha256: Of the cycle's activity images.
         patient: Of a cohort's cycle, by its ``cycle.json``; ``None`` where there is none.
-        cycle: Its number, likewise.
     """
 
     nuclide: str
@@ -191,9 +186,6 @@ def activity_to_limit(
 
     Args:
         rows: The region in each cycle, the last one last.
-        name: The region's, for the error.
-        net_mbq: Activity of each cycle, MBq.
-        limit_gy: Limit of the cumulative mean dose, Gy.
 
     Returns:
         The activity and its interval; see ``DEFINITIONS``.

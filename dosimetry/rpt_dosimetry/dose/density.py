@@ -33,9 +33,6 @@ def mass_density_g_per_ml(ct_hu: Shaped[np.ndarray, "x y z"]) -> Float[np.ndarra
     Linear between the nodes; below −1000 HU the density of air, above 3000 HU 2.8 g/mL. The
     density falls from 100 to 101 HU, where the soft tissues end and the skeleton begins.
 
-    Args:
-        ct_hu: CT numbers, HU, shape (x, y, z).
-
     Returns:
         Density, g/mL, shape (x, y, z).
 
@@ -52,9 +49,6 @@ def floored(
 ) -> tuple[Float[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
     """Raise densities to what a dose may be divided by.
 
-    Args:
-        density_g_per_ml: Density, g/mL, shape (x, y, z).
-
     Returns:
         The density, at least ``LOWEST_G_PER_ML``, and where it was raised.
     """
@@ -63,10 +57,6 @@ def floored(
 
 def check_hu(ct: Volume, *, name: str) -> None:
     """Refuse a volume that cannot be a CT of a patient in HU.
-
-    Args:
-        ct: What is said to be one.
-        name: What an error calls it.
 
     Raises:
         BadInput: Values are not finite, all are air, or none is air and they are not like soft
@@ -90,7 +80,6 @@ def body_g_per_ml(
     """Return the mean density of the patient, g/mL; 0 where there is none.
 
     Args:
-        density_g_per_ml: Density, g/mL, shape (x, y, z).
         organ_voxels: All organs, as indices into the flattened volume; ``None`` takes what is
             denser than ``LOWEST_G_PER_ML``.
     """

@@ -46,8 +46,6 @@ class Engine(Protocol):
         """Compute the absorbed dose.
 
         Args:
-            tia_mbq_h_per_ml: Time-integrated activity concentration, MBq h/mL, shape (x, y, z).
-            spacing_mm: Voxel size along each axis, mm.
             density_g_per_ml: Mass density, g/mL, above 0 everywhere (see ``density.floored``);
                 ``None`` for soft tissue of 1.04 g/mL everywhere.
 
@@ -110,11 +108,7 @@ def _even_fast_length(at_least: int) -> int:
 
 @dataclass(frozen=True)
 class Local:
-    """Local deposition of the electrons' energy.
-
-    Attributes:
-        nuclide: What decays.
-    """
+    """Local deposition of the electrons' energy."""
 
     nuclide: Nuclide
     name: str = "local"
@@ -154,9 +148,6 @@ class Vsv:
     The electrons' energy is shared out as in soft tissue and divided by the voxel's own mass.
     The photons' dose is that of soft tissue everywhere: it comes from far away, and dividing it
     by a lung's density would give four times too much.
-
-    Attributes:
-        nuclide: What decays.
 
     Source: Bolch et al., MIRD Pamphlet 17, J Nucl Med 40 (1999) 11S, with a kernel of our own and
     density scaling of the electron part alone (ours).

@@ -43,8 +43,6 @@ class Files:
     Attributes:
         activities: One a time point, in the order of the times.
         ct: CT in HU on the grid of the activities.
-        organs: Organ numbers on that grid.
-        lesions: Lesion numbers on that grid.
     """
 
     activities: Sequence[Path]
@@ -86,9 +84,7 @@ class CycleImages:
     """The images of one cycle on one grid.
 
     Attributes:
-        series: The activities.
         density_g_per_ml: Of the CT, g/mL, shape (x, y, z); ``None`` without one.
-        regions: The rows of the table.
     """
 
     series: ActivitySeries
@@ -162,9 +158,6 @@ def write_dose(
     """Compute the dose of one cycle and write its folder.
 
     Args:
-        files: The images.
-        therapy: What was given, and when the scans were.
-        choices: Engine and options.
         parameters: What the provenance is to tell of them.
         warnings: What is to be told first.
         out: Folder to write; must be new or empty.

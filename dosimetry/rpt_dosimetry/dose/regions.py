@@ -19,7 +19,6 @@ class Region:
     """Voxels that make one row of the table.
 
     Attributes:
-        name: What the table and the options call it.
         kind: ``image``, ``organ``, ``lesion``, ``union`` of several organs, or ``rest`` of the
             image, in no organ and no lesion.
         label: Its number in the mask; ``None`` for the other kinds.
@@ -45,11 +44,6 @@ def find_regions(
     ``masks/organs.csv``, a number that it lacks is called ``organ_NUMBER``. After image and body
     come the organs of ``ORGANS``, each union before its parts, then the lesions, then the other
     organs by number, and the rest of the image.
-
-    Args:
-        shape: Of the volume.
-        organs: Organ numbers, whole.
-        lesions: Lesion numbers, whole.
     """
     image = Region(WHOLE_IMAGE, "image", None, np.arange(int(np.prod(shape))))
     organ_regions = [] if organs is None else list(_of_labels(organs, "organ"))

@@ -36,8 +36,6 @@ def recovery_coefficient(
 
     Args:
         mask: The region, shape (x, y, z), of at least one voxel.
-        spacing_mm: Voxel size along each axis, mm.
-        fwhm_mm: Full width at half maximum of the blur, mm.
 
     Returns:
         The coefficient, above 0 and at most 1.
@@ -84,7 +82,6 @@ class RelativeSd:
             its outline to be told by the image, or has no activity.
         total_95: Half of the 95 % interval, likewise: with one or two points left over far more
             than twice ``total``.
-        calibration: Of the calibration factor.
         volume: Of the outline; unknown without the resolution.
         fit: Of the time–activity fit; unknown where no point is left over.
     """
@@ -108,9 +105,6 @@ def relative_sd(
     """Combine what is known; see ``tia.uncertainty.combine``.
 
     Args:
-        fit: The region's curve.
-        volume_ml: Volume of the region, mL.
-        voxel_ml: Volume of a voxel, mL.
         calibration_relative_sd: u(Q)/Q; ``None`` where it is not known.
         fwhm_mm: Resolution of the activity images, mm; ``None`` leaves the volume's part out.
         recovery_relative_sd: u(R)/R, for the dose divided by the recovery coefficient.
@@ -163,9 +157,6 @@ class DoseStatistics:
 def dose_statistics(dose_gy: Float[np.ndarray, " n"]) -> DoseStatistics:
     """Describe the doses of a region's voxels.
 
-    Args:
-        dose_gy: Dose of each voxel, Gy, at least one.
-
     Returns:
         The statistics; Dx is the dose of a voxel, never between two.
 
@@ -186,7 +177,6 @@ class Told:
     """What the table is to tell beside the dose.
 
     Attributes:
-        tissues: BED's parameters.
         calibration_relative_sd: Standard uncertainty of the calibration factor, relative;
             ``None`` where it is not known.
         fwhm_mm: Resolution of the activity images, mm; turns recovery and the volume's part of
@@ -206,9 +196,6 @@ class Maps:
     """The volumes from which rows are made.
 
     Attributes:
-        series: The activities.
-        tia_mbq_h_per_ml: Time-integrated activity, MBq h/mL.
-        dose_gy: Dose, Gy.
         density_g_per_ml: Mass density of a CT, g/mL; ``None`` for soft tissue.
     """
 
@@ -220,13 +207,7 @@ class Maps:
 
 @dataclass(frozen=True)
 class RegionBed:
-    """BED of a region's mean dose.
-
-    Attributes:
-        bed_gy: BED, Gy.
-        g: Lea and Catcheside's factor.
-        tissue: The parameters used.
-    """
+    """BED of a region's mean dose."""
 
     bed_gy: float
     g: float
@@ -238,14 +219,7 @@ class Row:
     """What is known of a region; ``table.COLUMNS`` says how it becomes a line.
 
     Attributes:
-        region: Which.
-        volume_ml: Volume, mL.
-        mass_g: Mass, g.
-        dose: Doses of its voxels.
-        fit: Its curve.
         map_tia_mbq_h: Sum of the voxels' time-integrated activity, MBq h.
-        net_mbq: Net administered activity, MBq.
-        sd: Relative uncertainty of the mean dose.
         bed: ``None`` for image, body and rest, and where no half-life is known.
         recovery: Recovery coefficient; ``None`` unless asked for.
         recovered_sd: Relative uncertainty of the mean dose divided by it; ``None`` unless that
@@ -266,15 +240,7 @@ class Row:
 
 
 def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told: Told) -> Row:
-    """Find out what the table tells of a region.
-
-    Args:
-        maps: The volumes.
-        region: Which.
-        fit: Its curve.
-        therapy: What was given.
-        told: Options.
-    """
+    """Find out what the table tells of a region."""
     voxel_ml = maps.series.voxel_ml
     volume_ml = len(region.voxels) * voxel_ml
     dose = dose_statistics(maps.dose_gy.ravel()[region.voxels])

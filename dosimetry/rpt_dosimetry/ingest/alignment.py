@@ -26,12 +26,7 @@ SAME_MM = 5e-4
 
 @dataclass(frozen=True)
 class CohortGrid:
-    """What all cycles' grids have in common.
-
-    Attributes:
-        shape: Voxels along x, y, z.
-        voxel_mm: Their size along x, y, z, mm.
-    """
+    """What all cycles' grids have in common."""
 
     shape: tuple[int, int, int]
     voxel_mm: tuple[float, float, float]
@@ -48,7 +43,6 @@ def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | 
 
     Args:
         own: The grid of each cycle's first SPECT, at least one.
-        slice_voxels: Voxels along and across a slice.
         fixed: What the study states; ``None`` takes the first cycle's voxels and as many slices
             as the longest SPECT needs.
     """
@@ -66,8 +60,6 @@ def cycle_grid(first_spect: Volume, cohort: CohortGrid, warnings: list[str]) -> 
 
     Args:
         first_spect: The first SPECT, slices across its third axis.
-        cohort: The cohort's grid.
-        warnings: Takes how much of the SPECT lies outside.
     """
     own = one_grid(first_spect, slice_voxels=cohort.shape[0])
     if np.allclose(spacing_mm(own), cohort.voxel_mm, rtol=0, atol=SAME_MM):
@@ -120,8 +112,6 @@ def align(fixed: Scan, still: Resampled, moving: Scan, grid: GridMm, *, start: S
         fixed: The first SPECT/CT.
         still: The first SPECT on the grid.
         moving: What is carried to it; without a CT, emission steers.
-        grid: The cycle's grid.
-        start: Where the registration begins.
 
     Raises:
         BadInput: The registration failed.
@@ -144,7 +134,6 @@ def field_of_view(
     Args:
         spects: Each SPECT, and position on the grid → position in it.
         ct: CT of the first SPECT, for the density.
-        grid: The cycle's grid.
 
     A turning camera sees the circle inscribed in its slices; their corners are left out (ours).
 
@@ -187,8 +176,6 @@ def nearest(labels: Volume, grid: GridMm, rigid: Rigid) -> Shaped[np.ndarray, "x
     """Carry labels to a grid: each voxel has the label at its centre, 0 outside.
 
     Args:
-        labels: Numbers on any grid.
-        grid: Where they are to stand.
         rigid: Position on the grid → position in ``labels``.
     """
     whole = np.linalg.inv(labels.affine) @ rigid.fixed_to_moving @ grid.affine
@@ -214,10 +201,6 @@ def with_body(
 
     The body is the largest part above −300 HU after an opening of the slices by a voxel, which
     takes the couch off, and the air that it encloses in a slice. The steps are ours.
-
-    Args:
-        organs: Numbers; ``None`` for none.
-        ct_hu: CT on the same grid, HU.
 
     Raises:
         BadInput: The CT shows no body.

@@ -38,7 +38,6 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     """Make a cycle's files.
 
     Args:
-        plan: What is to be made.
         folder: Where; there and empty.
 
     Returns:

@@ -36,10 +36,7 @@ class Calibrated:
     """A SPECT in Bq/mL.
 
     Attributes:
-        volume: Activity concentration, Bq/mL.
         relative_sd: Standard uncertainty of its calibration; ``None`` where it is not known.
-        branch: How it came about.
-        warnings: A sentence each.
     """
 
     volume: Volume
@@ -53,7 +50,6 @@ class Camera:
     """What makes activity of a cycle's counts.
 
     Attributes:
-        root: The study's folder.
         dead_time: How the camera loses counts; ``None`` corrects nothing.
         planar: Its factor by the cycle's planar scan; goes after a SPECT's own file of one.
         told_relative_sd: Standard uncertainty of SPECTs that come in Bq/mL, as the study tells it,
@@ -68,11 +64,6 @@ class Camera:
 
 def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
     """Bring a SPECT to Bq/mL; one that is in Bq/mL is kept.
-
-    Args:
-        spect: Counts or Bq/mL.
-        source: What the study tells of it.
-        camera: What makes activity of counts.
 
     Raises:
         BadInput: Counts without a factor, Bq/mL with a file of one, or no duration.
@@ -114,12 +105,6 @@ def factor_by_planar(
     first: StoredSpect, ct: Volume, cycle: CycleSource, root: Path
 ) -> ImageBased | None:
     """Find the camera's factor from the first SPECT and the planar scan.
-
-    Args:
-        first: The first SPECT.
-        ct: Its CT, HU.
-        cycle: What the study tells.
-        root: The study's folder.
 
     Returns:
         The factor; ``None`` where the cycle has no planar scan.

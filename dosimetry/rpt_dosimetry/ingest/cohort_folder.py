@@ -145,9 +145,6 @@ def write_lists(
     """Write ``cohort.json`` and ``datalist.json`` over the cycles that are there.
 
     Args:
-        out: The cohort folder.
-        study: Name, folds and who is for testing.
-        grid: The cohort's grid.
         cycles: What ``cycle.json`` tells of each, in the order of the study.
         inputs: Cycle → fingerprint.
 

@@ -121,8 +121,6 @@ def cycle_page(
     Args:
         name: The cycle's folder, ``P001/C1``.
         aligned: Role → scan on the grid.
-        images: The images.
-        result: The dose.
         told: What ``summary.json`` tells.
 
     Returns:

@@ -30,7 +30,6 @@ class CycleImages:
     Attributes:
         bq_per_ml: One a SPECT, shape (t, x, y, z), Bq/mL at its own time.
         ct_hu: CT of the first SPECT, HU.
-        organs: Organ numbers.
         lesions: Lesion numbers; ``None`` where no file of them is named.
         known: Where every SPECT is.
         affine: Voxel index → position, mm, RAS+.
@@ -70,9 +69,6 @@ def cycle_dose(
     because a scan ends.
 
     Args:
-        images: On the cycle's grid.
-        therapy: What was given, and when the scans were.
-        study: Engine and options.
         calibration_relative_sd: Standard uncertainty of the SPECTs' calibration over it;
             ``None`` where it is not known.
 

@@ -45,9 +45,6 @@ _TAGS = ["PatientID", "PatientName", "PatientBirthDate"]
 def patient_keys(paths: Iterable[Path]) -> frozenset[str]:
     """Return one hash a patient whom DICOM files name.
 
-    Args:
-        paths: DICOM files.
-
     Returns:
         Hashes of Patient ID; of name and date of birth where that is empty. Files that name
         nobody, as de-identified ones may, add nothing.
@@ -75,7 +72,6 @@ def refuse_telling(pseudonym: str, paths: Sequence[Path]) -> None:
     """Refuse a pseudonym that holds the patient's name.
 
     Args:
-        pseudonym: As the study has it.
         paths: DICOM files of that patient; the first tells.
 
     Raises:
@@ -100,9 +96,6 @@ def refuse_telling(pseudonym: str, paths: Sequence[Path]) -> None:
 
 def shared_patients(patients: Sequence[tuple[str, frozenset[str]]]) -> dict[str, list[str]]:
     """Find persons who go by several pseudonyms: they would be in training and in testing.
-
-    Args:
-        patients: Pseudonym and hashes of each cycle.
 
     Returns:
         Pseudonym → what is wrong, a sentence each.
@@ -212,8 +205,6 @@ def inspect(cycle: CycleSource, study: Study, root: Path) -> Found:
     """Look at one cycle's folders.
 
     Args:
-        cycle: Which.
-        study: The study.
         root: Its folder, from which paths are meant.
 
     Returns:

@@ -44,8 +44,6 @@ def spread(
 
     Args:
         function: Of one item; must be picklable, as items and results must.
-        items: What to work on.
-        description: Of the progress bar.
         workers: Processes on this machine; by default one for each core.
         dask: Address of a Dask scheduler, whose workers see the same files; ``None`` for this
             machine.
@@ -87,8 +85,6 @@ class Outcome:
     Attributes:
         name: The cycle's folder, ``P001/C1``.
         how: ``made``; ``kept`` where it was done before; or ``failed``.
-        faults: Why it failed, a sentence each.
-        warnings: What the user should know of one that was made, a sentence each.
     """
 
     name: str
@@ -102,10 +98,8 @@ class Looked:
     """What a study's folders hold.
 
     Attributes:
-        study: The study.
         found: One a cycle, in the order of the study.
         plans: What is to be made, or is done; cycles with faults have none.
-        done: Names of the cycles that are done.
         grid: The cohort's; ``None`` where no SPECT was found.
     """
 
@@ -127,10 +121,8 @@ def look(
     """Look at all that a study names, and write nothing.
 
     Args:
-        study_path: ``STUDY.yaml``.
         out: The cohort folder, to know what is done.
         workers: Processes; by default one for each core.
-        dask: Address of a Dask scheduler.
         whole: Read every scan and region, too; without it headers alone.
 
     Raises:
@@ -176,10 +168,8 @@ def ingest(
     there of it before stays, unlisted.
 
     Args:
-        study_path: ``STUDY.yaml``.
         out: The cohort folder; new, or begun by an earlier run.
         workers: Processes; by default one for each core. The files do not depend on it.
-        dask: Address of a Dask scheduler.
 
     Returns:
         One outcome a cycle, in the order of the study.

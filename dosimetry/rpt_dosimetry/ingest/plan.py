@@ -22,10 +22,6 @@ class Plan:
     """One cycle to be made, checked as far as headers tell.
 
     Attributes:
-        cycle: What the study tells of it.
-        study: The study.
-        root: The study's folder.
-        grid: The cohort's grid.
         inputs: Role → SHA-256 over its files.
         parameters: What the result depends on beside them.
         fingerprint: By which the finished cycle is known.
@@ -45,7 +41,6 @@ class Scans:
     """The scans of a cycle as read.
 
     Attributes:
-        pet: The PET/CT.
         spects: The SPECT/CTs, in the order of time.
         first_ct: CT of the first SPECT, HU.
         files: ``pet``, ``spect 1`` … → its series.
@@ -121,9 +116,6 @@ class Scans:
 
 def largest_calibration_sd(spects: Sequence[Spect]) -> float | None:
     """Return the largest relative standard uncertainty of the SPECTs' calibration.
-
-    Args:
-        spects: The SPECTs of a cycle.
 
     Returns:
         ``None`` where one's is not known.

@@ -113,15 +113,9 @@ class Pet:
 
     Attributes:
         suv: SUV, g/mL, nowhere below 0.
-        ct: CT, HU.
-        tracer: The contract's name.
         activity_mbq: Injected activity, MBq.
         time_min: Injection to mid-scan, min.
-        weight_kg: Of the patient, kg.
-        height_cm: Of the patient, cm; ``None`` where it is not told.
         injected: When by its header, if told.
-        branch: How the SUV was found.
-        warnings: A sentence each.
     """
 
     suv: Volume
@@ -148,8 +142,6 @@ class Spect:
         infusion: Start of infusion by its header; ``None`` where that is not told, or where the
             study tells the time.
         calibration_relative_sd: Standard uncertainty of its calibration; ``None`` if not known.
-        branch: How the activity was found.
-        warnings: A sentence each.
     """
 
     bq_per_ml: Volume
@@ -227,11 +219,6 @@ def _pet_of_dicom(suv: Suv) -> StoredPet:
 
 def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
     """Read one SPECT/CT.
-
-    Args:
-        files: Its series.
-        source: What the study tells of it.
-        camera: What makes activity of counts.
 
     Raises:
         BadInput: It cannot become an activity concentration of Lu-177, or its time is missing.

@@ -29,16 +29,10 @@ class StoredPet:
     """A PET as read from DICOM or NIfTI.
 
     Attributes:
-        suv: SUV, g/mL.
-        tracer: The contract's name.
         activity_mbq: Injected activity, MBq.
         time_min: Injection to mid-scan, min; ``None`` where it is not told.
-        weight_kg: Of the patient, kg.
-        height_cm: Of the patient, cm; ``None`` where it is not told.
         injected: When, if told.
         nuclide: The coded one, such as ``Ga-68``; ``None`` where nothing known is coded.
-        branch: How the SUV was found.
-        warnings: A sentence each.
     """
 
     suv: Volume
@@ -115,10 +109,7 @@ class ScanFiles:
     """The files of one scan.
 
     Attributes:
-        emission: PET or SPECT.
-        ct: Its CT; ``None`` where there is none.
         everything: All DICOM files of the folders that were searched.
-        warnings: A sentence each.
     """
 
     emission: Series | Nifti
@@ -152,8 +143,6 @@ def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> 
     """Find the series of one scan.
 
     Args:
-        source: What the study tells of it.
-        root: The study's folder.
         need_ct: Whether a CT must be there; that of a later SPECT may be missing.
 
     Raises:

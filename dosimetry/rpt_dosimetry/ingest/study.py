@@ -210,9 +210,6 @@ class _UniqueKeys(yaml.SafeLoader):
 def read_study(path: Path) -> Study:
     """Read and check a study; no folder that it names is looked at.
 
-    Args:
-        path: The YAML file.
-
     Raises:
         BadInput: No YAML, or a value is missing, unknown or impossible; the sentence names its
             place, such as ``cycles.0.spect.1.time_h``, and repeats no text: a folder's name may

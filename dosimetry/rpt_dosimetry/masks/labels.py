@@ -53,7 +53,6 @@ class Labels:
     """Regions as numbers.
 
     Attributes:
-        volume: The numbers.
         regions: Which region each is, by rising number; empty where a file of numbers was read.
     """
 
@@ -67,8 +66,6 @@ class _Drawn:
 
     Attributes:
         kind: ``ROI`` or ``segment``.
-        number: Its number in the file.
-        name: Free text.
         code: SNOMED CT code; empty where there is none.
         side: ``left``, ``right`` or empty.
         is_empty: Nothing that encloses anything was drawn.
@@ -100,10 +97,7 @@ def organ_labels(
     Args:
         path: RTSTRUCT, SEG or NIfTI.
         image: The image that they were drawn on, or another in its world.
-        frame_uid: Its Frame of Reference UID.
-        table: What the regions' names mean.
         regions: Names of the regions to take; ``None`` takes all that enclose something.
-        warnings: Takes what the user should know.
 
     Returns:
         Numbers, on the grid of ``image``, or on a NIfTI file's own. Where organs overlap, the

@@ -63,9 +63,6 @@ def segment_grid(
 ) -> tuple[Float[np.ndarray, "4 4"], Int[np.ndarray, " frames"]]:
     """Find the regular grid of frames, in any order and with gaps.
 
-    Args:
-        frames: At least one.
-
     Returns:
         Column, row, slice → position, mm, RAS+ world; and the slice of each frame.
 
@@ -171,7 +168,6 @@ class Segment:
     """One segment on the grid of its own file.
 
     Attributes:
-        number: Segment Number.
         label: Segment Label, such as ``Kidney_L``; free text.
         code: SNOMED CT code of what it is; empty where it has none.
         side: ``left``, ``right`` or empty, by its modifier's code.
@@ -192,7 +188,6 @@ def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
 
     Args:
         path: A DICOM segmentation, binary.
-        frame_of_reference_uid: Frame of Reference UID of the image.
 
     Returns:
         The segments in the order of the file, those without voxels too.
@@ -238,9 +233,7 @@ def segment_mask(segment: Segment, image: Volume, warnings: list[str]) -> Bool[n
     """Find the voxels of a volume whose centres lie in a segment.
 
     Args:
-        segment: The segment, on any grid.
         image: The volume whose grid the mask is to have.
-        warnings: Takes that the mask is empty, or that a part of the segment lies outside.
 
     Returns:
         The mask, on the axes of ``image``.

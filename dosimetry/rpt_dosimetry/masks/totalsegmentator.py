@@ -40,7 +40,6 @@ def segment_organs(ct: Volume, *, fast: bool) -> Volume:
     """Segment a CT.
 
     Args:
-        ct: CT, HU.
         fast: Its model of 3 mm, for a machine without a GPU.
 
     Returns:

@@ -36,7 +36,6 @@ def stopping_power_kev_cm2_per_g(energy_kev: Values, medium: Medium) -> Values:
 
     Args:
         energy_kev: Kinetic energy, keV, 1 keV to 4 MeV.
-        medium: The material.
 
     Returns:
         keV·cm²/g; radiative losses are not in it (under 1 % of the energy up to 2 MeV in water).
@@ -57,10 +56,6 @@ def inverse_transport_length_cm2_per_g(energy_kev: Values, medium: Medium) -> Va
     """Return one over the transport mean free path of elastic scattering.
 
     The mean cosine of the angle to the first direction falls as exp(−path / length).
-
-    Args:
-        energy_kev: Kinetic energy, keV.
-        medium: The material.
 
     Returns:
         cm²/g.

@@ -42,10 +42,7 @@ def voxel_octant(
     """Integrate a point kernel over pairs of voxels.
 
     Args:
-        kernel: Energy absorbed around a point.
-        spacing_mm: Sides of a voxel, mm.
         shape: How many offsets along each axis, that of the source voxel included.
-        density_g_per_cm3: The medium's mass density.
 
     Returns:
         Energy absorbed in the voxel at each offset per decay in the source voxel, keV.
@@ -66,8 +63,6 @@ def whole_octant(kernel: PointKernel, *, spacing_mm: Spacing, density_g_per_cm3:
 
     Args:
         kernel: Energy absorbed around a point, none of it beyond the last shell.
-        spacing_mm: Sides of a voxel, mm.
-        density_g_per_cm3: The medium's mass density.
 
     Returns:
         As :func:`voxel_octant`; the whole kernel sums to the point kernel's energy.
@@ -205,8 +200,6 @@ class Kernel:
     """What a decay in a voxel gives to the voxels around it, in an infinite medium.
 
     Attributes:
-        spacing_mm: Sides of a voxel, mm.
-        density_g_per_cm3: The medium's mass density.
         electron_kev: Energy of the electrons absorbed per decay, octant of offsets, keV.
         photon_kev: The same of the photons, in general of another shape.
         emitted_kev: Energy of electrons and photons emitted per decay, keV.
@@ -258,7 +251,6 @@ def compute_kernel(
 
     Args:
         nuclide_name: ICRP-107 name.
-        spacing_mm: Sides of a voxel, mm; they may differ.
         medium_name: A key of ``MEDIA``.
         largest: Cut the kernel to these offsets along each axis, that of the source voxel
             included; an image of n voxels needs n.
@@ -305,8 +297,6 @@ def cut_shape(
 
     Args:
         whole: Voxels of the whole kernel along each axis, odd.
-        spacing_mm: Sides of a voxel, mm.
-        most_voxels: How many it may have.
 
     Returns:
         Voxels along each axis, odd.

@@ -18,9 +18,6 @@ class Medium:
     """A homogeneous material.
 
     Attributes:
-        name: What the commands call it.
-        what: What it is.
-        density_g_per_cm3: Mass density.
         mass_percent: Element → percent of the mass.
         mean_excitation_ev: Mean excitation energy I, eV, for the stopping power.
     """

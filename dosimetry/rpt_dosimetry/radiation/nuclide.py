@@ -31,12 +31,7 @@ NOT_MODELLED = ("alpha", "alpha recoil", "fission", "neutron", "betaD")
 
 @dataclass(frozen=True)
 class Lines:
-    """Radiations of fixed energy.
-
-    Attributes:
-        energy_kev: Energy of each, keV.
-        per_decay: How many of each come from a decay.
-    """
+    """Radiations of fixed energy."""
 
     energy_kev: Float[np.ndarray, " n"]
     per_decay: Float[np.ndarray, " n"]

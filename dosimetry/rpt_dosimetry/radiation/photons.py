@@ -37,8 +37,6 @@ class Attenuation:
 
     Attributes:
         log_kev: Natural logarithm of the energy in keV, evenly spaced.
-        photoelectric_cm2_per_g: Photoelectric absorption.
-        compton_cm2_per_g: Incoherent scattering.
     """
 
     log_kev: Float[np.ndarray, " n"]
@@ -132,8 +130,6 @@ def turned(
 
     Args:
         direction: Unit vectors.
-        cosine: Cosine of each angle.
-        random: Draws the azimuths.
 
     Returns:
         Unit vectors.
@@ -186,10 +182,6 @@ def photon_kernel(nuclide_name: str, medium_name: str) -> PointKernel:
 
 def simulate(nuclide_name: str, medium_name: str) -> PointKernel:
     """Compute where a nuclide's photons are absorbed in an infinite medium.
-
-    Args:
-        nuclide_name: ICRP-107 name.
-        medium_name: A key of ``MEDIA``.
 
     Returns:
         The kernel; its energies sum to the photons' energy per decay. The same arguments give

@@ -95,11 +95,6 @@ class Deformation:
 def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, JacobianReport]:
     """Find what a rigid registration leaves, and refuse what no body does.
 
-    Args:
-        fixed: What stays.
-        moving: What is carried to it.
-        rigid: The rigid transform between them, applied first.
-
     Returns:
         The deformation, and how it changes volumes in the body.
 
@@ -120,11 +115,6 @@ def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, Jaco
 
 def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.ndarray, "x y z 3"]:
     """Find what a rigid registration leaves, by B-splines and mutual information.
-
-    Args:
-        fixed: What stays.
-        moving: What is carried to it.
-        rigid: The rigid transform between them, applied first.
 
     Returns:
         Displacement at the voxels of ``fixed``, mm, RAS+: the point x of the fixed world lies at

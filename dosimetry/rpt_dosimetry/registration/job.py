@@ -58,10 +58,8 @@ def check_picture(
     outline over the fixed emission.
 
     Args:
-        found: The registration.
         fixed_emission: On the common grid.
         moving_emission: Registered, on the common grid, in the same unit or another.
-        grid: The common grid.
 
     Returns:
         A PNG; the same images give the same bytes.
@@ -163,8 +161,6 @@ class RegistrationFiles:
     Attributes:
         fixed: Emission image of the scan that stays.
         moving: Emission image of the scan that is carried to it.
-        fixed_ct: CT of the fixed scan.
-        moving_ct: CT of the moving scan.
         mask: Where to look.
     """
 
@@ -203,9 +199,6 @@ def write_registration(
     """Register two scans and write both on one grid.
 
     Args:
-        files: The images.
-        start: Where to begin.
-        deform: Whether a deformation follows the rigid transform.
         slice_voxels: Voxels along and across a slice of the common grid.
         out: Folder to write; must be new or empty.
 
@@ -287,10 +280,6 @@ def _write_beside(
     """Hand on what the JSON beside an image told, where it told something that still holds.
 
     Args:
-        path: The image that was written.
-        source: What it was made of.
-        image: Its values.
-        grid: Where they stand.
         world: The image in whose world they stand: the fixed one.
     """
     facts = {key: source.told[key] for key in HANDED_ON if key in source.told}

@@ -57,8 +57,6 @@ def find_rigid(fixed: Guide, moving: Guide, *, start: Rigid) -> Rigid:
     """Find the rigid transform of most mutual information near a start.
 
     Args:
-        fixed: What stays.
-        moving: What is carried to it.
         start: A pure shift to begin from.
 
     Returns:
@@ -156,8 +154,6 @@ class Residual:
     """What a registration did.
 
     Attributes:
-        before: Agreement at the start.
-        after: Agreement at the end.
         centre_mm: Displacement of the body's centre from the start, mm.
         corner_mm: Largest displacement of a corner of the body's box from the start, mm.
         rotation_deg: Angle of the rotation, degrees.
@@ -282,8 +278,6 @@ def find_start(fixed: Guide, moving: Guide, start: Start) -> Rigid:
     """Return the shift from which a registration begins.
 
     Args:
-        fixed: What stays.
-        moving: What is carried to it.
         start: ``world``: positions in mm mean the same in both scans, as on one scanner.
             ``search``: they do not, as on two scanners. The bodies' middles are laid over each
             other across the patient, and along the patient (z) the shift of most normalised
@@ -320,7 +314,6 @@ class Scan:
 
     Attributes:
         emission: Activity concentration, Bq/mL, or SUV, g/mL.
-        ct: CT, HU; ``None`` where there is none.
     """
 
     emission: Volume
@@ -333,12 +326,9 @@ class Registration:
 
     Attributes:
         rigid: Position in the fixed world → position in the moving world.
-        start: Where it began.
-        residual: What it did.
         fixed: The image that steered, of the fixed scan.
         moving: The same of the moving scan.
         deformation: What the rigid transform leaves; ``None`` unless asked for.
-        volumes: How the deformation changes them.
     """
 
     rigid: Rigid

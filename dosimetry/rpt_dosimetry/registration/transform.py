@@ -71,7 +71,6 @@ def to_itk(data: Shaped[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) 
     """Return values on a grid as a SimpleITK image of float32.
 
     Args:
-        data: Values, shape (x, y, z).
         affine: Voxel index → position, mm, RAS+.
     """
     image = simpleitk().GetImageFromArray(np.ascontiguousarray(data.T.astype(np.float32)))
@@ -169,7 +168,6 @@ class GridMm:
     """A grid without values.
 
     Attributes:
-        shape: Voxels along x, y, z.
         affine: Voxel index → position, mm, RAS+.
     """
 
@@ -197,7 +195,6 @@ def one_grid(volume: Volume, *, slice_voxels: int = SLICE_VOXELS) -> GridMm:
 
     Args:
         volume: The first SPECT, slices across its third axis.
-        slice_voxels: Voxels along and across a slice.
 
     Returns:
         The grid; the volume's own where that has as many voxels already.
@@ -228,7 +225,6 @@ def widened(grid: GridMm, points_mm: Float[np.ndarray, "points 3"]) -> tuple[Gri
     """Return a grid with whole voxels added until it holds points, and how many came first.
 
     Args:
-        grid: The grid.
         points_mm: What it is to hold, mm, RAS+.
     """
     to_voxels = np.linalg.inv(grid.affine)

@@ -93,9 +93,6 @@ class FrameGrid:
 def to_frames(volume: Volume) -> tuple[Shaped[np.ndarray, "frame row column"], FrameGrid]:
     """Turn a volume into frames.
 
-    Args:
-        volume: Values and affine, any axes, oblique or not.
-
     Returns:
         The values, and where they stand; every centre within 1e-3 mm of its own.
 
@@ -168,10 +165,7 @@ class RtDose:
     Attributes:
         summation_type: Dose Summation Type, such as ``PLAN``.
         scaling_gy: Dose Grid Scaling, Gy per stored value.
-        bits: Bits Allocated, 16 or 32.
-        frame_of_reference_uid: Frame of Reference UID; empty where it is missing.
         is_prediction: It bears this package's mark of a prediction.
-        sha256: Of the file, in hex.
     """
 
     summation_type: str
@@ -184,9 +178,6 @@ class RtDose:
 
 def read_rtdose(path: Path) -> tuple[Volume, RtDose]:
     """Read a dose grid.
-
-    Args:
-        path: An RT Dose file.
 
     Returns:
         Absorbed dose, Gy, float64, axes nearest RAS+; and what the file tells of it.

@@ -99,9 +99,7 @@ class Reference:
 
     Attributes:
         identity: A pydicom dataset of what is copied from it.
-        series_uid: Its Series Instance UID.
         instances: SOP Class and SOP Instance UID of each slice, along the normal.
-        grid: Where its slices stand.
     """
 
     identity: Any = field(repr=False)
@@ -139,8 +137,6 @@ def read_reference(
         folder: A folder of DICOM files of one patient; its subfolders are searched.
         series_uid: A Series Instance UID, or the unique beginning of one; ``None`` takes the
             only series of images.
-        warnings: Takes what was passed over.
-        progress: Wraps the list of files, to show how far the reading is.
 
     Returns:
         Whose they are and where they stand.
@@ -253,9 +249,6 @@ def quantise(
     dose_gy: Shaped[np.ndarray, "frame row column"],
 ) -> tuple[UInt32[np.ndarray, "frame row column"], str]:
     """Store a dose as integers.
-
-    Args:
-        dose_gy: Absorbed dose, Gy.
 
     Returns:
         The stored values, and Dose Grid Scaling, Gy, as it is to be written.
@@ -377,10 +370,6 @@ WHOLE = ("PLAN", "MULTI_PLAN", "PLAN_OVERVIEW")
 def rtdose_report(dose_gy: Volume, told: RtDose) -> dict[str, Any]:
     """Tell what an RT Dose object held, without UIDs, dates and free text.
 
-    Args:
-        dose_gy: Absorbed dose, Gy.
-        told: What the file tells of it.
-
     Returns:
         A JSON-ready mapping.
     """
@@ -427,7 +416,6 @@ def rtdose_bytes(dose_gy: Volume, reference: Reference, *, predicted: bool) -> b
 
     Args:
         dose_gy: Absorbed dose, Gy, on a grid of its own, upright or oblique.
-        reference: The images that it belongs to.
         predicted: It was predicted before therapy; series and comment then say so, and
             that it is for research only.
 
