@@ -1,7 +1,7 @@
 """Commands that convert: ``suv``, ``activity``, ``ct``, ``segment`` and ``rtdose``."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +10,13 @@ import typer
 from rpt_cohort import (
     BadInput,
     file_sha256,
-    json_bytes,
-    nifti_bytes,
     provenance,
     read_volume,
     write_together,
 )
 from rpt_cohort.command import Overwrite, naming, progress, say
 
-from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each
+from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each, write_volume
 from rpt_dosimetry.concentration import activity_report, read_concentration, read_ct
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
 from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
@@ -66,11 +64,15 @@ def list_series(series_dir: Path) -> None:
     warn_of_each(found)
 
 
-def chosen_series(series_dir: Path, wanted: str | None, warnings: list[str]) -> Series:
+def chosen_series(
+    series_dir: Path,
+    wanted: str | None,
+    warnings: list[str],
+    choose: Callable[[Sequence[Series], str | None], Series] = choose_pet,
+) -> Series:
     """Find the series that a command is to read."""
     with naming(series_dir):
-        found = find_series(series_dir, warnings=warnings, progress=show_progress)
-        return choose_pet(found, wanted)
+        return choose(find_series(series_dir, warnings=warnings, progress=show_progress), wanted)
 
 
 def show_progress(paths: Sequence[Path], description: str) -> Iterable[Path]:
@@ -108,21 +110,15 @@ def suv(
     if only_list:
         list_series(series_dir)
         return
-    target, beside = out_and_json(out, overwrite=overwrite)
+    targets = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
     chosen = chosen_series(series_dir, series, found)
     result = convert(chosen, tracer=known_tracer(tracer), warnings=found, progress=show_progress)
     told = report(result, series=chosen)
-    volume = result.volume
-    write_together(
-        {
-            target: nifti_bytes(volume.data, volume.affine, dtype=np.float32),
-            beside: json_bytes(told),
-        }
-    )
+    write_volume(targets, result.volume, told, dtype=np.float32)
     warn_of_each(result.warnings)
     say(
-        f"{target.name}: {told['branch']}; tracer {told['tracer']}; "
+        f"{targets[0].name}: {told['branch']}; tracer {told['tracer']}; "
         f"SUV {told['suv_min']:.4g} to {told['suv_max']:.4g} g/mL."
     )
 
@@ -150,23 +146,17 @@ def activity(
     if only_list:
         list_series(series_dir)
         return
-    target, beside = out_and_json(out, overwrite=overwrite)
+    targets = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
     chosen = chosen_series(series_dir, series, found)
     result = read_concentration(chosen, warnings=found, progress=show_progress)
     told = activity_report(result, series=chosen)
-    volume = result.volume
-    write_together(
-        {
-            target: nifti_bytes(volume.data, volume.affine, dtype=np.float32),
-            beside: json_bytes(told),
-        }
-    )
+    write_volume(targets, result.volume, told, dtype=np.float32)
     warn_of_each(result.warnings)
     when_h = told["injection_to_mid_scan_h"]
     when = "time unknown" if when_h is None else f"{when_h:.3f} h after the injection"
     say(
-        f"{target.name}: {told['decay_branch']}; {when}; "
+        f"{targets[0].name}: {told['decay_branch']}; {when}; "
         f"{told['activity_in_field_of_view_mbq']:.1f} MBq in the field of view."
     )
 
@@ -191,10 +181,9 @@ def ct(
     if only_list:
         list_series(series_dir)
         return
-    target, beside = out_and_json(out, overwrite=overwrite)
+    targets = out_and_json(out, overwrite=overwrite)
     found: list[str] = []
-    with naming(series_dir):
-        chosen = choose_ct(find_series(series_dir, warnings=found, progress=show_progress), series)
+    chosen = chosen_series(series_dir, series, found, choose_ct)
     result = read_ct(chosen, warnings=found, progress=show_progress)
     volume = result.volume
     told = {
@@ -210,14 +199,9 @@ def ct(
         "tags_used": result.tags_used,
         "provenance": series_provenance(result.slice_sha256, series=chosen, command="ct"),
     }
-    write_together(
-        {
-            target: nifti_bytes(volume.data, volume.affine, dtype=np.int16),
-            beside: json_bytes(told),
-        }
-    )
+    write_volume(targets, volume, told, dtype=np.int16)
     warn_of_each(result.warnings)
-    say(f"{target.name}: {told['hu_min']} to {told['hu_max']} HU.")
+    say(f"{targets[0].name}: {told['hu_min']} to {told['hu_max']} HU.")
 
 
 DICOM_SUFFIX = ".dcm"
@@ -316,18 +300,13 @@ def _write(
 
 
 def _read(dose: Path, out: Path) -> None:
-    target, beside = out_and_json(out, overwrite=True)
-    for path in (target, beside):
+    targets = out_and_json(out, overwrite=True)
+    for path in targets:
         _check_free(path)
     with naming(dose):
         volume, told = read_rtdose(dose)
     report = rtdose_report(volume, told)
-    write_together(
-        {
-            target: nifti_bytes(volume.data, volume.affine, dtype=np.float32),
-            beside: json_bytes(report),
-        }
-    )
+    write_volume(targets, volume, report, dtype=np.float32)
     warn_of_each(report["warnings"])
     kind = told.summation_type or "no summation type"
     say(f"RT Dose read: {kind}, up to {report['gy_max']:.4g} Gy.")
@@ -358,7 +337,7 @@ def segment(
 
     The program must be installed and have its weights; nothing is fetched by this command.
     """
-    target, beside = out_and_json(out, overwrite=overwrite)
+    targets = out_and_json(out, overwrite=overwrite)
     find_totalsegmentator()
     with naming(ct):
         volume = read_volume(ct, name="The CT")
@@ -379,10 +358,5 @@ def segment(
             libraries=("rpt-cohort", "numpy", "nibabel"),
         ),
     }
-    write_together(
-        {
-            target: nifti_bytes(organs.data, organs.affine, dtype=np.uint8),
-            beside: json_bytes(told),
-        }
-    )
-    say(f"{target.name}: {found.size} organs.")
+    write_volume(targets, organs, told, dtype=np.uint8)
+    say(f"{targets[0].name}: {found.size} organs.")

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rpt_cohort import BadInput, json_bytes, nifti_bytes, provenance, write_together
+from rpt_cohort import BadInput, Volume, json_bytes, provenance, write_together
 from rpt_cohort.command import Overwrite, at_work, say, warn
 
-from rpt_dosimetry.commands.shared import options_named, out_and_json
+from rpt_dosimetry.commands.shared import options_named, out_and_json, write_volume
 from rpt_dosimetry.dose.activity_series import Therapy, told_scans
 from rpt_dosimetry.dose.bed import Tissues, parse_by_region
 from rpt_dosimetry.dose.calculation import (
@@ -185,7 +185,7 @@ def kernel(
     side). left_out of KERNEL.json tells what lies outside. Electrons go by their spectrum, range
     and multiple scattering, photons by Monte Carlo with a fixed seed.
     """
-    target, beside = out_and_json(out, overwrite=overwrite)
+    targets = out_and_json(out, overwrite=overwrite)
     spacing_mm = _spacing(voxel_mm)
     shape = kernel_shape(nuclide, spacing_mm=spacing_mm, medium_name=medium)
     x, y, z = cut_shape(shape, spacing_mm=spacing_mm, most_voxels=WRITTEN_VOXELS)
@@ -195,14 +195,9 @@ def kernel(
     affine = np.diag([*spacing_mm, 1.0])
     affine[:3, 3] = -np.array(spacing_mm) * (np.array(values.shape) // 2)
     told = _story(computed, values, nuclide=nuclide, medium=medium)
-    write_together(
-        {
-            target: nifti_bytes(values, affine, dtype=np.float32),
-            beside: json_bytes(told),
-        }
-    )
+    write_volume(targets, Volume(values, affine), told, dtype=np.float32)
     say(
-        f"{target.name}: {nuclide} in {medium} ({told['medium_is']}, "
+        f"{targets[0].name}: {nuclide} in {medium} ({told['medium_is']}, "
         f"{computed.density_g_per_cm3:g} g/mL), {told['shape'][0]} × {told['shape'][1]} × "
         f"{told['shape'][2]} voxels; self {told['self_mgy_per_mbq_s']:.4g} mGy/(MBq·s); "
         f"{computed.absorbed_kev:.2f} of {computed.emitted_kev:.2f} keV per decay inside, "

@@ -10,15 +10,12 @@ import typer
 from rpt_cohort import (
     BadInput,
     file_sha256,
-    json_bytes,
-    nifti_bytes,
     provenance,
     read_volume,
-    write_together,
 )
 from rpt_cohort.command import Overwrite, say
 
-from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each
+from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each, write_volume
 from rpt_dosimetry.masks.labels import (
     Labels,
     frames_of_reference,
@@ -126,12 +123,7 @@ def masks(
         ),
     }
     dtype = np.uint16 if lesions else np.uint8
-    write_together(
-        {
-            target: nifti_bytes(labels.volume.data, labels.volume.affine, dtype=dtype),
-            beside: json_bytes(told),
-        }
-    )
+    write_volume((target, beside), labels.volume, told, dtype=dtype)
     warn_of_each(warnings)
     for one in labels.regions:
         name = names.get(one.label, f"lesion {one.label}")

@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from rpt_cohort import BadInput
+import numpy as np
+from rpt_cohort import BadInput, Volume, json_bytes, nifti_bytes, write_together
 from rpt_cohort.command import refuse_existing, warn
 
 
@@ -51,3 +53,11 @@ def warn_of_each(sentences: Sequence[str]) -> None:
     """Say each warning on stderr."""
     for sentence in sentences:
         warn(sentence)
+
+
+def write_volume(
+    targets: tuple[Path, Path], volume: Volume, told: Mapping[str, Any], *, dtype: type[np.generic]
+) -> None:
+    """Write a volume and the JSON beside it, both or none."""
+    image = nifti_bytes(volume.data, volume.affine, dtype=dtype)
+    write_together(dict(zip(targets, (image, json_bytes(told)), strict=True)))
