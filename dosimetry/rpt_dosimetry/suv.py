@@ -6,7 +6,7 @@ Source of the branches by Units: Vácha et al., Comprehensive manual for SUV com
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -17,32 +17,47 @@ from rpt_cohort.schema import Tracer
 
 from rpt_dosimetry.dicom.attributes import (
     CORRECTED_IMAGE,
+    DECAY_CORRECTION,
+    HALF_LIFE,
     HEIGHT,
     PHILIPS_ACTIVITY_FACTOR,
     PHILIPS_SUV_FACTOR,
     SEX,
+    START_DATETIME,
+    START_TIME,
     SUV_TYPE,
     UNITS,
     WEIGHT,
     Tag,
 )
-from rpt_dosimetry.dicom.decay_correction import (
-    ActivityAtReference,
-    Injection,
-    activity_at_reference,
-    check_total,
-    injected_activity_bq,
-)
 from rpt_dosimetry.dicom.reading import Bounds, Progress, check_bounds, no_progress
-from rpt_dosimetry.dicom.reference_time import Verdict
+from rpt_dosimetry.dicom.reference_time import (
+    EARLIEST_REFERENCE_S,
+    LARGEST_HALF_LIVES,
+    Reference,
+    Verdict,
+    check_total,
+    decay_correction,
+    decayed_activity_bq,
+    injected_activity_bq,
+    need_half_life_s,
+    reference_of_admin,
+    reference_of_none,
+    reference_of_start,
+    refuse_before_injection,
+    warn_of_unknown_day,
+)
 from rpt_dosimetry.dicom.series import Series
 from rpt_dosimetry.dicom.slices import fits_float32, in_order, read_values, seconds_after, to_ras
-from rpt_dosimetry.dicom.tags import Moment, Tags, if_readable, missing
-from rpt_dosimetry.dicom.times import (
+from rpt_dosimetry.dicom.tags import (
+    Moment,
+    Tags,
     acquisition_times,
     administration_moment,
+    if_readable,
     injection_time,
     mid_scan,
+    missing,
     refuse_zone_jump,
 )
 from rpt_dosimetry.dicom.tracer import Radiopharmaceutical, coded_nuclide, read_radiopharmaceutical
@@ -111,6 +126,128 @@ def _height_m(tags: Tags, warnings: list[str]) -> float | None:
         height /= 100.0
     check_bounds(height, HEIGHT, _HEIGHT_BOUNDS)
     return height
+
+
+_LARGEST_SPREAD_S = 60.0
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was injected.
+
+    Attributes:
+        fault: Why ``moment`` could not be read, a sentence; empty where it could or where
+            no tag tells it.
+    """
+
+    activity_bq: float
+    moment: datetime | None
+    coded_nuclide: str | None
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class ActivityAtReference:
+    """The activity that the voxel values refer to.
+
+    Attributes:
+        decay_branch: Decay Correction, and where the reference time came from.
+        activity_bq: Injected activity decayed to the reference time, Bq, one a slice.
+        elapsed_s: Injection to reference time, s, one a slice; all 0 for ADMIN.
+        verdict: What Decay Factor says of the reference time.
+        implied_after_s: From the reference time to the one that Decay Factor implies, s.
+    """
+
+    decay_branch: str
+    activity_bq: list[float]
+    elapsed_s: list[float]
+    verdict: Verdict
+    implied_after_s: float | None
+
+
+def activity_at_reference(
+    tags: Tags, injection: Injection, warnings: list[str]
+) -> ActivityAtReference:
+    """Decay the injected activity to the time that the voxel values refer to.
+
+    Returns:
+        The activity, and the branch of the rule that was taken.
+
+    Raises:
+        BadInput: Decay Correction is missing or unknown, a time or the half-life that it
+            needs is missing, or the half-life or the elapsed time cannot be right.
+    """
+    correction = decay_correction(tags, warnings)
+    if correction == "ADMIN":
+        return _as_administered(tags, injection, warnings)
+    return _decayed(tags, injection, correction, warnings)
+
+
+def _as_administered(tags: Tags, injection: Injection, warnings: list[str]) -> ActivityAtReference:
+    """Take the injected activity as it is; the times serve to hold Decay Factor against it."""
+    reference = Reference("administration", START_DATETIME, [])
+    if injection.moment is not None:
+        life_s = if_readable(lambda: tags.number(HALF_LIFE), warnings)
+        reference = reference_of_admin(tags, life_s, injection.moment, warnings)
+    return ActivityAtReference(
+        "ADMIN",
+        [injection.activity_bq] * len(tags),
+        [0.0] * len(tags),
+        reference.verdict,
+        reference.implied_after_s,
+    )
+
+
+def _decayed(
+    tags: Tags, injection: Injection, correction: str, warnings: list[str]
+) -> ActivityAtReference:
+    life_s = need_half_life_s(tags, injection.coded_nuclide)
+    if injection.fault:
+        raise BadInput(injection.fault)
+    if injection.moment is None:
+        raise missing(START_DATETIME, f"(or {START_TIME}) with {DECAY_CORRECTION} {correction}")
+    if correction == "START":
+        earliest = injection.moment + timedelta(seconds=EARLIEST_REFERENCE_S)
+        reference = reference_of_start(tags, life_s, earliest, warnings)
+    else:
+        reference = reference_of_none(tags, life_s, warnings)
+    elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
+    refuse_before_injection(reference, injection.moment)
+    _check_elapsed(elapsed_s, life_s)
+    _warn_of_times(tags, elapsed_s, life_s, correction, warnings)
+    injected_bq = injection.activity_bq
+    left_bq = [
+        decayed_activity_bq(activity_bq=injected_bq, elapsed_s=one_s, half_life_s=life_s)
+        for one_s in elapsed_s
+    ]
+    return ActivityAtReference(
+        f"{correction}: {reference.branch}",
+        left_bq,
+        elapsed_s,
+        reference.verdict,
+        reference.implied_after_s,
+    )
+
+
+def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
+    worst_s = max(elapsed_s, key=abs)
+    if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
+        raise BadInput(
+            f"The reference time must be within {LARGEST_HALF_LIVES:g} half-lives of the "
+            f"injection, and it is {worst_s / 3600.0:.1f} h away at a half-life of "
+            f"{life_s / 3600.0:.2f} h. Check {START_DATETIME}, {START_TIME} and the dates."
+        )
+
+
+def _warn_of_times(
+    tags: Tags, elapsed_s: list[float], life_s: float, correction: str, warnings: list[str]
+) -> None:
+    spread_s = max(elapsed_s) - min(elapsed_s)
+    if correction == "START" and spread_s > _LARGEST_SPREAD_S:
+        warnings.append(
+            f"The reference times of the slices differ by {spread_s:.0f} s, and a series has one."
+        )
+    warn_of_unknown_day(tags, life_s, warnings)
 
 
 @dataclass(frozen=True)
