@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from radiological import brightest_place, drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.registration.guides import guide
-from rpt_dosimetry.registration.job import check_picture
 from rpt_dosimetry.registration.pair import (
     Agreement,
     Registration,
     Residual,
     Scan,
     agreement,
+    check_picture,
     check_residual,
     register,
     residual,

@@ -15,8 +15,8 @@ from rpt_cohort import BadInput, Volume
 from rpt_cohort.labels import REMAINING_BODY
 
 from rpt_dosimetry.ingest.study import FixedGrid
-from rpt_dosimetry.registration.job import check_picture, story
-from rpt_dosimetry.registration.pair import Scan, Start, register
+from rpt_dosimetry.registration.job import story
+from rpt_dosimetry.registration.pair import Scan, Start, check_picture, register
 from rpt_dosimetry.registration.resampling import Resampled, covered_share, resample_emission
 from rpt_dosimetry.registration.transform import GridMm, Rigid, one_grid, shifted
 
@@ -221,3 +221,23 @@ def with_body(
         slice_[:] = ndimage.binary_fill_holes(slice_)
     found = np.zeros(ct_hu.shape, dtype=np.uint8) if organs is None else organs.astype(np.uint8)
     return np.where((found == 0) & body, np.uint8(REMAINING_BODY), found)
+
+
+@dataclass(frozen=True)
+class CycleImages:
+    """The images of a cycle on its grid.
+
+    Attributes:
+        bq_per_ml: One a SPECT, shape (t, x, y, z), Bq/mL at its own time.
+        ct_hu: CT of the first SPECT, HU.
+        lesions: Lesion numbers; ``None`` where no file of them is named.
+        known: Where every SPECT is.
+        affine: Voxel index → position, mm, RAS+.
+    """
+
+    bq_per_ml: Float32[np.ndarray, "t x y z"]
+    ct_hu: Float[np.ndarray, "x y z"]
+    organs: Shaped[np.ndarray, "x y z"]
+    lesions: Shaped[np.ndarray, "x y z"] | None
+    known: Bool[np.ndarray, "x y z"]
+    affine: Float[np.ndarray, "4 4"]

@@ -18,9 +18,8 @@ from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, Therapy
 from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.cumulative import REPORT, SUMMARY, TABLE
 from rpt_dosimetry.dose.rows import Row, table_csv
-from rpt_dosimetry.ingest.alignment import Aligned
-from rpt_dosimetry.ingest.dosing import CycleImages
-from rpt_dosimetry.ingest.plan import Plan, Scans
+from rpt_dosimetry.ingest.alignment import Aligned, CycleImages
+from rpt_dosimetry.ingest.scans import Plan, Scans
 from rpt_dosimetry.registration.pair import SEED
 
 MOST_CURVES = 8

@@ -25,7 +25,7 @@ from rpt_dosimetry.ingest.inspection import (
     parameters_of,
     shared_patients,
 )
-from rpt_dosimetry.ingest.plan import Plan
+from rpt_dosimetry.ingest.scans import Plan
 from rpt_dosimetry.ingest.study import CycleSource, Study, read_study
 
 Item = TypeVar("Item")
