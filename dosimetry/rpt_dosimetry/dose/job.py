@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Shaped
 from rpt_cohort import (
     BadInput,
     Volume,
@@ -21,18 +21,13 @@ from rpt_cohort import (
 from rpt_cohort.command import naming
 from rpt_cohort.labels import LARGEST
 
-from rpt_dosimetry.dose.activity_series import (
-    ActivitySeries,
-    Therapy,
-    check_totals,
-    read_activities,
-)
-from rpt_dosimetry.dose.calculation import Choices, CycleDose, calculate, refuse_rising_image
+from rpt_dosimetry.dose.activity_series import Therapy, read_activities
+from rpt_dosimetry.dose.calculation import Choices, CycleDose
 from rpt_dosimetry.dose.cumulative import SUMMARY, TABLE
 from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
 from rpt_dosimetry.dose.regions import LARGEST_LESION, Region, check_labels, find_regions
 from rpt_dosimetry.dose.rows import table_csv
-from rpt_dosimetry.dose.summary import doubts, summarise
+from rpt_dosimetry.dose.summary import dose_and_summary
 from rpt_dosimetry.nifti import HU, LESION_NUMBERS, ORGAN_NUMBERS, beside_of, check_beside
 
 
@@ -77,50 +72,6 @@ class Files:
                     f"The file of {role} must be a NIfTI file, and there is none at '{path}'. "
                     "Check the path."
                 )
-
-
-@dataclass(frozen=True)
-class CycleImages:
-    """The images of one cycle on one grid.
-
-    Attributes:
-        density_g_per_ml: Of the CT, g/mL, shape (x, y, z); ``None`` without one.
-    """
-
-    series: ActivitySeries
-    density_g_per_ml: Float64[np.ndarray, "x y z"] | None
-    regions: list[Region]
-
-
-def read_images(files: Files) -> CycleImages:
-    """Read a cycle's images.
-
-    Raises:
-        BadInput: A file is broken, on another grid, or cannot be what it is given as.
-    """
-    series = read_activities(files.activities)
-    organs = _labels(
-        files.organs,
-        series.grid,
-        name="Organs (--organs)",
-        largest=LARGEST,
-        quantity=ORGAN_NUMBERS,
-    )
-    lesions = _labels(
-        files.lesions,
-        series.grid,
-        name="Lesions (--lesions)",
-        largest=LARGEST_LESION,
-        quantity=LESION_NUMBERS,
-    )
-    density = None
-    if files.ct is not None:
-        ct = _on_grid(files.ct, series.grid, name="CT (--ct)")
-        check_beside(files.ct, ct, name="CT (--ct)", quantity=HU)
-        check_hu(ct, name="CT (--ct)")
-        density = mass_density_g_per_ml(ct.data)
-    regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
-    return CycleImages(series, density, regions)
 
 
 def _labels(
@@ -169,21 +120,30 @@ def write_dose(
         BadInput: Something given cannot be used; nothing is left behind.
     """
     with new_folder(out) as folder:
-        images = read_images(files)
-        _check_names(choices, images.regions)
-        total = images.series.total_mbq()
-        said = [*warnings, *check_totals(total, therapy, paths=files.activities)]
-        refuse_rising_image(total)
-        result = calculate(
-            images.series,
-            images.regions,
-            therapy,
-            choices,
-            density_g_per_ml=images.density_g_per_ml,
+        series = read_activities(files.activities)
+        grid = series.grid
+        organs = _labels(
+            files.organs, grid, name="Organs (--organs)", largest=LARGEST, quantity=ORGAN_NUMBERS
         )
-        said += doubts(therapy, choices, result)
-        told = summarise(images.series, therapy, choices, result)
-        told["warnings"] = said
+        lesions = _labels(
+            files.lesions,
+            grid,
+            name="Lesions (--lesions)",
+            largest=LARGEST_LESION,
+            quantity=LESION_NUMBERS,
+        )
+        density = None
+        if files.ct is not None:
+            ct = _on_grid(files.ct, grid, name="CT (--ct)")
+            check_beside(files.ct, ct, name="CT (--ct)", quantity=HU)
+            check_hu(ct, name="CT (--ct)")
+            density = mass_density_g_per_ml(ct.data)
+        regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
+        _check_names(choices, regions)
+        result, told = dose_and_summary(
+            series, regions, therapy, choices, density_g_per_ml=density, paths=files.activities
+        )
+        told["warnings"] = [*warnings, *told["warnings"]]
         told["provenance"] = provenance(
             package="rpt-dosimetry",
             command="dose",
@@ -191,21 +151,16 @@ def write_dose(
             inputs=files.sha256(),
             libraries=("icrp107-database", "nibabel", "numpy", "scipy", "xraydb"),
         )
-        _write_maps(folder, images, result, therapy)
+        maps = {
+            DOSE: result.dose_gy / therapy.net_gbq,
+            DOSE_GY: result.dose_gy,
+            TIA: result.tia.mbq_h_per_ml,
+        }
+        for name, values in maps.items():
+            (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
         (folder / TABLE).write_bytes(table_csv(result.rows))
         (folder / SUMMARY).write_bytes(json_bytes(told))
-    return result, said
-
-
-def _write_maps(folder: Path, images: CycleImages, result: CycleDose, therapy: Therapy) -> None:
-    maps = {
-        DOSE: result.dose_gy / therapy.net_gbq,
-        DOSE_GY: result.dose_gy,
-        TIA: result.tia.mbq_h_per_ml,
-    }
-    for name, values in maps.items():
-        content = nifti_bytes(values, images.series.grid.affine, dtype=np.float32)
-        (folder / name).write_bytes(content)
+    return result, list(told["warnings"])
 
 
 def _check_names(choices: Choices, regions: list[Region]) -> None:

@@ -1,14 +1,24 @@
 """``summary.json``: how the dose was computed, and what one should know of it and of the curves."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
-from rpt_dosimetry.dose.activity_series import ROUNDING, ActivitySeries, Therapy
-from rpt_dosimetry.dose.calculation import ONE_SCAN, OWN, RISES_IN_NOISE, Choices, CycleDose
+from rpt_dosimetry.dose.activity_series import ROUNDING, ActivitySeries, Therapy, check_totals
+from rpt_dosimetry.dose.calculation import (
+    ONE_SCAN,
+    OWN,
+    RISES_IN_NOISE,
+    Choices,
+    CycleDose,
+    calculate,
+    refuse_rising_image,
+)
 from rpt_dosimetry.dose.density import LEAST_BODY_G_PER_ML, LOWEST_G_PER_ML, MOST_BODY_G_PER_ML
-from rpt_dosimetry.dose.regions import lesion_shares
+from rpt_dosimetry.dose.regions import Region, lesion_shares
 from rpt_dosimetry.dose.rows import DEFINITIONS, Row
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.tia.region_fit import EARLY_H, MISSES, SLOWEST_UPTAKE, RegionFit
@@ -182,6 +192,37 @@ def _one_scan(therapy: Therapy, choices: Choices) -> str:
 
 LARGEST_LESION_SHARE = 0.01
 """Of an organ's voxels, before it is told. Ours."""
+
+
+def dose_and_summary(
+    series: ActivitySeries,
+    regions: Sequence[Region],
+    therapy: Therapy,
+    choices: Choices,
+    *,
+    density_g_per_ml: Float64[np.ndarray, "x y z"] | None,
+    paths: Sequence[Path] = (),
+) -> tuple[CycleDose, dict[str, Any]]:
+    """Compute the dose of one cycle, and tell of it.
+
+    Args:
+        density_g_per_ml: From a CT; ``None`` for soft tissue.
+        paths: Of the images, as typed, for a refusal; none where nobody typed them.
+
+    Returns:
+        The dose, and what ``summary.json`` tells of it, warnings included.
+
+    Raises:
+        BadInput: The activities cannot be those of the therapy, or there are fewer than the model
+            needs.
+    """
+    total_mbq = series.total_mbq()
+    warnings = check_totals(total_mbq, therapy, paths=paths)
+    refuse_rising_image(total_mbq)
+    result = calculate(series, regions, therapy, choices, density_g_per_ml=density_g_per_ml)
+    told = summarise(series, therapy, choices, result)
+    told["warnings"] = warnings + doubts(therapy, choices, result)
+    return result, told
 
 
 def summarise(

@@ -11,14 +11,14 @@ from rpt_cohort.command import part_of_work, tell_done
 
 from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
-from rpt_dosimetry.dose.activity_series import ActivitySeries, Therapy, check_totals
+from rpt_dosimetry.dose.activity_series import ActivitySeries, Therapy
 from rpt_dosimetry.dose.bed import Tissues
-from rpt_dosimetry.dose.calculation import Choices, CycleDose, calculate, refuse_rising_image
+from rpt_dosimetry.dose.calculation import Choices, CycleDose
 from rpt_dosimetry.dose.density import mass_density_g_per_ml
 from rpt_dosimetry.dose.engines import find_engine
 from rpt_dosimetry.dose.regions import find_regions
 from rpt_dosimetry.dose.rows import Told
-from rpt_dosimetry.dose.summary import doubts, summarise
+from rpt_dosimetry.dose.summary import dose_and_summary
 from rpt_dosimetry.ingest.alignment import (
     STAYS,
     Aligned,
@@ -281,13 +281,8 @@ def cycle_dose(
         for labels in (images.organs, images.lesions)
     )
     regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
-    total_mbq = series.total_mbq()
-    warnings = check_totals(total_mbq, therapy)
-    refuse_rising_image(total_mbq)
-    result = calculate(
+    result, told = dose_and_summary(
         series, regions, therapy, choices, density_g_per_ml=mass_density_g_per_ml(images.ct_hu)
     )
-    told = summarise(series, therapy, choices, result)
     told["regions"] = "organs and lesions as far as they lie in fov.nii.gz"
-    told["warnings"] = warnings + doubts(therapy, choices, result)
     return result, told
