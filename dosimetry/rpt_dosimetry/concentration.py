@@ -65,14 +65,8 @@ from rpt_dosimetry.dicom.tags import (
     refuse_zone_jump,
 )
 from rpt_dosimetry.dicom.tracer import coded_nuclide
-from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
-from rpt_dosimetry.suv import (
-    FRAME_SHA256,
-    decay_factor_told,
-    one_or_list,
-    series_provenance,
-    uid_sha256,
-)
+from rpt_dosimetry.nifti import FRAME_SHA256, VOXELS_SHA256, uid_sha256, voxels_sha256
+from rpt_dosimetry.suv import decay_factor_told, one_or_list, series_provenance
 
 _LARGEST_GUESS_MBQ = 30_000.0  # ours: of a therapy; more is likely kBq or µCi
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.volumes import turned_to_ras
 
@@ -126,6 +127,11 @@ class Nifti:
             )
 
 
+def voxel_ml(affine: Float[np.ndarray, "4 4"]) -> float:
+    """Return the volume of a voxel, mL."""
+    return abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
+
+
 def voxels_sha256(volume: Volume) -> str:
     """Return the SHA-256 of a volume's values as little-endian float32 in C order.
 
@@ -212,3 +218,12 @@ def _read(path: Path, *, name: str) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise BadInput(f"{name} must be an object of JSON, and it is another value. Write it anew.")
     return told
+
+
+FRAME_SHA256 = "frame_of_reference_uid_sha256"
+"""Key of the JSON beside a volume: in whose world it stands, by which regions find it."""
+
+
+def uid_sha256(uid: str) -> str | None:
+    """Return the hash by which a UID is told; ``None`` where there is none."""
+    return sha256(uid.encode()).hexdigest() if uid else None

@@ -7,7 +7,6 @@ Source of the branches by Units: Vácha et al., Comprehensive manual for SUV com
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +60,7 @@ from rpt_dosimetry.dicom.tags import (
     refuse_zone_jump,
 )
 from rpt_dosimetry.dicom.tracer import Radiopharmaceutical, coded_nuclide, read_radiopharmaceutical
-from rpt_dosimetry.nifti import VOXELS_SHA256, voxels_sha256
+from rpt_dosimetry.nifti import FRAME_SHA256, VOXELS_SHA256, uid_sha256, voxels_sha256
 
 Sex = Literal["M", "F", "O"]
 
@@ -506,9 +505,6 @@ def _scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datet
     return begin, if_readable(lambda: mid_scan(tags), warnings)
 
 
-FRAME_SHA256 = "frame_of_reference_uid_sha256"
-"""Key of the JSON beside a volume: in whose world it stands, by which regions find it."""
-
 _LIBRARIES = (
     "rpt-cohort",
     "pydicom",
@@ -591,11 +587,6 @@ def series_provenance(
         inputs={f"slice {index + 1}": digest for index, digest in enumerate(slice_sha256)},
         libraries=_LIBRARIES,
     )
-
-
-def uid_sha256(uid: str) -> str | None:
-    """Return the hash by which a UID is told; ``None`` where there is none."""
-    return sha256(uid.encode()).hexdigest() if uid else None
 
 
 def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:

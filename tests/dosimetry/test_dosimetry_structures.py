@@ -57,7 +57,7 @@ def _set_first(name, value):
 REFUSED = {
     "another object": (
         lambda one: setattr(one, "SOPClassUID", "1.2.840.10008.5.1.4.1.1.128"),
-        r"must be an RT Structure Set, got RTSTRUCT \(Positron Emission Tomography Image Storage\)",
+        r"that of a structure set, got RTSTRUCT \(Positron Emission Tomography Image Storage\)",
     ),
     "no regions": (
         lambda one: setattr(one, "StructureSetROISequence", []),

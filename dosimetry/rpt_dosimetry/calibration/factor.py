@@ -22,6 +22,7 @@ from rpt_cohort import (
 from rpt_dosimetry.calibration.counts import DeadTime
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, COUNTS, RECON_TOMO, read_nm
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
+from rpt_dosimetry.nifti import voxel_ml
 
 LARGEST_CPS_PER_MBQ = 1e4
 """Ours: a collimator passes about 1 photon in 10⁴, some 10 to 100 cps/MBq with two heads."""
@@ -145,7 +146,6 @@ def image_based_factor(
 
 
 QUANTITY = "SPECT calibration factor, cps/MBq"
-_MM3_PER_ML = 1000.0
 _BQ_PER_MBQ = 1e6
 
 
@@ -163,12 +163,7 @@ def concentration_bq_per_ml(
     """
     per_count = spect.dead_time_correction / spect.duration_s / factor.cps_per_mbq
     values: Float64[np.ndarray, "x y z"] = counts.data.astype(np.float64)
-    return values * (per_count * _BQ_PER_MBQ / voxel_ml(counts))
-
-
-def voxel_ml(volume: Volume) -> float:
-    """Return the volume of a voxel, mL."""
-    return abs(float(np.linalg.det(volume.affine[:3, :3]))) / _MM3_PER_ML
+    return values * (per_count * _BQ_PER_MBQ / voxel_ml(counts.affine))
 
 
 def read_factor(path: Path) -> CalibrationFactor:
@@ -428,7 +423,7 @@ def activity_files(
         data = concentration_bq_per_ml(spect.volume, factor=factor, spect=counts)
         story = factor_story(factor) | {"dead_time_correction": dead_time_correction}
         warnings += [] if factor.why_no_total is None else [factor.why_no_total]
-    total_mbq = float(data.sum(dtype=np.float64)) * voxel_ml(spect.volume) / _BQ_PER_MBQ
+    total_mbq = float(data.sum(dtype=np.float64)) * voxel_ml(spect.volume.affine) / _BQ_PER_MBQ
     content = {
         "quantity": "activity concentration at mid-scan, Bq/mL",
         "from": spect.quantity,

@@ -22,7 +22,7 @@ from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_serie
 from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.masks.totalsegmentator import PROGRAM, find_totalsegmentator, segment_organs
-from rpt_dosimetry.nifti import HU, VOXELS_SHA256, voxels_sha256
+from rpt_dosimetry.nifti import FRAME_SHA256, HU, VOXELS_SHA256, uid_sha256, voxels_sha256
 from rpt_dosimetry.rtdose.reading import read_rtdose
 from rpt_dosimetry.rtdose.writing import (
     read_dose_gy,
@@ -31,7 +31,7 @@ from rpt_dosimetry.rtdose.writing import (
     rtdose_bytes,
     rtdose_report,
 )
-from rpt_dosimetry.suv import FRAME_SHA256, convert, report, series_provenance, uid_sha256
+from rpt_dosimetry.suv import convert, report, series_provenance
 
 SeriesDir = Annotated[
     Path,

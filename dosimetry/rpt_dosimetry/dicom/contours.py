@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from jaxtyping import Bool, Float, Int
 from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.dicom.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, Tag
-from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, object_kind, quiet
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, quiet, read_object
+from rpt_dosimetry.nifti import voxel_ml
 
 STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
 XOR = "CLOSEDPLANAR_XOR"
@@ -73,7 +73,9 @@ def read_structures(path: Path, *, frame_of_reference_uid: str) -> list[Structur
     Raises:
         BadInput: The file is damaged, no structure set, or holds no region. No name is repeated.
     """
-    dataset = _read(path)
+    dataset, _ = read_object(
+        path, _TAGS, sop_class=STRUCTURE_SET_STORAGE, noun="a structure set", name="RTSTRUCT"
+    )
     try:
         with quiet():
             drawn = list(dataset.get("ROIContourSequence") or [])
@@ -102,22 +104,6 @@ def read_structures(path: Path, *, frame_of_reference_uid: str) -> list[Structur
             fault = str(error) if isinstance(error, BadInput) else _malformed(number)
             structures.append(Structure(number, name, (), (), 0, fault))
     return structures
-
-
-def _read(path: Path) -> Any:
-    try:
-        with quiet():
-            dataset = pydicom.dcmread(path, specific_tags=_TAGS)
-    except DICOM_ERRORS as error:  # the file's name may hold the patient's
-        raise BadInput(
-            "The structure set must be a whole DICOM file that can be read, and it is not."
-        ) from error
-    if components(dataset, SOP_CLASS) != [STRUCTURE_SET_STORAGE]:
-        raise BadInput(
-            f"The structure set must be an RT Structure Set, got {object_kind(dataset)}. Name the "
-            "RTSTRUCT file."
-        )
-    return dataset
 
 
 def _number(item: Any, name: str) -> int:
@@ -300,11 +286,7 @@ def contour_volume_ml(structure: Structure, image: Volume) -> float:
         BadInput: As :func:`contour_mask`.
     """
     planes = _planes(structure, image, [])[1]
-    return sum(plane.area() * (plane.high - plane.low) for plane in planes) * _voxel_ml(image)
-
-
-def _voxel_ml(image: Volume) -> float:
-    return abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000.0
+    return sum(plane.area() * (plane.high - plane.low) for plane in planes) * voxel_ml(image.affine)
 
 
 def inside(
@@ -423,7 +405,7 @@ def _planes(structure: Structure, image: Volume, warnings: list[str]) -> tuple[i
         empty = sum((one.area() + two.area()) / 2.0 * (two.low - one.high) for one, two in gaps)
         warnings.append(
             f"ROI {structure.number} has {len(gaps)} gaps between its planes; they were left "
-            f"empty, {empty * _voxel_ml(image):.3g} mL if the region goes on through them."
+            f"empty, {empty * voxel_ml(image.affine):.3g} mL if the region goes on through them."
         )
     return axis, planes
 

@@ -52,6 +52,8 @@ from rpt_dosimetry.dicom.reading import (
     check_bounds,
     components,
     is_dicom,
+    items,
+    number_of,
     object_kind,
     quiet,
     read_decimal,
@@ -122,23 +124,6 @@ def read_nm(
         _check_kind(dataset, kind)
     uid = "".join(components(objects[0], SERIES_UID))
     return NmSeries(uid, objects, tuple(digest for _, digest in read))
-
-
-def items(holder: Any, sequence: Tag) -> list[Any]:
-    """Return the items of a sequence; none where it is missing or empty.
-
-    Raises:
-        BadInput: It is no sequence.
-    """
-    try:
-        with quiet():
-            element = holder.get((sequence.group, sequence.element))
-            found = [] if element is None or element.value is None else list(element.value)
-            if all(isinstance(item, pydicom.Dataset) for item in found):
-                return found
-    except DICOM_ERRORS:
-        pass
-    raise BadInput(f"{sequence} must be readable, and it is malformed.")
 
 
 def image_kind(dataset: Any) -> str:
@@ -390,7 +375,7 @@ def find_scaling(dataset: Any, *, least: int, largest: int) -> Scaling:
     mappings = items(dataset, REAL_WORLD_VALUE_MAPPING)
     if mappings:
         return _mapped(mappings, least, largest)
-    slope, intercept = _number(dataset, RESCALE_SLOPE), _number(dataset, RESCALE_INTERCEPT)
+    slope, intercept = number_of(dataset, RESCALE_SLOPE), number_of(dataset, RESCALE_INTERCEPT)
     if slope is not None:
         _check_slope(slope, RESCALE_SLOPE)
         return Scaling(COUNTS, "rescale slope", slope, intercept or 0.0)
@@ -413,8 +398,8 @@ def _mapped(mappings: list[Any], least: int, largest: int) -> Scaling:
             f"{REAL_WORLD_VALUE_MAPPING} must map to {{counts}} or Bq/ml, and it does not. Export "
             "the series in counts."
         )
-    slope, intercept = _number(mapping, MAPPED_SLOPE), _number(mapping, MAPPED_INTERCEPT)
-    first, last = _number(mapping, MAPPED_FIRST), _number(mapping, MAPPED_LAST)
+    slope, intercept = number_of(mapping, MAPPED_SLOPE), number_of(mapping, MAPPED_INTERCEPT)
+    first, last = number_of(mapping, MAPPED_FIRST), number_of(mapping, MAPPED_LAST)
     if slope is None or intercept is None:
         raise BadInput(f"{MAPPED_SLOPE} and {MAPPED_INTERCEPT} must be there; tables are not read.")
     _check_slope(slope, MAPPED_SLOPE)
@@ -428,7 +413,7 @@ def _mapped(mappings: list[Any], least: int, largest: int) -> Scaling:
 
 def _refuse_private(dataset: Any) -> None:
     for tag, neutral in PRIVATE:
-        value = _number(dataset, tag)
+        value = number_of(dataset, tag)
         if value is not None and value != neutral:
             raise BadInput(
                 f"{tag} must be {neutral:g} where {RESCALE_SLOPE} is missing, got {value:g}: what "
@@ -440,11 +425,6 @@ def _refuse_private(dataset: Any) -> None:
 def _check_slope(slope: float, tag: Tag) -> None:
     if not slope > 0:
         raise BadInput(f"{tag} must be above 0, got {slope:g}. Export the series anew.")
-
-
-def _number(holder: Any, tag: Tag) -> float | None:
-    texts = components(holder, tag)
-    return read_decimal("\\".join(texts), tag) if texts else None
 
 
 LARGEST_KEV = 2000.0

@@ -28,13 +28,12 @@ from rpt_dosimetry.dicom.nm import (
     energy_windows,
     find_scaling,
     frame_count,
-    items,
     read_administration,
     refuse_repeats,
     stored_frames,
     vector,
 )
-from rpt_dosimetry.dicom.reading import components, read_decimal
+from rpt_dosimetry.dicom.reading import components, items, read_decimal
 from rpt_dosimetry.dicom.slices import seconds_after
 from rpt_dosimetry.dicom.spect import ScanTimes, check_values, planar_times
 from rpt_dosimetry.dicom.tags import Tags, if_readable

@@ -108,6 +108,38 @@ def read_whole(path: Path) -> tuple[Any, str]:
         )
 
 
+def read_object(
+    path: Path, tags: Sequence[Any], *, sop_class: str, noun: str, name: str
+) -> tuple[Any, str]:
+    """Read a file of one class with the attributes asked for.
+
+    Args:
+        noun: What a refusal calls it, such as ``a segmentation``.
+        name: What its files are called, such as ``SEG``.
+
+    Returns:
+        A pydicom dataset, and the SHA-256 of the file in hex.
+
+    Raises:
+        BadInput: It is damaged, or of another class; the file's name may hold the patient's and is
+            not told.
+    """
+    try:
+        content = path.read_bytes()
+        with quiet():
+            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=list(tags))
+    except DICOM_ERRORS as error:
+        raise BadInput(
+            f"The {noun.split(' ', 1)[1]} must be a whole DICOM file that can be read, and it is "
+            "not. Copy or export it anew."
+        ) from error
+    if components(dataset, SOP_CLASS) != [sop_class]:
+        raise BadInput(
+            f"{SOP_CLASS} must be that of {noun}, got {object_kind(dataset)}. Name the {name} file."
+        )
+    return dataset, hashlib.sha256(content).hexdigest()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Hold pydicom's warnings back: they quote values, and a value may be a name."""
@@ -179,6 +211,16 @@ def read_decimal(text: str, tag: Tag) -> float:
     if tag in BOUNDS:
         check_bounds(value, tag, BOUNDS[tag])
     return value
+
+
+def number_of(holder: Any, tag: Tag) -> float | None:
+    """Return the one number of a tag in a dataset; ``None`` where it is missing.
+
+    Raises:
+        BadInput: Not one finite decimal number, or out of the bounds of ``tag``.
+    """
+    texts = components(holder, tag)
+    return read_decimal("\\".join(texts), tag) if texts else None
 
 
 def check_bounds(value: float, tag: Tag, bounds: Bounds) -> None:
@@ -401,3 +443,20 @@ def _is_no_image(header: Any) -> bool:
     with quiet():
         name = UID("".join(components(header, SOP_CLASS))).name
     return name.endswith("Storage") and "Image Storage" not in name
+
+
+def items(holder: Any, sequence: Tag) -> list[Any]:
+    """Return the items of a sequence; none where it is missing or empty.
+
+    Raises:
+        BadInput: It is no sequence.
+    """
+    try:
+        with quiet():
+            element = holder.get((sequence.group, sequence.element))
+            found = [] if element is None or element.value is None else list(element.value)
+            if all(isinstance(item, pydicom.Dataset) for item in found):
+                return found
+    except DICOM_ERRORS:
+        pass
+    raise BadInput(f"{sequence} must be readable, and it is malformed.")

@@ -51,10 +51,10 @@ from rpt_dosimetry.dicom.reading import (
 )
 from rpt_dosimetry.dicom.series import Series
 from rpt_dosimetry.dicom.tags import Tags
+from rpt_dosimetry.nifti import voxel_ml
 
 _COSINE_TOLERANCE = 1e-3
 """On length and angle of the direction cosines: some scanners write four digits."""
-_MM3_PER_ML = 1000.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Grid:
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel, mL."""
-        return abs(float(np.linalg.det(self.affine[:3, :3]))) / _MM3_PER_ML
+        return voxel_ml(self.affine)
 
 
 def repeated_positions(headers: Sequence[Any]) -> list[list[int]]:

@@ -55,14 +55,20 @@ from rpt_dosimetry.dicom.nm import (
     energy_windows,
     find_scaling,
     frame_count,
-    items,
     one_object,
     read_administration,
     refuse_repeats,
     stored_frames,
     vector,
 )
-from rpt_dosimetry.dicom.reading import BOUNDS, check_bounds, components, read_decimal
+from rpt_dosimetry.dicom.reading import (
+    BOUNDS,
+    check_bounds,
+    components,
+    items,
+    number_of,
+    read_decimal,
+)
 from rpt_dosimetry.dicom.slices import Grid, find_grid, fits_float32, seconds_after, to_ras
 from rpt_dosimetry.dicom.tags import Tags, if_readable
 from rpt_dosimetry.radiation.nuclide import find_nuclide
@@ -124,21 +130,21 @@ def planar_times(dataset: Any, tags: Tags) -> ScanTimes:
     Raises:
         BadInput: A value is malformed.
     """
-    duration_ms = _number(dataset, FRAME_DURATION)
+    duration_ms = number_of(dataset, FRAME_DURATION)
     if not duration_ms:
         return ScanTimes(_start(tags), None, "")
     return ScanTimes(_start(tags), duration_ms / 1000.0, "actual frame duration")
 
 
 def _rotation(rotation: Any, heads: int) -> tuple[float, str] | None:
-    duration_ms = _number(rotation, FRAME_DURATION)
-    frames = _number(rotation, FRAMES_IN_ROTATION)
+    duration_ms = number_of(rotation, FRAME_DURATION)
+    frames = number_of(rotation, FRAMES_IN_ROTATION)
     if not duration_ms or not frames:
         return None
     whole_s = duration_ms * frames / 1000.0
     if heads == 1:
         return whole_s, "frame duration x frames in rotation"
-    arc, step = _number(rotation, SCAN_ARC), _number(rotation, ANGULAR_STEP)
+    arc, step = number_of(rotation, SCAN_ARC), number_of(rotation, ANGULAR_STEP)
     if not arc or not step:
         return whole_s / heads, f"frame duration x frames in rotation / {heads} heads"
     turns = abs(step) * frames / arc
@@ -157,11 +163,6 @@ def _rotation(rotation: Any, heads: int) -> tuple[float, str] | None:
 def _start(tags: Tags) -> datetime | None:
     begins = [moment for moment in tags.moments(ACQUISITION_DATE, ACQUISITION_TIME) if moment]
     return min(begins) if begins else None
-
-
-def _number(holder: Any, tag: Tag) -> float | None:
-    texts = components(holder, tag)
-    return read_decimal("\\".join(texts), tag) if texts else None
 
 
 _ASSUMED_ORIENTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

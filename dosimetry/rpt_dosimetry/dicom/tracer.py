@@ -25,7 +25,7 @@ from rpt_dosimetry.dicom.attributes import (
     RADIOPHARMACEUTICAL_INFORMATION,
     Tag,
 )
-from rpt_dosimetry.dicom.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.dicom.reading import components, items
 from rpt_dosimetry.dicom.tags import Tags, if_readable
 
 _MIN, _H, _D = 60.0, 3600.0, 86400.0
@@ -339,23 +339,8 @@ def _named(tags: Tags, nuclide: str | None, warnings: list[str]) -> tuple[Tracer
 
 def _codes(header: Any, sequence: Tag) -> list[tuple[str, str]]:
     """Return values and meanings of a code sequence of the radiopharmaceutical."""
-    try:
-        with quiet():
-            items = [
-                code
-                for item in _items(header, RADIOPHARMACEUTICAL_INFORMATION)
-                for code in _items(item, sequence)
-            ]
-            return [(_text(code, CODE_VALUE), _text(code, CODE_MEANING)) for code in items]
-    except DICOM_ERRORS as error:
-        raise BadInput(f"{sequence} must be readable, and it is malformed.") from error
-
-
-def _items(holder: Any, sequence: Tag) -> list[Any]:
-    element = holder.get((sequence.group, sequence.element))
-    return [] if element is None or element.value is None else list(element.value)
-
-
-def _text(code: Any, tag: Tag) -> str:
-    element = code.get((tag.group, tag.element))
-    return "" if element is None else str(element.value).strip()
+    return [
+        ("".join(components(code, CODE_VALUE)), "".join(components(code, CODE_MEANING)))
+        for item in items(header, RADIOPHARMACEUTICAL_INFORMATION)
+        for code in items(item, sequence)
+    ]

@@ -22,6 +22,7 @@ from rpt_dosimetry.masks.segmentation import (
     segment_mask,
     segment_volume_ml,
 )
+from rpt_dosimetry.nifti import voxel_ml
 
 LARGEST_DIFFERENCE = 0.1
 """Ours: of a mask's volume from the volume that was drawn; more deserves a word."""
@@ -244,8 +245,7 @@ def _placed(
 ) -> tuple[Bool[np.ndarray, "x y z"], Placed]:
     """Make a region's mask, and say where it holds another volume than was drawn."""
     mask = one.mask(warnings)
-    voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000.0
-    drawn_ml, mask_ml = one.drawn_ml(), float(np.count_nonzero(mask)) * voxel_ml
+    drawn_ml, mask_ml = one.drawn_ml(), float(np.count_nonzero(mask)) * voxel_ml(image.affine)
     if mask_ml and abs(mask_ml - drawn_ml) > LARGEST_DIFFERENCE * drawn_ml:
         warnings.append(
             f"The mask of {one.kind} {one.number} holds {mask_ml:.4g} mL, and {drawn_ml:.4g} mL "
@@ -262,7 +262,6 @@ def _counted(
     warnings: list[str],
 ) -> Labels:
     """Count each region's voxels where all are placed; warn of one that others left none."""
-    voxel_ml = abs(float(np.linalg.det(labels.affine[:3, :3]))) / 1000.0
     voxels = np.bincount(labels.data.ravel(), minlength=LARGEST_LESION + 1)
     for one in placed:
         if one.mask_ml and not voxels[one.label]:
@@ -271,7 +270,9 @@ def _counted(
                 f"its {one.mask_ml:.4g} mL lie in others too, which have them. Check that no "
                 "region was drawn twice."
             )
-    counted = [replace(one, mask_ml=float(voxels[one.label]) * voxel_ml) for one in placed]
+    counted = [
+        replace(one, mask_ml=float(voxels[one.label]) * voxel_ml(labels.affine)) for one in placed
+    ]
     return Labels(labels, tuple(counted))
 
 

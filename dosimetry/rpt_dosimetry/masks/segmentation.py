@@ -27,12 +27,18 @@ from rpt_dosimetry.dicom.attributes import (
     ORIENTATION,
     PIXEL_SPACING,
     POSITION,
-    SOP_CLASS,
     Tag,
 )
-from rpt_dosimetry.dicom.reading import BOUNDS, DICOM_ERRORS, components, object_kind, quiet
+from rpt_dosimetry.dicom.reading import (
+    BOUNDS,
+    DICOM_ERRORS,
+    components,
+    quiet,
+    read_object,
+)
 from rpt_dosimetry.dicom.slices import need_decoder
 from rpt_dosimetry.masks.names import SIDE_CODES
+from rpt_dosimetry.nifti import voxel_ml
 
 _ASTRAY_VOXELS = 0.05
 """By how much a frame may leave the grid, ours: decimals cut off."""
@@ -196,7 +202,11 @@ def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
         BadInput: The file is damaged, no binary segmentation or of another frame of
             reference, or its frames stand on no one grid.
     """
-    dataset = _read(path)
+    dataset, _ = read_object(
+        path, _READ, sop_class=SEGMENTATION_STORAGE, noun="a segmentation", name="SEG"
+    )
+    if components(dataset, _TYPE) != ["BINARY"]:
+        raise BadInput(f"{_TYPE} must be BINARY, and it is not. Export it with a threshold.")
     if components(dataset, FRAME_OF_REFERENCE) != [frame_of_reference_uid]:
         raise BadInput(
             f"{FRAME_OF_REFERENCE} of the segmentation must be that of the image, and it is not. "
@@ -261,8 +271,7 @@ def segment_mask(segment: Segment, image: Volume, warnings: list[str]) -> Bool[n
 
 def segment_volume_ml(segment: Segment) -> float:
     """Return the volume of a segment's voxels on its own grid, mL."""
-    voxel_ml = abs(float(np.linalg.det(segment.affine[:3, :3]))) / 1000.0
-    return float(np.count_nonzero(segment.mask)) * voxel_ml
+    return float(np.count_nonzero(segment.mask)) * voxel_ml(segment.affine)
 
 
 def _outside(segment: Segment, image: Volume) -> float:
@@ -270,24 +279,6 @@ def _outside(segment: Segment, image: Volume) -> float:
     at = np.argwhere(segment.mask) @ to_image[:3, :3].T + to_image[:3, 3]
     beyond = (at < -0.5 - 1e-3) | (at > np.array(image.data.shape) - 0.5 + 1e-3)
     return float(beyond.any(axis=1).mean())
-
-
-def _read(path: Path) -> Any:
-    try:
-        with quiet():
-            dataset = pydicom.dcmread(path, specific_tags=_READ)
-    except DICOM_ERRORS as error:  # the file's name may hold the patient's
-        raise BadInput(
-            "The segmentation must be a whole DICOM file that can be read, and it is not."
-        ) from error
-    if components(dataset, SOP_CLASS) != [SEGMENTATION_STORAGE]:
-        raise BadInput(
-            f"{SOP_CLASS} must be that of a segmentation, got {object_kind(dataset)}. Name the SEG "
-            "file; label maps are not read."
-        )
-    if components(dataset, _TYPE) != ["BINARY"]:
-        raise BadInput(f"{_TYPE} must be BINARY, and it is not. Export it with a threshold.")
-    return dataset
 
 
 def _values(dataset: Any) -> Bool[np.ndarray, "..."]:

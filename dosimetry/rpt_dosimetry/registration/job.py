@@ -16,7 +16,15 @@ from rpt_cohort import (
 )
 from rpt_cohort.command import naming, part_of_work, tell_done
 
-from rpt_dosimetry.nifti import HU, VOXELS_SHA256, Nifti, beside_of, check_beside, voxels_sha256
+from rpt_dosimetry.nifti import (
+    FRAME_SHA256,
+    HU,
+    VOXELS_SHA256,
+    Nifti,
+    beside_of,
+    check_beside,
+    voxels_sha256,
+)
 from rpt_dosimetry.registration import deformable
 from rpt_dosimetry.registration.pair import (
     LIMITS,
@@ -31,7 +39,6 @@ from rpt_dosimetry.registration.pair import (
 )
 from rpt_dosimetry.registration.resampling import Resampled, resample_ct, resample_emission
 from rpt_dosimetry.registration.transform import GridMm, one_grid, shifted
-from rpt_dosimetry.suv import FRAME_SHA256
 
 FIXED, MOVING, COVERED, CT = "fixed.nii.gz", "moving.nii.gz", "covered.nii.gz", "ct.nii.gz"
 LIBRARIES = ("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib")

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from rpt_cohort import BadInput, Volume
 
+from rpt_dosimetry.nifti import voxel_ml
+
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Its own inverse: x and y change sign."""
 SKEW = 1e-3
@@ -177,7 +179,7 @@ class GridMm:
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel, mL."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+        return voxel_ml(self.affine)
 
 
 def grid_of(volume: Volume) -> GridMm:

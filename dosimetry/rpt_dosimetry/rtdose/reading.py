@@ -10,15 +10,12 @@ centre) and C.8.8.3.2 (Grid Frame Offset Vector: distances along the normal, fro
 frame).
 """
 
-import hashlib
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from jaxtyping import Float, Shaped
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from pydicom.dataset import Dataset
@@ -43,18 +40,15 @@ from rpt_dosimetry.dicom.attributes import (
     ROWS,
     RT_DOSE_STORAGE,
     SAMPLES_PER_PIXEL,
-    SOP_CLASS,
     SUMMATION_TYPE,
     Tag,
     header_numbers,
 )
 from rpt_dosimetry.dicom.reading import (
     BOUNDS,
-    DICOM_ERRORS,
     components,
-    object_kind,
-    quiet,
     read_decimal,
+    read_object,
 )
 from rpt_dosimetry.dicom.slices import Grid, decoded, find_grid
 
@@ -211,21 +205,7 @@ def _read(path: Path) -> tuple[Any, str]:
     if path.is_dir() or not path.exists():
         told = "it is a folder" if path.is_dir() else "there is no such file"
         raise BadInput(f"The RT Dose must be a whole DICOM file, and {told}. Check the path.")
-    try:
-        content = path.read_bytes()
-        with quiet():
-            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
-    except DICOM_ERRORS as error:  # the file's name may hold the patient's
-        raise BadInput(
-            "The RT Dose must be a whole DICOM file that can be read, and it is not. Copy or "
-            "export it anew."
-        ) from error
-    if components(dataset, SOP_CLASS) != [RT_DOSE_STORAGE]:
-        raise BadInput(
-            f"{SOP_CLASS} must be that of an RT Dose, got {object_kind(dataset)}. Name the RTDOSE "
-            "file."
-        )
-    return dataset, hashlib.sha256(content).hexdigest()
+    return read_object(path, _TAGS, sop_class=RT_DOSE_STORAGE, noun="an RT Dose", name="RTDOSE")
 
 
 def _check_quantity(dataset: Any) -> None:

@@ -23,7 +23,6 @@ Qualification).
 
 import hashlib
 import io
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -64,6 +63,7 @@ from rpt_dosimetry.dicom.reading import (
 )
 from rpt_dosimetry.dicom.series import Series, find_series
 from rpt_dosimetry.dicom.slices import Grid, in_order
+from rpt_dosimetry.nifti import nifti_and_beside
 from rpt_dosimetry.rtdose.reading import FrameGrid, RtDose, to_frames
 
 IMAGES = {
@@ -288,7 +288,6 @@ PER_ACTIVITY, IN_GY = "dose.nii.gz", "dose_gy.nii.gz"
 
 LEAST_GBQ, LARGEST_GBQ = 0.01, 50.0
 """Ours: a MBq value is beyond them."""
-_SUFFIXES = (".nii.gz", ".nii")
 _TOLD = "absorbed dose, Gy"
 
 
@@ -310,7 +309,7 @@ def read_dose_per_activity(path: Path, *, administered_gbq: float) -> Volume:
             f"--administered-gbq must be from {LEAST_GBQ:g} to {LARGEST_GBQ:g} GBq, got "
             f"{administered_gbq:g} GBq. 7400 MBq is 7.4 GBq."
         )
-    if path.name.lower() == IN_GY or _told_quantity(path) == _TOLD:
+    if path.name.lower() == IN_GY or nifti_and_beside(path).text("quantity") == _TOLD:
         raise BadInput(
             "With --administered-gbq the dose must be in Gy/GBq, and its name or JSON tells Gy. "
             "Leave the option out."
@@ -336,7 +335,7 @@ def read_dose_gy(path: Path) -> Volume:
             f"The dose must be in Gy, and {PER_ACTIVITY} is the name of a dose per activity, "
             "Gy/GBq. Give dose_gy.nii.gz, or the administered activity by --administered-gbq."
         )
-    quantity = _told_quantity(path)
+    quantity = nifti_and_beside(path).text("quantity")
     if quantity is not None and quantity != _TOLD:
         raise BadInput(
             f"The dose must be in Gy, and the JSON beside it does not tell '{_TOLD}' but another "
@@ -344,23 +343,6 @@ def read_dose_gy(path: Path) -> Volume:
         )
     volume = read_volume(path, name="The dose")
     return Volume(volume.data.astype(np.float64), volume.affine)
-
-
-def _told_quantity(path: Path) -> str | None:
-    """Return the quantity that the JSON beside a map tells, if any."""
-    suffix = next((one for one in _SUFFIXES if path.name.endswith(one)), "")
-    beside = path.with_name(path.name.removesuffix(suffix) + ".json")
-    if not suffix or not beside.is_file():
-        return None
-    try:
-        told = json.loads(beside.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            "The JSON beside the dose must be readable, to tell its unit, and it is not. Mend or "
-            "remove it."
-        ) from error
-    quantity = told.get("quantity") if isinstance(told, dict) else None
-    return quantity if isinstance(quantity, str) else None
 
 
 WHOLE = ("PLAN", "MULTI_PLAN", "PLAN_OVERVIEW")
