@@ -22,6 +22,7 @@ from rpt_cohort import (
 from rpt_dosimetry.calibration.counts import DeadTime
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, COUNTS, RECON_TOMO, read_nm
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
+from rpt_dosimetry.dicom.tags import Moment
 from rpt_dosimetry.nifti import voxel_ml
 
 LARGEST_CPS_PER_MBQ = 1e4
@@ -248,6 +249,9 @@ class Spect:
         time_h: Start of infusion to mid-scan, h; ``None`` where nothing tells it.
         nuclide: As the NM object codes it; ``None`` where it does not.
         factor: By which its Bq/mL were made of counts; ``None`` where nothing tells it.
+        header_h: Start of infusion to mid-scan by the header, h, whatever the user told.
+        infusion: Start of infusion by the header, if told.
+        told_mbq: Administered activity by the header, MBq, if told.
     """
 
     volume: Volume
@@ -259,6 +263,9 @@ class Spect:
     sha256: str
     warnings: list[str] = field(default_factory=list)
     factor: CalibrationFactor | None = None
+    header_h: float | None = None
+    infusion: Moment | None = None
+    told_mbq: float | None = None
 
     @property
     def needed_duration_s(self) -> float:
@@ -329,6 +336,9 @@ def from_tomogram(tomogram: Tomogram, told: Told, *, warnings: Sequence[str] = (
         nuclide=tomogram.administration.nuclide,
         sha256=tomogram.sha256,
         warnings=[*warnings, *tomogram.warnings],
+        header_h=tag_h,
+        infusion=tomogram.administration.begin,
+        told_mbq=tomogram.administration.activity_mbq,
     )
 
 

@@ -25,7 +25,7 @@ from rpt_dosimetry.calibration.image_based import (
 from rpt_dosimetry.calibration.planar import Alignment, Choices, Sweep
 from rpt_dosimetry.dicom.nm import COUNTS, WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
-from rpt_dosimetry.ingest.sources import StoredSpect, refuse_other_activity, refuse_other_infusion
+from rpt_dosimetry.ingest.sources import refuse_other_activity, refuse_other_infusion
 from rpt_dosimetry.ingest.study import CycleSource, DeadTimeSource, PlanarSource, SpectSource
 
 NUCLIDE, PHOTON_KEV = "Lu-177", 208.37
@@ -101,9 +101,7 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
     )
 
 
-def factor_by_planar(
-    first: StoredSpect, ct: Volume, cycle: CycleSource, root: Path
-) -> ImageBased | None:
+def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -> ImageBased | None:
     """Find the camera's factor from the first SPECT and the planar scan.
 
     Returns:
@@ -123,7 +121,7 @@ def factor_by_planar(
     if not cycle.activities_differ:
         refuse_other_activity("The planar scan", given.activity_mbq, cycle.administered_mbq)
     found = calibrate_by_images(
-        first.image,
+        first,
         planar=planar,
         planar_time_h=source.time_h,
         ct=ct,

@@ -26,8 +26,6 @@ from rpt_dosimetry.ingest.alignment import CohortGrid
 from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, calibrate
 from rpt_dosimetry.ingest.sources import (
     ScanFiles,
-    StoredPet,
-    StoredSpect,
     refuse_other_activity,
     refuse_other_infusion,
 )
@@ -36,6 +34,29 @@ from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.suv import Suv, convert
 
 _KG = (1.0, 500.0)
+
+
+@dataclass(frozen=True)
+class StoredPet:
+    """A PET as read from DICOM or NIfTI.
+
+    Attributes:
+        activity_mbq: Injected activity, MBq.
+        time_min: Injection to mid-scan, min; ``None`` where it is not told.
+        injected: When, if told.
+        nuclide: The coded one, such as ``Ga-68``; ``None`` where nothing known is coded.
+    """
+
+    suv: Volume
+    tracer: Tracer
+    activity_mbq: float
+    time_min: float | None
+    weight_kg: float
+    height_cm: float | None
+    injected: Moment | None
+    nuclide: str | None
+    branch: str
+    warnings: list[str]
 
 
 def pet_of_nifti(image: Nifti) -> StoredPet:
@@ -71,7 +92,7 @@ def pet_of_nifti(image: Nifti) -> StoredPet:
     )
 
 
-def spect_of_nifti(image: Nifti, told: Told) -> StoredSpect:
+def spect_of_nifti(image: Nifti, told: Told) -> StoredImage:
     """Read a SPECT in Bq/mL at mid-scan, as the command ``activity`` writes it, or in counts.
 
     Raises:
@@ -79,7 +100,7 @@ def spect_of_nifti(image: Nifti, told: Told) -> StoredSpect:
     """
     quantity = image.quantity(ACTIVITY, COUNTS)
     header_h = image.number("injection_to_mid_scan_h")
-    spect = StoredImage(
+    return StoredImage(
         volume=_values(image, name="The SPECT"),
         quantity=BQ_PER_ML if quantity == ACTIVITY else NM_COUNTS,
         duration_s=told.duration_s or image.number("duration_s"),
@@ -88,8 +109,9 @@ def spect_of_nifti(image: Nifti, told: Told) -> StoredSpect:
         nuclide=image.text("nuclide"),
         sha256=file_sha256(image.path),
         factor=factor_beside(image.told) if quantity == ACTIVITY else None,
+        header_h=header_h,
+        told_mbq=image.number("injected_activity_mbq"),
     )
-    return StoredSpect(spect, header_h, None, image.number("injected_activity_mbq"))
 
 
 def ct_of_nifti(image: Nifti) -> Volume:
@@ -236,12 +258,11 @@ def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
         BadInput: It cannot become an activity concentration of Lu-177, or its time is missing.
     """
     warnings = list(files.warnings)
-    read = read_stored(files, source)
-    image = read.image
+    image = read_stored(files, source)
     warnings += image.warnings
     if image.nuclide not in (None, NUCLIDE):
         raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {image.nuclide}.")
-    _compare_times(read, warnings, by_json=isinstance(files.emission, Nifti))
+    _compare_times(image, warnings, by_json=isinstance(files.emission, Nifti))
     found = calibrate(image, source, camera)
     warnings += found.warnings
     ct = read_scan_ct(files)
@@ -249,17 +270,17 @@ def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
         bq_per_ml=_not_negative(found.volume, warnings),
         ct=None if ct is None else ct[0],
         time_h=image.needed_time_h,
-        told_mbq=read.told_mbq,
-        infusion=read.infusion if source.time_h is None else None,
+        told_mbq=image.told_mbq,
+        infusion=image.infusion if source.time_h is None else None,
         calibration_relative_sd=found.relative_sd,
         branch=f"{image.duration_branch}; {found.branch}" if files.is_nm else found.branch,
         warnings=(*warnings, *(() if ct is None else ct[1])),
     )
 
 
-def _compare_times(read: StoredSpect, warnings: list[str], *, by_json: bool) -> None:
+def _compare_times(image: StoredImage, warnings: list[str], *, by_json: bool) -> None:
     """Refuse a time that a JSON contradicts, as ``dose`` does; a scanner's clock can be wrong."""
-    time_h, header_h = read.image.time_h, read.header_h
+    time_h, header_h = image.time_h, image.header_h
     if time_h is None or header_h is None or abs(time_h - header_h) <= SAME_TIME_H:
         return
     if by_json:
@@ -274,7 +295,7 @@ def _compare_times(read: StoredSpect, warnings: list[str], *, by_json: bool) -> 
     )
 
 
-def read_stored(files: ScanFiles, source: SpectSource) -> StoredSpect:
+def read_stored(files: ScanFiles, source: SpectSource) -> StoredImage:
     """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts.
 
     Raises:
@@ -284,15 +305,11 @@ def read_stored(files: ScanFiles, source: SpectSource) -> StoredSpect:
     if isinstance(files.emission, Nifti):
         return spect_of_nifti(files.emission, told)
     if files.is_nm:
-        tomogram = read_nm_spect(files, source)
-        given, after_s = tomogram.administration, tomogram.injection_to_mid_scan_s
-        header_h = None if after_s is None else after_s * _H_PER_S
-        image = from_tomogram(tomogram, told)
-        return StoredSpect(image, header_h, given.begin, given.activity_mbq)
+        return from_tomogram(read_nm_spect(files, source), told)
     read = read_concentration(files.emission)
     after_s, told_bq = read.injection_to_mid_scan_s, read.injected_activity_bq
     header_h = None if after_s is None else after_s * _H_PER_S
-    image = StoredImage(
+    return StoredImage(
         volume=read.volume,
         quantity=BQ_PER_ML,
         duration_s=None,
@@ -301,9 +318,10 @@ def read_stored(files: ScanFiles, source: SpectSource) -> StoredSpect:
         nuclide=read.nuclide,
         sha256="",
         warnings=list(read.warnings),
+        header_h=header_h,
+        infusion=read.administered,
+        told_mbq=None if told_bq is None else told_bq * _MBQ_PER_BQ,
     )
-    told_mbq = None if told_bq is None else told_bq * _MBQ_PER_BQ
-    return StoredSpect(image, header_h, read.administered, told_mbq)
 
 
 def read_nm_spect(files: ScanFiles, source: SpectSource) -> Tomogram:

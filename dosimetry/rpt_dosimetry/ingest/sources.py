@@ -6,10 +6,8 @@ One cycle has one infusion: headers that tell another moment or activity are ref
 from dataclasses import dataclass
 from pathlib import Path
 
-from rpt_cohort import BadInput, Volume
-from rpt_cohort.schema import Tracer
+from rpt_cohort import BadInput
 
-from rpt_dosimetry.calibration.factor import Spect
 from rpt_dosimetry.dicom.attributes import (
     DOSE,
     FRAME_OF_REFERENCE,
@@ -22,47 +20,6 @@ from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_serie
 from rpt_dosimetry.dicom.tags import Moment
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
-
-
-@dataclass(frozen=True)
-class StoredPet:
-    """A PET as read from DICOM or NIfTI.
-
-    Attributes:
-        activity_mbq: Injected activity, MBq.
-        time_min: Injection to mid-scan, min; ``None`` where it is not told.
-        injected: When, if told.
-        nuclide: The coded one, such as ``Ga-68``; ``None`` where nothing known is coded.
-    """
-
-    suv: Volume
-    tracer: Tracer
-    activity_mbq: float
-    time_min: float | None
-    weight_kg: float
-    height_cm: float | None
-    injected: Moment | None
-    nuclide: str | None
-    branch: str
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
-class StoredSpect:
-    """A SPECT as read from DICOM or NIfTI.
-
-    Attributes:
-        image: Counts or Bq/mL; its time is the study's where that tells one.
-        header_h: Start of infusion to mid-scan by the header, h, if told.
-        infusion: Start of infusion by the header, if told.
-        told_mbq: Administered activity by the header, MBq, if told.
-    """
-
-    image: Spect
-    header_h: float | None
-    infusion: Moment | None
-    told_mbq: float | None
-
 
 ONE_INFUSION_H = 0.25
 """Ours: by which headers may tell the start of infusion unlike: it is noted by hand."""
