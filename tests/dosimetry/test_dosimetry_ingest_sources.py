@@ -34,7 +34,7 @@ from rpt_dosimetry.ingest.job import ingest, spread
 from rpt_dosimetry.ingest.scans import largest_calibration_sd, read_spect, read_stored
 from rpt_dosimetry.ingest.sources import find_scan
 from rpt_dosimetry.ingest.study import EXAMPLE, read_study
-from rpt_dosimetry.masks.totalsegmentator import segment_organs
+from rpt_dosimetry.masks.labels import segment_organs
 from rpt_dosimetry.nifti import voxels_sha256
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")

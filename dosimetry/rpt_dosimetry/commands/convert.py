@@ -21,7 +21,7 @@ from rpt_dosimetry.concentration import activity_report, read_concentration, rea
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
 from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
 from rpt_dosimetry.dose.density import check_hu
-from rpt_dosimetry.masks.totalsegmentator import PROGRAM, find_totalsegmentator, segment_organs
+from rpt_dosimetry.masks.labels import PROGRAM, find_totalsegmentator, segment_organs
 from rpt_dosimetry.nifti import FRAME_SHA256, HU, VOXELS_SHA256, uid_sha256, voxels_sha256
 from rpt_dosimetry.rtdose.reading import read_rtdose
 from rpt_dosimetry.rtdose.writing import (

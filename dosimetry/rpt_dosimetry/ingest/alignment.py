@@ -15,8 +15,7 @@ from rpt_cohort import BadInput, Volume
 from rpt_cohort.labels import REMAINING_BODY
 
 from rpt_dosimetry.ingest.study import FixedGrid
-from rpt_dosimetry.registration.job import story
-from rpt_dosimetry.registration.pair import Scan, Start, check_picture, register
+from rpt_dosimetry.registration.pair import Scan, Start, check_picture, register, story
 from rpt_dosimetry.registration.resampling import Resampled, covered_share, resample_emission
 from rpt_dosimetry.registration.transform import GridMm, Rigid, one_grid, shifted
 

@@ -43,9 +43,8 @@ from rpt_dosimetry.ingest.scans import (
 )
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.ingest.study import CycleSource, Study
-from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file
+from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file, segment_organs
 from rpt_dosimetry.masks.names import read_organ_table
-from rpt_dosimetry.masks.totalsegmentator import segment_organs
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_ct, resample_emission

@@ -31,9 +31,8 @@ from rpt_dosimetry.ingest.study import (
     SpectSource,
     Study,
 )
-from rpt_dosimetry.masks.labels import dicom_below, region_file
+from rpt_dosimetry.masks.labels import dicom_below, find_totalsegmentator, region_file
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
-from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.registration.transform import GridMm, one_grid
 

@@ -1,8 +1,7 @@
 """The work of the ``register`` command: from files to a folder, whole or not at all."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rpt_cohort import (
@@ -27,7 +26,6 @@ from rpt_dosimetry.nifti import (
 )
 from rpt_dosimetry.registration import deformable
 from rpt_dosimetry.registration.pair import (
-    LIMITS,
     SEED,
     SETTINGS,
     Registration,
@@ -36,6 +34,7 @@ from rpt_dosimetry.registration.pair import (
     check_picture,
     deformed,
     register,
+    story,
 )
 from rpt_dosimetry.registration.resampling import Resampled, resample_ct, resample_emission
 from rpt_dosimetry.registration.transform import GridMm, one_grid, shifted
@@ -153,25 +152,6 @@ def write_registration(
     return found, carried
 
 
-def story(
-    found: Registration, still: Resampled, carried: Resampled, grid: GridMm
-) -> dict[str, Any]:
-    """Tell what a registration did, for its JSON."""
-    return {
-        "quantity": "emission images on one grid, in the unit they came in",
-        "registered_by": found.fixed.kind,
-        "fixed_to_moving_ras_mm": found.rigid.fixed_to_moving.tolist(),
-        "start_ras_mm": found.start.fixed_to_moving.tolist(),
-        "residual": asdict(found.residual),
-        **({} if found.volumes is None else {"jacobian_in_body": found.volumes.told()}),
-        "limits": LIMITS,
-        "activity": {"fixed": _activity(still), "moving": _activity(carried)},
-        "activity_unit": "the image's unit times mL: Bq of Bq/mL, g of a SUV in g/mL",
-        "shape": list(grid.shape),
-        "affine_ras_mm": grid.affine.tolist(),
-    }
-
-
 def _write_beside(
     path: Path, source: Nifti, image: Resampled, grid: GridMm, *, world: Nifti
 ) -> None:
@@ -200,15 +180,6 @@ def _write_beside(
         ),
     }
     beside_of(path).write_bytes(json_bytes(content))
-
-
-def _activity(one: Resampled) -> dict[str, float]:
-    return {
-        "integral_before": one.integral_before,
-        "integral_on_grid": one.integral_on_grid,
-        "outside_grid_pct": 100.0 * one.left_share,
-        "change_by_interpolation_pct": 100.0 * one.change_share,
-    }
 
 
 def _write_deformation(folder: Path, found: Registration) -> None:

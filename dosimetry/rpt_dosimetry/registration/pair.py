@@ -9,17 +9,21 @@ within some tenths of a millimetre, where full sampling stays behind on the grid
 """
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
-from rpt_cohort import BadInput, Volume
+from rpt_cohort import (
+    BadInput,
+    Volume,
+)
 from rpt_cohort.command import tell_done
 from rpt_cohort.planes import Plane, draw_plane, fullest_plane
 
 from rpt_dosimetry.registration.deformable import Deformation, JacobianReport, deform
 from rpt_dosimetry.registration.guides import TOP, Guide, Kind, check_emission, guide
+from rpt_dosimetry.registration.resampling import Resampled
 from rpt_dosimetry.registration.transform import (
     LPS,
     GridMm,
@@ -518,3 +522,31 @@ def _checkered(
     x, y, z = (np.arange(n) // side for n, side in zip(fixed.shape, sides, strict=True))
     odd = (x[:, None, None] + y[None, :, None] + z[None, None, :]) % 2 == 1
     return np.where(odd, moving, fixed)
+
+
+def story(
+    found: Registration, still: Resampled, carried: Resampled, grid: GridMm
+) -> dict[str, Any]:
+    """Tell what a registration did, for its JSON."""
+    return {
+        "quantity": "emission images on one grid, in the unit they came in",
+        "registered_by": found.fixed.kind,
+        "fixed_to_moving_ras_mm": found.rigid.fixed_to_moving.tolist(),
+        "start_ras_mm": found.start.fixed_to_moving.tolist(),
+        "residual": asdict(found.residual),
+        **({} if found.volumes is None else {"jacobian_in_body": found.volumes.told()}),
+        "limits": LIMITS,
+        "activity": {"fixed": _activity(still), "moving": _activity(carried)},
+        "activity_unit": "the image's unit times mL: Bq of Bq/mL, g of a SUV in g/mL",
+        "shape": list(grid.shape),
+        "affine_ras_mm": grid.affine.tolist(),
+    }
+
+
+def _activity(one: Resampled) -> dict[str, float]:
+    return {
+        "integral_before": one.integral_before,
+        "integral_on_grid": one.integral_on_grid,
+        "outside_grid_pct": 100.0 * one.left_share,
+        "change_by_interpolation_pct": 100.0 * one.change_share,
+    }
