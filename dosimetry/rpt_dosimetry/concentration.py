@@ -106,9 +106,6 @@ def decay_to_mid_scan(
     apart. ADMIN refers to the begin of the administration. How a vendor treats the decay
     within a frame is not told; the whole of it, for 25 min of Lu-177, is 0.2 %.
 
-    Returns:
-        The factor, and the branch of the rule that was taken.
-
     Raises:
         BadInput: Decay Correction is missing or unknown, a time or the half-life is missing
             or cannot be right.

@@ -86,9 +86,6 @@ class Patient:
 def read_patient(tags: Tags, warnings: list[str]) -> Patient:
     """Read the body measures.
 
-    Returns:
-        The measures.
-
     Raises:
         BadInput: The weight is missing or not plausible. A height or sex that cannot be
             read counts as not told: no branch needs them.
@@ -168,9 +165,6 @@ def activity_at_reference(
     tags: Tags, injection: Injection, warnings: list[str]
 ) -> ActivityAtReference:
     """Decay the injected activity to the time that the voxel values refer to.
-
-    Returns:
-        The activity, and the branch of the rule that was taken.
 
     Raises:
         BadInput: Decay Correction is missing or unknown, a time or the half-life that it
@@ -293,9 +287,6 @@ def find_suv_factor(
 ) -> SuvFactor:
     """Find the factor by the series' Units.
 
-    Returns:
-        The factor, one a slice, and the branches taken.
-
     Raises:
         BadInput: Units that hold no SUV, or a tag that their branch needs is missing or
             impossible.
@@ -411,9 +402,6 @@ def convert(
         series: Single-frame PET images.
         tracer: As the user tells it, where the header does not name one clearly.
         warnings: What was told when the series was found, to be told first.
-
-    Returns:
-        The volume and what it rests on.
 
     Raises:
         BadInput: The series cannot become SUV; the sentence names the tag or the slices. Or
@@ -575,9 +563,6 @@ def series_provenance(
 
     Args:
         series: The source; of its UID only the hash is told.
-
-    Returns:
-        A JSON-ready mapping.
     """
     return provenance(
         package="rpt-dosimetry",

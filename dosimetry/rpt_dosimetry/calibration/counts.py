@@ -105,9 +105,6 @@ def sweep_live_fraction(
         row_counts: Recorded counts of each row in the window of τ, all columns together.
         exposure_s: How long each row was seen, s: detector length over table speed.
 
-    Returns:
-        Fraction of the true counts, for each row.
-
     Raises:
         BadInput: The exposure is not above 0 s, or no true rate gives the counts.
 
@@ -213,9 +210,6 @@ def primary_counts(
 
     TEW: S = (C_l / W_l + C_u / W_u) W_p / 2, with C_u = 0 without an upper window. DEW:
     S = k C_l. Counts below 0, which noise makes, are kept: cut off, they would bias the sum.
-
-    Returns:
-        Primary counts, shape (x, z).
     """
     if method == NONE or lower is None:
         return peak.counts

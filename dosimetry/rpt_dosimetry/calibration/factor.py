@@ -123,12 +123,6 @@ def image_based_factor(
         retained: Fraction not excreted.
         relative_sd: Part → standard uncertainty over the factor; counting is added.
 
-    Returns:
-        The factor with its parts.
-
-    Raises:
-        BadInput: A value is out of range.
-
     Source: Halty et al., EJNMMI Phys 5 (2018) 11. Counting is 1/√counts, which reconstruction and
     corrections raise somewhat; it is below 0.1 % in therapy.
     """
@@ -168,11 +162,7 @@ def concentration_bq_per_ml(
 
 
 def read_factor(path: Path) -> CalibrationFactor:
-    """Read the factor of a CALIBRATION.json.
-
-    Raises:
-        BadInput: It is no such file.
-    """
+    """Read the factor of a CALIBRATION.json."""
     if not path.exists():
         raise BadInput(
             "The calibration must be a JSON that calibrate wrote, and there is no such file. Check "
@@ -269,11 +259,7 @@ class Spect:
 
     @property
     def needed_duration_s(self) -> float:
-        """The duration, s.
-
-        Raises:
-            BadInput: Nothing tells it.
-        """
+        """The duration, s."""
         if self.duration_s is None:
             raise BadInput(
                 "The duration of the SPECT must be told, and its header does not tell it. Give "
@@ -283,11 +269,7 @@ class Spect:
 
     @property
     def needed_time_h(self) -> float:
-        """Start of infusion to mid-scan, h.
-
-        Raises:
-            BadInput: Nothing tells it.
-        """
+        """Start of infusion to mid-scan, h."""
         if self.time_h is None:
             raise BadInput(
                 "The time from the start of infusion to the middle of the SPECT must be told, and "
@@ -302,9 +284,6 @@ def read_spect(path: Path, told: Told) -> Spect:
     Args:
         path: A NIfTI file of counts, an NM file, or a folder with one NM series of it.
         told: What goes before the header.
-
-    Returns:
-        The volume and its times.
 
     Raises:
         BadInput: It cannot be read, or is no SPECT.

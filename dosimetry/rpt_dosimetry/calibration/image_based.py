@@ -45,9 +45,6 @@ def retained_by_half_life(
     Args:
         elapsed_h: Planar scan to SPECT, h.
         biological_h: Biological half-life of the whole body, h; ``inf`` for no excretion.
-
-    Raises:
-        BadInput: A value is out of range.
     """
     if not 0 <= elapsed_h < math.inf:
         raise BadInput(f"The planar scan must not be after the SPECT, got {elapsed_h!r} h between.")
@@ -80,9 +77,6 @@ def retained_after(*, excreted_fraction: float, sd: float | None = None) -> Rete
     Args:
         excreted_fraction: Of the activity in the body at the planar scan, decay-corrected.
         sd: Its standard uncertainty, absolute.
-
-    Raises:
-        BadInput: A value is out of range.
     """
     retained = 1.0 - _fraction("excreted_fraction", excreted_fraction)
     relative_sd = None if sd is None else _sd(sd) / retained
@@ -97,9 +91,6 @@ def retained_within(*, at_most_excreted: float) -> Retention:
 
     Returns:
         The middle of the bounds, with the standard uncertainty of a rectangle, half-width / √3.
-
-    Raises:
-        BadInput: It is out of range.
 
     Source: JCGM 100:2008 (GUM), 4.3.7, for the rectangle.
     """
@@ -151,11 +142,7 @@ class Administered:
 
     @property
     def net_mbq(self) -> float:
-        """Given, MBq.
-
-        Raises:
-            BadInput: Nothing is left.
-        """
+        """Given, MBq."""
         if not 0 <= self.residual_mbq < self.mbq <= 1e5:
             raise BadInput(
                 "administered_mbq must be above 0 and at most 100000 MBq, and residual_mbq 0 "
@@ -250,9 +237,6 @@ def calibrate_by_images(
         ct: In the world of the SPECT, HU.
         dead_time: Correction of the SPECT's counts and its relative standard uncertainty;
             ``None`` where it is not corrected.
-
-    Returns:
-        The factor and what it rests on.
 
     Raises:
         BadInput: An input is missing, broken or contradicts another.

@@ -365,9 +365,6 @@ def field_fraction(
         path: Integral of μ from front to back; NaN where it is not known.
         spect: The SPECT from in front; its edges are the field.
 
-    Returns:
-        The fraction and its parts of uncertainty.
-
     Raises:
         BadInput: The views hold no counts, or none in the field.
     """
@@ -530,9 +527,6 @@ def view_field(planar: Planar, *, spect: Volume, ct: Volume, choices: Choices) -
     Args:
         planar: Anterior and posterior views, taken before any excretion.
         ct: CT in HU in the SPECT's world; what it does not show is bounded.
-
-    Returns:
-        The fraction and how it was found.
 
     Raises:
         BadInput: A view or window is missing, the dead time, the place or the CT cannot be used.

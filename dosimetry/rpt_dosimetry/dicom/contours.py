@@ -281,9 +281,6 @@ def contour_volume_ml(structure: Structure, image: Volume) -> float:
 
     Returns:
         Sum over the planes of area times thickness of the slab, mL, within 1 %.
-
-    Raises:
-        BadInput: As :func:`contour_mask`.
     """
     planes = _planes(structure, image, [])[1]
     return sum(plane.area() * (plane.high - plane.low) for plane in planes) * voxel_ml(image.affine)

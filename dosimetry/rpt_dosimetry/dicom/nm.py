@@ -105,9 +105,6 @@ def read_nm(
         wanted: A Series Instance UID or the unique beginning of one; ``None`` takes the only
             series of that kind.
 
-    Returns:
-        The series with its pixels.
-
     Raises:
         BadInput: Nothing there, a damaged file, none or several series of that kind, or an
             object of another modality or kind.
@@ -210,11 +207,7 @@ def _check_kind(dataset: Any, kind: str) -> None:
 
 
 def one_object(series: NmSeries) -> Any:
-    """Return the only object of a series.
-
-    Raises:
-        BadInput: There are several.
-    """
+    """Return the only object of a series."""
     if len(series.objects) != 1:
         raise BadInput(
             f"The series must hold one NM object, got {len(series.objects)}. Name the file of "
@@ -326,9 +319,6 @@ def refuse_repeats(dataset: Any, *, alone: Sequence[Tag] = ()) -> None:
 
     Args:
         alone: Further vectors that must tell one index only.
-
-    Raises:
-        BadInput: A vector tells several.
     """
     for tag in (*REPEATED_VECTORS, *alone):
         indices = set(vector(dataset, tag) or [])

@@ -79,11 +79,7 @@ class Planar:
     warnings: list[str] = field(default_factory=list)
 
     def plane(self, view: str, window: EnergyWindow | None) -> Plane:
-        """Return the plane of one view in one window.
-
-        Raises:
-            BadInput: There is none, or several.
-        """
+        """Return the plane of one view in one window."""
         found = [one for one in self.planes if one.view == view and one.window == window]
         if len(found) != 1:
             raise BadInput(
@@ -98,9 +94,6 @@ def read_planar(series: NmSeries) -> Planar:
 
     Args:
         series: Of Image Type WHOLE BODY.
-
-    Returns:
-        The planes and what they rest on.
 
     Raises:
         BadInput: Truncated pixels, frames that differ in time, views that are not told to be

@@ -81,9 +81,6 @@ def is_dicom(path: Path) -> bool:
 def read_header(path: Path) -> Any:
     """Read the attributes that a conversion may need, without pixels.
 
-    Returns:
-        A pydicom dataset.
-
     Raises:
         Exception: One of ``DICOM_ERRORS`` where the file is damaged.
     """
@@ -224,11 +221,7 @@ def number_of(holder: Any, tag: Tag) -> float | None:
 
 
 def check_bounds(value: float, tag: Tag, bounds: Bounds) -> None:
-    """Refuse a value that is not plausible.
-
-    Raises:
-        BadInput: It lies out of ``bounds``.
-    """
+    """Refuse a value that is not plausible."""
     if not bounds.low <= value <= bounds.high:
         unit = f" {bounds.unit}" if bounds.unit else ""
         raise BadInput(

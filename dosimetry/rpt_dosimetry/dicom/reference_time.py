@@ -486,9 +486,6 @@ def decayed_activity_bq(*, activity_bq: float, elapsed_s: float, half_life_s: fl
     Args:
         elapsed_s: Time since, s; below 0 for an earlier moment.
 
-    Returns:
-        Activity, Bq.
-
     Raises:
         ValueError: ``half_life_s`` is not above 0 s.
     """
@@ -537,9 +534,6 @@ def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: 
     Args:
         largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
 
-    Returns:
-        Injected activity, Bq.
-
     Raises:
         BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
     """
@@ -563,9 +557,6 @@ def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: 
 
 def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
     """Read the half-life that a correction for decay needs, s.
-
-    Returns:
-        Half-life as the series gives it, s.
 
     Raises:
         BadInput: Missing, not plausible, or not that of the nuclide.

@@ -123,9 +123,6 @@ def choose_pet(series: Sequence[Series], wanted: str | None) -> Series:
         wanted: A Series Instance UID or the unique beginning of one; ``None`` takes the
             only PET series.
 
-    Returns:
-        The chosen series, of single-frame PET images.
-
     Raises:
         BadInput: None or several fit, or the one that fits is no PET that can be read.
     """

@@ -320,9 +320,6 @@ def rescaled(
 
     Args:
         padding: What a padded pixel becomes, in the series' units.
-
-    Returns:
-        Values in the series' units.
     """
     values = stored.astype(np.float64) * slope + intercept
     bounds = [value for tag in (PADDING, PADDING_LIMIT) for value in _padding(dataset, tag)]
@@ -413,9 +410,6 @@ class Slices:
 
 def in_order(series: Series, warnings: list[str]) -> Slices:
     """Take each slice of a whole series once and put them in order.
-
-    Returns:
-        The slices; their pixels are not read yet.
 
     Raises:
         BadInput: Slices are missing, are several at one position, are projections, or do

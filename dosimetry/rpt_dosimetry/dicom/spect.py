@@ -125,11 +125,7 @@ def tomography_times(dataset: Any, tags: Tags, *, heads: int) -> ScanTimes:
 
 
 def planar_times(dataset: Any, tags: Tags) -> ScanTimes:
-    """Find when a planar view was measured; the duration is Actual Frame Duration.
-
-    Raises:
-        BadInput: A value is malformed.
-    """
+    """Find when a planar view was measured; the duration is Actual Frame Duration."""
     duration_ms = number_of(dataset, FRAME_DURATION)
     if not duration_ms:
         return ScanTimes(_start(tags), None, "")

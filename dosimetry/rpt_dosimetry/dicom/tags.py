@@ -217,11 +217,7 @@ class Tags:
         return found
 
     def moments(self, date: Tag, time: Tag) -> list[datetime | None]:
-        """Return date and time of each slice; ``None`` where one of the two is missing.
-
-        Raises:
-            BadInput: A date or time is malformed.
-        """
+        """Return date and time of each slice; ``None`` where one of the two is missing."""
         found: list[datetime | None] = []
         for day, clock in zip(self.texts(date), self.texts(time), strict=True):
             if not day or not clock:
@@ -297,11 +293,7 @@ def _differs(tag: Tag, slices: int, values: int) -> BadInput:
 
 
 def read_clock(parse: Any, text: str, tag: Tag) -> Any:
-    """Parse a clock value, refusing by the name of its tag; the value itself is not shown.
-
-    Raises:
-        BadInput: Malformed.
-    """
+    """Parse a clock value, refusing by the name of its tag; the value itself is not shown."""
     try:
         return parse(text)
     except ValueError as error:
@@ -323,22 +315,14 @@ def acquisition_times(tags: Tags) -> list[datetime | None]:
 
 
 def series_offset(tags: Tags) -> timedelta | None:
-    """Return the series' Timezone Offset From UTC, ``None`` where it is not told.
-
-    Raises:
-        BadInput: It is malformed.
-    """
+    """Return the series' Timezone Offset From UTC, ``None`` where it is not told."""
     text = tags.text(TIMEZONE)
     offset: timedelta | None = read_clock(parse_offset, text, TIMEZONE) if text else None
     return offset
 
 
 def refuse_zone_jump(tags: Tags) -> None:
-    """Refuse a series whose clock changed its time zone on the way.
-
-    Raises:
-        BadInput: It tells several offsets from UTC.
-    """
+    """Refuse a series whose clock changed its time zone on the way."""
     zones = set(tags.texts(TIMEZONE)) - {""}
     if len(zones) > 1:
         raise BadInput(
@@ -421,11 +405,7 @@ def injection_time(tags: Tags, warnings: list[str]) -> datetime | None:
 
 
 def administration_moment(tags: Tags, moment: datetime | None) -> Moment | None:
-    """Put a moment of :func:`injection_time` with the offset of the series' clock.
-
-    Raises:
-        BadInput: The offset is malformed.
-    """
+    """Put a moment of :func:`injection_time` with the offset of the series' clock."""
     return None if moment is None else Moment(moment, series_offset(tags))
 
 

@@ -182,11 +182,7 @@ LIGAND_OF: dict[Tracer, str] = {tracer: ligand for (_, ligand), tracer in _NAMES
 
 
 def known_tracer(name: str | None) -> Tracer | None:
-    """Check a tracer that a user names.
-
-    Raises:
-        BadInput: It is none of ``KNOWN_TRACERS``.
-    """
+    """Check a tracer that a user names."""
     if name is None:
         return None
     for tracer in KNOWN_TRACERS:

@@ -125,11 +125,7 @@ def fit_curves(
 
 
 def refuse_rising_image(total_mbq: Float64[np.ndarray, " t"]) -> None:
-    """Refuse images whose whole activity rises at the end, as none in a patient can.
-
-    Raises:
-        BadInput: It does.
-    """
+    """Refuse images whose whole activity rises at the end, as none in a patient can."""
     before, last = total_mbq[-2:].tolist() if len(total_mbq) > 1 else (np.inf, 0.0)
     if last > before:
         raise BadInput(
@@ -149,9 +145,6 @@ def refuse_too_many_decays(
         calibration_relative_sd: Standard uncertainty of the calibration, relative; two of them
             are let pass (ours), or a sealed phantom would be refused for every second scanner.
             ``None``, not known, is taken as ``UNKNOWN_CALIBRATION_SD`` here.
-
-    Raises:
-        BadInput: The image's time-integrated activity is above it.
     """
     total = float(tia.mbq_h_per_ml.sum() * voxel_ml)
     sd = UNKNOWN_CALIBRATION_SD if calibration_relative_sd is None else calibration_relative_sd

@@ -62,11 +62,7 @@ class CycleTable:
 
 
 def read_cycle_table(folder: Path) -> CycleTable:
-    """Read a folder that ``dose`` wrote, or a cohort's cycle that ``ingest`` wrote.
-
-    Raises:
-        BadInput: It is none, or its files are broken.
-    """
+    """Read a folder that ``dose`` wrote, or a cohort's cycle that ``ingest`` wrote."""
     name, told = str(folder), folder / CYCLE
     if not (folder / SUMMARY).is_file() and (folder / REPORT).is_dir():
         folder = folder / REPORT

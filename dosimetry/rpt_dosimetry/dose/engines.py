@@ -189,11 +189,7 @@ ENGINES: Mapping[str, Callable[[Nuclide], Engine]] = {"local": Local, "vsv": Vsv
 
 
 def find_engine(name: str, nuclide: Nuclide) -> Engine:
-    """Make the engine of that name.
-
-    Raises:
-        BadInput: There is none.
-    """
+    """Make the engine of that name."""
     if name not in ENGINES:
         raise BadInput(f"The engine must be one of {', '.join(ENGINES)}, got '{name}'.")
     return ENGINES[name](nuclide)

@@ -61,11 +61,7 @@ class Files:
         return {role: file_sha256(path) for role, path in self.named().items()}
 
     def check_there(self) -> None:
-        """Refuse what is not there, before the long work of reading what is.
-
-        Raises:
-            BadInput: A path is no file.
-        """
+        """Refuse what is not there, before the long work of reading what is."""
         for role, path in self.named().items():
             if not path.is_file():
                 raise BadInput(

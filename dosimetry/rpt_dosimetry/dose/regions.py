@@ -59,11 +59,7 @@ def find_regions(
 
 
 def check_labels(mask: Volume, *, name: str, largest: int) -> None:
-    """Refuse a mask that is not of numbers from 0 to ``largest``, or marks nothing.
-
-    Raises:
-        BadInput: It is so.
-    """
+    """Refuse a mask that is not of numbers from 0 to ``largest``, or marks nothing."""
     values = mask.data
     whole = np.isfinite(values).all() and (values >= 0).all() and (values <= largest).all()
     if not whole or (values % 1 != 0).any():

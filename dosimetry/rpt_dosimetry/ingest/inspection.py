@@ -55,11 +55,7 @@ def patient_keys(paths: Iterable[Path]) -> frozenset[str]:
 
 
 def refuse_several(keys: frozenset[str]) -> None:
-    """Refuse a folder with several patients.
-
-    Raises:
-        BadInput: It has.
-    """
+    """Refuse a folder with several patients."""
     if len(keys) > 1:
         raise BadInput(
             f"The folder must hold one patient, and by Patient ID (0010,0020) it holds {len(keys)}."
@@ -72,9 +68,6 @@ def refuse_telling(pseudonym: str, paths: Sequence[Path]) -> None:
 
     Args:
         paths: DICOM files of that patient; the first tells.
-
-    Raises:
-        BadInput: It does; or the file is damaged.
     """
     if not paths:
         return
@@ -119,9 +112,6 @@ def other_patients(patients: Sequence[tuple[str, frozenset[str]]]) -> dict[str, 
 
     Args:
         patients: Pseudonym and hashes of each cycle, those left out where IDs may differ.
-
-    Returns:
-        Pseudonym → what is wrong.
     """
     of_name: dict[str, set[str]] = {}
     for pseudonym, keys in patients:

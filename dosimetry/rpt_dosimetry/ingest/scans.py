@@ -296,11 +296,7 @@ def _compare_times(image: StoredImage, warnings: list[str], *, by_json: bool) ->
 
 
 def read_stored(files: ScanFiles, source: SpectSource) -> StoredImage:
-    """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts.
-
-    Raises:
-        BadInput: It cannot be read.
-    """
+    """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts."""
     told = Told(source.duration_s, source.time_h, source.heads, source.decay_reference)
     if isinstance(files.emission, Nifti):
         return spect_of_nifti(files.emission, told)
@@ -424,11 +420,7 @@ class Scans:
         return [f"{role}: {sentence}" for role, told in of.items() for sentence in told]
 
     def refuse_other_infusions(self) -> None:
-        """Refuse SPECTs whose headers put the start of infusion at different moments.
-
-        Raises:
-            BadInput: They do: a date, a clock or a time zone changed between the scans.
-        """
+        """Refuse SPECTs whose headers put the start of infusion at different moments."""
         told = {f"spect {n}": one.infusion for n, one in enumerate(self.spects, start=1)}
         known = [(role, begin) for role, begin in told.items() if begin is not None]
         for role, begin in known[1:]:

@@ -28,11 +28,7 @@ LARGEST_RATIO = 2.0
 
 
 def refuse_other_infusion(role: str, begin: Moment, first_role: str, first: Moment) -> None:
-    """Refuse a scan whose header puts the start of infusion elsewhere than another's.
-
-    Raises:
-        BadInput: It does: a date, a clock or a time zone changed between the scans.
-    """
+    """Refuse a scan whose header puts the start of infusion elsewhere than another's."""
     apart_h = begin.hours_after(first)
     if abs(apart_h) > ONE_INFUSION_H:
         raise BadInput(

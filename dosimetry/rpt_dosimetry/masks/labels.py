@@ -162,11 +162,7 @@ def lesion_labels(
 
 
 def region_file(path: Path) -> Path:
-    """Return a file of regions: the one named, or the only DICOM file of a folder.
-
-    Raises:
-        BadInput: There is none, or there are several.
-    """
+    """Return a file of regions: the one named, or the only DICOM file of a folder."""
     if path.is_dir():
         files = dicom_below(path)
         if len(files) != 1:
@@ -190,9 +186,6 @@ def frames_of_reference(path: Path) -> set[str]:
 
     Args:
         path: An RTSTRUCT or a SEG.
-
-    Raises:
-        BadInput: It cannot be read.
     """
     dataset = _read(path, "FrameOfReferenceUID", "StructureSetROISequence")
     try:

@@ -108,9 +108,6 @@ def electron_kernel(nuclide_name: str, medium_name: str) -> PointKernel:
         The kernel; its energies sum to the electrons' energy per decay. What they would lose
         to bremsstrahlung (under 1 % up to 2 MeV) counts as absorbed on their way. The
         same arguments give the same numbers.
-
-    Raises:
-        BadInput: Unknown nuclide or medium.
     """
     nuclide = find_nuclide(nuclide_name)
     energy_kev, carried_kev = _carried(nuclide)

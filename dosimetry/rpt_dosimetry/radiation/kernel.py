@@ -257,9 +257,6 @@ def compute_kernel(
 
     Returns:
         The kernel. Without ``largest`` less than 1 % of the absorbed energy lies outside.
-
-    Raises:
-        BadInput: Unknown nuclide or medium.
     """
     density = find_medium(medium_name).density_g_per_cm3
     electrons = electron_kernel(nuclide_name, medium_name)

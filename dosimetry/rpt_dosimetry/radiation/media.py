@@ -73,11 +73,7 @@ SOFT_TISSUE_G_PER_CM3 = MEDIA["soft"].density_g_per_cm3
 
 
 def find_medium(name: str) -> Medium:
-    """Look a medium up.
-
-    Raises:
-        BadInput: There is none of that name.
-    """
+    """Look a medium up."""
     if name not in MEDIA:
         raise BadInput(f"The medium must be one of {', '.join(MEDIA)}, got '{name}'.")
     return MEDIA[name]

@@ -100,9 +100,6 @@ def find_nuclide(name: str) -> Nuclide:
     Args:
         name: Element, dash, mass number, such as ``Lu-177`` or ``Tc-99m``.
 
-    Returns:
-        Its half-life and radiations.
-
     Raises:
         BadInput: The database has no such nuclide, or it emits what is not modelled here:
             α particles, neutrons, fission fragments.

@@ -55,12 +55,6 @@ def attenuation(medium_name: str) -> Attenuation:
     Args:
         medium_name: A key of ``MEDIA``.
 
-    Returns:
-        The table.
-
-    Raises:
-        BadInput: There is no such medium.
-
     Source: up to 800 keV the tables of Elam, Ravel and Sieber, Radiat Phys Chem 63 (2002) 121,
     by ``xraydb``; above, Klein and Nishina's formula for free electrons, and the photoelectric
     coefficient extended by its power law.
@@ -131,9 +125,6 @@ def turned(
     Args:
         direction: Unit vectors.
 
-    Returns:
-        Unit vectors.
-
     Source of the frame without a singular axis: Duff et al., J Comput Graph Tech 6 (2017) 1.
     """
     u, v, w = direction
@@ -186,9 +177,6 @@ def simulate(nuclide_name: str, medium_name: str) -> PointKernel:
     Returns:
         The kernel; its energies sum to the photons' energy per decay. The same arguments give
         the same numbers.
-
-    Raises:
-        BadInput: Unknown nuclide or medium.
     """
     photons = find_nuclide(nuclide_name).photons
     shell_kev = np.zeros(len(_EDGES))  # the last one is what lies beyond

@@ -68,11 +68,7 @@ class RegistrationFiles:
     mask: Path | None = None
 
     def read(self) -> tuple[Scan, Scan, Volume | None]:
-        """Read the fixed scan, the moving scan and the mask.
-
-        Raises:
-            BadInput: A file is missing or broken.
-        """
+        """Read the fixed scan, the moving scan and the mask."""
         return (
             Scan(
                 _read(self.fixed, name="The fixed image"),

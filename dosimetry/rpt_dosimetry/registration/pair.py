@@ -225,11 +225,7 @@ def residual(fixed: Guide, moving: Guide, *, start: Rigid, found: Rigid) -> Resi
 
 
 def check_start(at_start: Agreement) -> None:
-    """Refuse scans that do not lie over each other.
-
-    Raises:
-        BadInput: They share too little of the body.
-    """
+    """Refuse scans that do not lie over each other."""
     if at_start.overlap < LEAST_OVERLAP:
         raise BadInput(
             f"The moving scan must cover {LEAST_OVERLAP:.0%} of the fixed scan's body before "
@@ -239,11 +235,7 @@ def check_start(at_start: Agreement) -> None:
 
 
 def check_residual(found: Residual) -> None:
-    """Refuse a registration that cannot be right.
-
-    Raises:
-        BadInput: It moved the patient too far, or the scans do not agree.
-    """
+    """Refuse a registration that cannot be right."""
     after = found.after.normalised_mutual_information
     before = found.before.normalised_mutual_information
     faults = {
@@ -364,9 +356,6 @@ def register(
         mask: Where to look, above 0, on the grid of the fixed CT, or of the fixed emission
             image where that steers; the body by default.
         start: Where to begin; see ``find_start``.
-
-    Returns:
-        The transform and its residual.
 
     Raises:
         BadInput: An image cannot be what it is said to be, one scan alone has a CT, the scans

@@ -138,9 +138,6 @@ def read_reference(
         series_uid: A Series Instance UID, or the unique beginning of one; ``None`` takes the
             only series of images.
 
-    Returns:
-        Whose they are and where they stand.
-
     Raises:
         BadInput: Damaged files, several patients, no or several series of images, slices
             that are not of one study, frame of reference and grid.
@@ -298,9 +295,6 @@ def read_dose_per_activity(path: Path, *, administered_gbq: float) -> Volume:
         path: A NIfTI file in Gy/GBq. A JSON of the same name beside it must not tell Gy.
         administered_gbq: Net administered activity, GBq.
 
-    Returns:
-        The dose, Gy, float64.
-
     Raises:
         BadInput: The file cannot be read or is in Gy, or the activity is out of its bounds.
     """
@@ -323,9 +317,6 @@ def read_dose_gy(path: Path) -> Volume:
 
     Args:
         path: A NIfTI file. A JSON of the same name beside it is asked for its quantity.
-
-    Returns:
-        The dose, Gy, float64.
 
     Raises:
         BadInput: The file cannot be read, or its name or JSON tells another quantity.
@@ -350,11 +341,7 @@ WHOLE = ("PLAN", "MULTI_PLAN", "PLAN_OVERVIEW")
 
 
 def rtdose_report(dose_gy: Volume, told: RtDose) -> dict[str, Any]:
-    """Tell what an RT Dose object held, without UIDs, dates and free text.
-
-    Returns:
-        A JSON-ready mapping.
-    """
+    """Tell what an RT Dose object held, without UIDs, dates and free text."""
     warnings = []
     if told.summation_type not in WHOLE:
         warnings.append(
