@@ -8,7 +8,7 @@ The middle of the scan as the one moment of a volume is ours.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,7 @@ from rpt_dosimetry.dicom.reference_time import (
     Verdict,
     check_total,
     decay_correction,
+    decay_factor_told,
     decayed_activity_bq,
     injected_activity_bq,
     need_half_life_s,
@@ -47,9 +48,11 @@ from rpt_dosimetry.dicom.reference_time import (
 )
 from rpt_dosimetry.dicom.series import Series
 from rpt_dosimetry.dicom.slices import (
+    SeriesVolume,
     Slices,
-    fits_float32,
+    check_values,
     in_order,
+    one_or_list,
     read_values,
     seconds_after,
     to_ras,
@@ -65,8 +68,6 @@ from rpt_dosimetry.dicom.tags import (
     refuse_zone_jump,
 )
 from rpt_dosimetry.dicom.tracer import coded_nuclide
-from rpt_dosimetry.nifti import FRAME_SHA256, VOXELS_SHA256, uid_sha256, voxels_sha256
-from rpt_dosimetry.suv import decay_factor_told, one_or_list, series_provenance
 
 _LARGEST_GUESS_MBQ = 30_000.0  # ours: of a therapy; more is likely kBq or µCi
 
@@ -195,24 +196,19 @@ def _check_mid_scan(
         )
 
 
-@dataclass(frozen=True)
-class Concentration:
-    """Activity concentration at mid-scan and what it rests on.
+@dataclass(frozen=True, kw_only=True)
+class Concentration(SeriesVolume):
+    """Activity concentration, Bq/mL at mid-scan, float32.
 
     Attributes:
-        volume: Concentration, Bq/mL at mid-scan, float32, RAS+.
-        slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
         decay: The factor to mid-scan, in the order of the slices in ``volume``.
         nuclide: The coded one, such as ``Lu-177``; ``None`` where nothing known is coded.
         injected_activity_bq: As the series gives it, Bq; ``None`` where it is not told.
         stored_activity_bq: In the field of view, Bq, with the values as stored.
         activity_bq: In the field of view, Bq, at mid-scan.
         injection_to_mid_scan_s: From the begin of the administration, s, if told.
-        slice_sha256: The files, in the order of the slices.
     """
 
-    volume: Volume
-    slice_axis: int
     decay: DecayToMidScan
     nuclide: str | None
     injected_activity_bq: float | None
@@ -220,9 +216,6 @@ class Concentration:
     activity_bq: float
     injection_to_mid_scan_s: float | None
     administered: Moment | None
-    tags_used: list[dict[str, Any]]
-    slice_sha256: list[str]
-    warnings: list[str] = field(default_factory=list)
 
 
 def read_concentration(
@@ -252,7 +245,7 @@ def read_concentration(
         told.append(f"{RADIONUCLIDE_CODE} names no nuclide known here; the half-life was used.")
     decay = decay_to_mid_scan(tags, coded_nuclide=nuclide, warnings=told)
     data, hashes = read_values(slices, [1.0] * len(tags), progress)
-    _check_values(data, told)
+    check_values(data, told, noun="concentration", unit="Bq/mL", note=" as stored")
     stored_bq = _total_bq(data, slices)
     data *= decay.factor
     activity_bq = _total_bq(data, slices)
@@ -316,21 +309,6 @@ def _check_corrections(tags: Tags, warnings: list[str]) -> None:
             )
 
 
-def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None:
-    if not fits_float32(data):
-        raise BadInput(
-            "Every concentration must be a finite number, and some are not. Check Rescale Slope."
-        )
-    negative = int((data < 0).sum())
-    if negative:
-        warnings.append(
-            f"{negative} voxels have a concentration below 0, down to {data.min():.3g} Bq/mL as "
-            "stored; they were kept."
-        )
-    if data.max() <= 0:
-        warnings.append("No voxel has a concentration above 0 Bq/mL: the image is empty.")
-
-
 def _total_bq(data: Float[np.ndarray, "i j k"], slices: Slices) -> float:
     return float(data.sum()) * slices.grid.voxel_ml
 
@@ -364,7 +342,7 @@ def _reversed(decay: DecayToMidScan) -> DecayToMidScan:
 def activity_report(concentration: Concentration, *, series: Series) -> dict[str, Any]:
     """Tell how a volume of activity concentration was made, for ``OUT.json``.
 
-    Times are differences only, in h to 6 digits; slices go by their number and hash.
+    Times are differences only, in h to 6 digits.
 
     Args:
         series: The source; of its UIDs only hashes are told.
@@ -392,16 +370,7 @@ def activity_report(concentration: Concentration, *, series: Series) -> dict[str
         "bq_per_ml_min": float(data.min()),
         "bq_per_ml_max": float(data.max()),
         "voxels_below_0": int((data < 0).sum()),
-        "shape": list(data.shape),
-        "spacing_mm": list(concentration.volume.spacing_mm),
-        "slice_axis": concentration.slice_axis,
-        FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
-        VOXELS_SHA256: voxels_sha256(concentration.volume),
-        "warnings": concentration.warnings,
-        "tags_used": concentration.tags_used,
-        "provenance": series_provenance(
-            concentration.slice_sha256, series=series, command="activity"
-        ),
+        **concentration.told(series, command="activity"),
     }
 
 
@@ -414,26 +383,10 @@ AIR_HU = -1024.0
 INT16 = np.iinfo(np.int16)
 
 
-@dataclass(frozen=True)
-class Ct:
-    """A CT and what it rests on.
-
-    Attributes:
-        volume: HU, float32 of whole numbers that fit int16, RAS+.
-        slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
-    """
-
-    volume: Volume
-    slice_axis: int
-    tags_used: list[dict[str, Any]]
-    slice_sha256: list[str]
-    warnings: list[str] = field(default_factory=list)
-
-
 def read_ct(
     series: Series, *, warnings: Sequence[str] = (), progress: Progress = no_progress
-) -> Ct:
-    """Read one CT series.
+) -> SeriesVolume:
+    """Read one CT series as HU, float32 of whole numbers that fit int16.
 
     Returns:
         The volume, rounded to whole HU, and what it rests on.
@@ -451,7 +404,7 @@ def read_ct(
     data, hashes = read_values(slices, [1.0] * len(tags), progress, padding=AIR_HU)
     _check_hu(data)
     volume, slice_axis, reverse = to_ras(data, slices.grid)
-    return Ct(
+    return SeriesVolume(
         volume=Volume(np.rint(volume.data), volume.affine),
         slice_axis=slice_axis,
         tags_used=tags.record(None),

@@ -5,13 +5,13 @@ Source of the branches by Units: Vácha et al., Comprehensive manual for SUV com
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from rpt_cohort import BadInput, Volume, provenance
+from rpt_cohort import BadInput
 from rpt_cohort.schema import Tracer
 
 from rpt_dosimetry.dicom.attributes import (
@@ -37,6 +37,7 @@ from rpt_dosimetry.dicom.reference_time import (
     Verdict,
     check_total,
     decay_correction,
+    decay_factor_told,
     decayed_activity_bq,
     injected_activity_bq,
     need_half_life_s,
@@ -47,7 +48,15 @@ from rpt_dosimetry.dicom.reference_time import (
     warn_of_unknown_day,
 )
 from rpt_dosimetry.dicom.series import Series
-from rpt_dosimetry.dicom.slices import fits_float32, in_order, read_values, seconds_after, to_ras
+from rpt_dosimetry.dicom.slices import (
+    SeriesVolume,
+    check_values,
+    in_order,
+    one_or_list,
+    read_values,
+    seconds_after,
+    to_ras,
+)
 from rpt_dosimetry.dicom.tags import (
     Moment,
     Tags,
@@ -60,7 +69,6 @@ from rpt_dosimetry.dicom.tags import (
     refuse_zone_jump,
 )
 from rpt_dosimetry.dicom.tracer import Radiopharmaceutical, coded_nuclide, read_radiopharmaceutical
-from rpt_dosimetry.nifti import FRAME_SHA256, VOXELS_SHA256, uid_sha256, voxels_sha256
 
 Sex = Literal["M", "F", "O"]
 
@@ -361,22 +369,17 @@ LIKELY_LARGEST_SUV = 1000.0
 _LARGEST_GUESS_MBQ = 3_000.0  # ours: of a PET tracer; more is likely kBq or µCi
 
 
-@dataclass(frozen=True)
-class Suv:
-    """A body-weight SUV volume and what it rests on.
+@dataclass(frozen=True, kw_only=True)
+class Suv(SeriesVolume):
+    """A body-weight SUV volume, g/mL, float32.
 
     Attributes:
-        volume: SUV, g/mL, float32, RAS+.
-        slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
         factor: The factor, in the order of the slices in ``volume``.
         injected: When, on the series' clock, if told.
         scan_start_s: Injection to the begin of the first frame, s, if told.
         mid_scan_s: Injection to the middle of the scan, s, if told.
-        slice_sha256: The files, in the order of the slices.
     """
 
-    volume: Volume
-    slice_axis: int
     factor: SuvFactor
     patient: Patient
     radiopharmaceutical: Radiopharmaceutical
@@ -384,9 +387,6 @@ class Suv:
     injected: Moment | None
     scan_start_s: float | None
     mid_scan_s: float | None
-    tags_used: list[dict[str, Any]]
-    slice_sha256: list[str]
-    warnings: list[str] = field(default_factory=list)
 
 
 def convert(
@@ -419,7 +419,11 @@ def convert(
         told.append(injection.fault)
     radiopharmaceutical = read_radiopharmaceutical(tags, told, tracer=tracer)
     data, hashes = read_values(slices, factor.factor, progress)
-    _check_values(data, told)
+    check_values(data, told, noun="SUV", unit="g/mL")
+    if data.max() > LIKELY_LARGEST_SUV:
+        told.append(
+            f"The largest SUV is {data.max():.3g} g/mL: dose, weight or a time may be wrong."
+        )
     _check_total(data, slices.grid.voxel_ml, patient, told)
     volume, slice_axis, reverse = to_ras(data, slices.grid)
     scan_start, scan_middle = _scan_times(tags, told)
@@ -446,22 +450,6 @@ def _read_injection(tags: Tags, warnings: list[str]) -> Injection:
         return Injection(activity_bq, injection_time(tags, warnings), nuclide)
     except BadInput as error:  # a fault only where the branch needs the time
         return Injection(activity_bq, None, nuclide, fault=str(error))
-
-
-def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None:
-    if not fits_float32(data):
-        raise BadInput("Every SUV must be a finite number, and some are not. Check Rescale Slope.")
-    negative = int((data < 0).sum())
-    if negative:
-        warnings.append(
-            f"{negative} voxels have a SUV below 0, down to {data.min():.3g} g/mL; they were kept."
-        )
-    if data.max() > LIKELY_LARGEST_SUV:
-        warnings.append(
-            f"The largest SUV is {data.max():.3g} g/mL: dose, weight or a time may be wrong."
-        )
-    if data.max() <= 0:
-        warnings.append("No voxel has a SUV above 0 g/mL: the image is empty.")
 
 
 def _check_total(
@@ -493,22 +481,10 @@ def _scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datet
     return begin, if_readable(lambda: mid_scan(tags), warnings)
 
 
-_LIBRARIES = (
-    "rpt-cohort",
-    "pydicom",
-    "numpy",
-    "nibabel",
-    "pylibjpeg",
-    "pylibjpeg-libjpeg",
-    "pylibjpeg-openjpeg",
-)
-
-
 def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
     """Tell how a SUV volume was made, for ``OUT.json``.
 
-    Times are differences only, slices go by their number and hash, and the series by the
-    hash of its UID: file names, UIDs and dates can tell who the patient is.
+    Times are differences only: dates can tell who the patient is.
 
     Args:
         series: The source; of its UIDs only hashes are told.
@@ -545,41 +521,5 @@ def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
         "suv_min": float(data.min()),
         "suv_max": float(data.max()),
         "voxels_below_0": int((data < 0).sum()),
-        "shape": list(data.shape),
-        "spacing_mm": list(suv.volume.spacing_mm),
-        "slice_axis": suv.slice_axis,
-        FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
-        VOXELS_SHA256: voxels_sha256(suv.volume),
-        "warnings": suv.warnings,
-        "tags_used": suv.tags_used,
-        "provenance": series_provenance(suv.slice_sha256, series=series, command=command),
+        **suv.told(series, command=command),
     }
-
-
-def series_provenance(
-    slice_sha256: Sequence[str], *, series: Series, command: str
-) -> dict[str, Any]:
-    """Build the provenance of a volume made of one series.
-
-    Args:
-        series: The source; of its UID only the hash is told.
-    """
-    return provenance(
-        package="rpt-dosimetry",
-        command=command,
-        parameters={"series_uid_sha256": uid_sha256(series.uid)},
-        # File names of an export often hold the patient's name; a slice's number does not.
-        inputs={f"slice {index + 1}": digest for index, digest in enumerate(slice_sha256)},
-        libraries=_LIBRARIES,
-    )
-
-
-def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:
-    """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
-    apart_s = None if implied_after_s is None else round(implied_after_s, 3)
-    return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}
-
-
-def one_or_list(values: list[float]) -> float | list[float]:
-    """Tell what is the same in every slice once."""
-    return values[0] if min(values) == max(values) else values

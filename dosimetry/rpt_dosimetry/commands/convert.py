@@ -22,7 +22,7 @@ from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_serie
 from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.masks.labels import PROGRAM, find_totalsegmentator, segment_organs
-from rpt_dosimetry.nifti import FRAME_SHA256, HU, VOXELS_SHA256, uid_sha256, voxels_sha256
+from rpt_dosimetry.nifti import HU
 from rpt_dosimetry.rtdose.reading import read_rtdose
 from rpt_dosimetry.rtdose.writing import (
     read_dose_gy,
@@ -31,7 +31,7 @@ from rpt_dosimetry.rtdose.writing import (
     rtdose_bytes,
     rtdose_report,
 )
-from rpt_dosimetry.suv import convert, report, series_provenance
+from rpt_dosimetry.suv import convert, report
 
 SeriesDir = Annotated[
     Path,
@@ -190,14 +190,7 @@ def ct(
         "quantity": HU,
         "hu_min": int(volume.data.min()),
         "hu_max": int(volume.data.max()),
-        "shape": list(volume.data.shape),
-        "spacing_mm": list(volume.spacing_mm),
-        "slice_axis": result.slice_axis,
-        FRAME_SHA256: uid_sha256(chosen.frame_of_reference_uid),
-        VOXELS_SHA256: voxels_sha256(volume),
-        "warnings": result.warnings,
-        "tags_used": result.tags_used,
-        "provenance": series_provenance(result.slice_sha256, series=chosen, command="ct"),
+        **result.told(chosen, command="ct"),
     }
     write_volume(targets, volume, told, dtype=np.int16)
     warn_of_each(result.warnings)

@@ -24,7 +24,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from rpt_cohort import BadInput
 
@@ -660,3 +660,9 @@ def _compare_with_corrected_image(tags: Tags, correction: str, warnings: list[st
     if decayed == (correction == "NONE"):
         told = "names DECY" if decayed else "lacks DECY"
         warnings.append(f"{CORRECTED_IMAGE} {told} and {DECAY_CORRECTION} is {correction}.")
+
+
+def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:
+    """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
+    apart_s = None if implied_after_s is None else round(implied_after_s, 3)
+    return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}

@@ -4,7 +4,7 @@ DICOM's patient axes are LPS, NIfTI's world is RAS: x and y change sign.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID
-from rpt_cohort import BadInput, Volume, file_sha256
+from rpt_cohort import BadInput, Volume, file_sha256, provenance
 
 from rpt_dosimetry.dicom.attributes import (
     BITS_STORED,
@@ -50,8 +50,10 @@ from rpt_dosimetry.dicom.reading import (
     read_whole,
 )
 from rpt_dosimetry.dicom.series import Series
-from rpt_dosimetry.dicom.tags import Tags
-from rpt_dosimetry.nifti import voxel_ml
+from rpt_dosimetry.dicom.tags import (
+    Tags,
+)
+from rpt_dosimetry.nifti import FRAME_SHA256, VOXELS_SHA256, uid_sha256, voxel_ml, voxels_sha256
 
 _COSINE_TOLERANCE = 1e-3
 """On length and angle of the direction cosines: some scanners write four digits."""
@@ -517,3 +519,79 @@ def _check_kind(tags: Tags, warnings: list[str]) -> None:
         warnings.append(f"{SERIES_TYPE} is dynamic or gated; this is one frame of it.")
     if "01" in tags.texts(LOSSY):
         warnings.append(f"{LOSSY} is 01: the values were changed by lossy compression.")
+
+
+_LIBRARIES = (
+    *("rpt-cohort", "pydicom", "numpy", "nibabel"),
+    *("pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesVolume:
+    """A volume made of one series, RAS+, and what it rests on.
+
+    Attributes:
+        slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
+        tags_used: Every tag asked for and found.
+        slice_sha256: The files, in the order of the slices.
+    """
+
+    volume: Volume
+    slice_axis: int
+    tags_used: list[dict[str, Any]]
+    slice_sha256: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+    def told(self, series: Series, *, command: str) -> dict[str, Any]:
+        """Tell the volume, for the end of ``OUT.json``.
+
+        Slices go by their number and hash, and the series by the hash of its UID: file names, UIDs
+        and dates can tell who the patient is.
+        """
+        return {
+            "shape": list(self.volume.data.shape),
+            "spacing_mm": list(self.volume.spacing_mm),
+            "slice_axis": self.slice_axis,
+            FRAME_SHA256: uid_sha256(series.frame_of_reference_uid),
+            VOXELS_SHA256: voxels_sha256(self.volume),
+            "warnings": self.warnings,
+            "tags_used": self.tags_used,
+            "provenance": provenance(
+                package="rpt-dosimetry",
+                command=command,
+                parameters={"series_uid_sha256": uid_sha256(series.uid)},
+                inputs={f"slice {number}": one for number, one in enumerate(self.slice_sha256, 1)},
+                libraries=_LIBRARIES,
+            ),
+        }
+
+
+def one_or_list(values: list[float]) -> float | list[float]:
+    """Tell what is the same in every slice once."""
+    return values[0] if min(values) == max(values) else values
+
+
+def check_values(
+    data: Float[np.ndarray, "i j k"], warnings: list[str], *, noun: str, unit: str, note: str = ""
+) -> None:
+    """Refuse values that a volume cannot hold, and tell of those below 0 and of none above.
+
+    Args:
+        noun: What a value is, such as ``concentration``.
+        note: Of the values below 0.
+
+    Raises:
+        BadInput: A value is not finite or too large.
+    """
+    if not fits_float32(data):
+        raise BadInput(
+            f"Every {noun} must be a finite number, and some are not. Check Rescale Slope."
+        )
+    if negative := int((data < 0).sum()):
+        warnings.append(
+            f"{negative} voxels have a {noun} below 0, down to {data.min():.3g} {unit}{note}; they "
+            "were kept."
+        )
+    if data.max() <= 0:
+        warnings.append(f"No voxel has a {noun} above 0 {unit}: the image is empty.")
