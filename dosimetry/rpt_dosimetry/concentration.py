@@ -28,23 +28,34 @@ from rpt_dosimetry.dicom.attributes import (
     START_TIME,
     UNITS,
 )
-from rpt_dosimetry.dicom.reading import Progress, no_progress
-from rpt_dosimetry.dicom.reference_time import (
-    EARLIEST_REFERENCE_S,
+from rpt_dosimetry.dicom.decay import (
     LARGEST_HALF_LIVES,
-    Reference,
-    Verdict,
     check_total,
-    decay_correction,
     decay_factor_told,
     decayed_activity_bq,
+    refuse_before_injection,
+)
+from rpt_dosimetry.dicom.header import (
+    Tags,
+    administration_moment,
+    decay_correction,
+    if_readable,
     injected_activity_bq,
-    need_half_life_s,
+    injection_time,
+    mid_scan,
+    missing,
+    refuse_zone_jump,
+    seconds_after,
+    warn_of_unknown_day,
+)
+from rpt_dosimetry.dicom.reading import Moment, Progress, no_progress
+from rpt_dosimetry.dicom.reference_time import (
+    EARLIEST_REFERENCE_S,
+    Reference,
+    Verdict,
     reference_of_admin,
     reference_of_none,
     reference_of_start,
-    refuse_before_injection,
-    warn_of_unknown_day,
 )
 from rpt_dosimetry.dicom.series import Series
 from rpt_dosimetry.dicom.slices import (
@@ -54,20 +65,9 @@ from rpt_dosimetry.dicom.slices import (
     in_order,
     one_or_list,
     read_values,
-    seconds_after,
     to_ras,
 )
-from rpt_dosimetry.dicom.tags import (
-    Moment,
-    Tags,
-    administration_moment,
-    if_readable,
-    injection_time,
-    mid_scan,
-    missing,
-    refuse_zone_jump,
-)
-from rpt_dosimetry.dicom.tracer import coded_nuclide
+from rpt_dosimetry.dicom.tracer import coded_nuclide, need_half_life_s
 
 _LARGEST_GUESS_MBQ = 30_000.0  # ours: of a therapy; more is likely kBq or µCi
 

@@ -7,8 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
 from rpt_dosimetry import choose_pet, convert, find_series
-from rpt_dosimetry.dicom.reading import parse_decimal
-from rpt_dosimetry.dicom.tags import parse_date, parse_datetime, parse_offset, parse_time
+from rpt_dosimetry.dicom.reading import (
+    parse_date,
+    parse_datetime,
+    parse_decimal,
+    parse_offset,
+    parse_time,
+)
 from rpt_dosimetry.dicom.tracer import (
     HALF_LIFE_S,
     check_half_life,

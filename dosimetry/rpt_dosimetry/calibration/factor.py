@@ -21,8 +21,8 @@ from rpt_cohort import (
 
 from rpt_dosimetry.calibration.counts import DeadTime
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, COUNTS, RECON_TOMO, read_nm
+from rpt_dosimetry.dicom.reading import Moment
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
-from rpt_dosimetry.dicom.tags import Moment
 from rpt_dosimetry.nifti import voxel_ml
 
 LARGEST_CPS_PER_MBQ = 1e4

@@ -46,9 +46,11 @@ from rpt_dosimetry.dicom.attributes import (
     Tag,
     nm_numbers,
 )
+from rpt_dosimetry.dicom.header import Tags, administration_moment, if_readable, injection_time
 from rpt_dosimetry.dicom.reading import (
     DICOM_ERRORS,
     Bounds,
+    Moment,
     check_bounds,
     components,
     is_dicom,
@@ -60,13 +62,6 @@ from rpt_dosimetry.dicom.reading import (
 )
 from rpt_dosimetry.dicom.series import Series, find_series
 from rpt_dosimetry.dicom.slices import decoded
-from rpt_dosimetry.dicom.tags import (
-    Moment,
-    Tags,
-    administration_moment,
-    if_readable,
-    injection_time,
-)
 from rpt_dosimetry.dicom.tracer import coded_nuclide
 
 NM_STORAGE = "1.2.840.10008.5.1.4.1.1.20"

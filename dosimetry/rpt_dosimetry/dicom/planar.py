@@ -20,6 +20,7 @@ from rpt_dosimetry.dicom.attributes import (
     SCAN_VELOCITY,
     VIEW_CODE,
 )
+from rpt_dosimetry.dicom.header import Tags, if_readable, seconds_after
 from rpt_dosimetry.dicom.nm import (
     COUNTS,
     Administration,
@@ -34,9 +35,7 @@ from rpt_dosimetry.dicom.nm import (
     vector,
 )
 from rpt_dosimetry.dicom.reading import components, items, read_decimal
-from rpt_dosimetry.dicom.slices import seconds_after
 from rpt_dosimetry.dicom.spect import ScanTimes, check_values, planar_times
-from rpt_dosimetry.dicom.tags import Tags, if_readable
 
 ANTERIOR, POSTERIOR = "anterior", "posterior"
 _VIEW_OF_CODE = {"G-5215": ANTERIOR, "G-5216": POSTERIOR}

@@ -24,40 +24,31 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.dicom.attributes import (
     ACQUISITION_DATE,
     ACQUISITION_TIME,
-    CORRECTED_IMAGE,
     DECAY_CORRECTION,
     DECAY_FACTOR,
-    DOSE,
-    FRAME_DURATION,
     FRAME_REFERENCE_TIME,
     GE_SCAN_DATETIME,
-    HALF_LIFE,
     SERIES_DATE,
     SERIES_TIME,
     START_DATETIME,
-    START_TIME,
     Tag,
 )
-from rpt_dosimetry.dicom.reading import Bounds, check_bounds
-from rpt_dosimetry.dicom.tags import (
+from rpt_dosimetry.dicom.header import (
+    FrameFacts,
     Tags,
-    as_local,
-    frame_begins,
+    frames_if_told,
+    ge_scan_times,
     if_readable,
-    missing,
     need_all,
-    parse_datetime,
-    read_clock,
-    series_offset,
+    read_frames,
 )
-from rpt_dosimetry.dicom.tracer import check_half_life
 
 AGREEMENT_S = 2.0
 """Ours: clocks that cut the fraction of a second. Real series were within 1 s."""
@@ -113,9 +104,10 @@ def reference_of_start(
             each other by more than ``LARGEST_CONFLICT`` and none decides.
     """
     rule = _start_by_rule(tags, earliest, warnings)
-    frames = _read_frames(tags, half_life_s, warnings)
-    if frames is None:
+    facts = frames_if_told(tags, warnings)
+    if facts is None:
         return rule
+    frames = _Frames(**vars(facts), half_life_s=half_life_s)
     reference = frames.judge(rule, corrected=True)
     if reference.verdict == "agrees":
         _warn_of_majority(frames, reference, warnings)
@@ -165,7 +157,7 @@ def reference_of_none(tags: Tags, half_life_s: float, warnings: list[str]) -> Re
             tells of a correction by more than ``LARGEST_CONFLICT``.
     """
     acquired = need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
-    frames = _frames(tags, half_life_s, acquired, warnings)
+    frames = _Frames(**vars(read_frames(tags, acquired, warnings)), half_life_s=half_life_s)
     moments = [
         begin + timedelta(seconds=late_s)
         for begin, late_s in zip(frames.begins, frames.average_s, strict=True)
@@ -191,9 +183,10 @@ def reference_of_admin(
             in every slice never does: quantitative SPECT that is corrected tells it, too.
     """
     rule = Reference("administration", START_DATETIME, [administered] * len(tags))
-    frames = None if half_life_s is None else _read_frames(tags, half_life_s, warnings)
-    if frames is None:
+    facts = None if half_life_s is None else frames_if_told(tags, warnings)
+    if facts is None or half_life_s is None:
         return rule
+    frames = _Frames(**vars(facts), half_life_s=half_life_s)
     reference = frames.judge(rule, corrected=True)
     if reference.verdict == "contradicts" and reference.implied_after_s is not None:
         after_s = reference.implied_after_s
@@ -210,19 +203,10 @@ def reference_of_admin(
 
 
 @dataclass(frozen=True)
-class _Frames:
-    """When the slices were measured, and what they tell of the reference time.
-
-    Attributes:
-        factors: Decay Factor, one a slice; empty where it is not told.
-        frame_reference_s: Frame Reference Time, s, one a slice; empty where it is not told.
-    """
+class _Frames(FrameFacts):
+    """What the frames tell of the reference time, at a half-life."""
 
     half_life_s: float
-    begins: list[datetime]
-    duration_s: list[float]
-    factors: list[float]
-    frame_reference_s: list[float]
 
     @property
     def first(self) -> datetime:
@@ -318,7 +302,7 @@ class _Frames:
 
 
 def _start_by_rule(tags: Tags, earliest: datetime, warnings: list[str]) -> Reference:
-    private = if_readable(lambda: _ge_scan_times(tags), warnings)
+    private = if_readable(lambda: ge_scan_times(tags), warnings)
     if private and min(private) >= earliest:
         tags.remember_moments((GE_SCAN_DATETIME,), private)
         return Reference("GE private scan date and time", GE_SCAN_DATETIME, private)
@@ -413,47 +397,6 @@ def _apart(after_s: float) -> str:
     return f"{abs(after_s):.0f} s {'after' if after_s > 0 else 'before'}"
 
 
-def _read_frames(tags: Tags, half_life_s: float, warnings: list[str]) -> _Frames | None:
-    """Read the frames for what can do without; ``None`` where no Decay Factor can be judged."""
-    for tag in (ACQUISITION_DATE, ACQUISITION_TIME, FRAME_DURATION):
-        if not all(tags.texts(tag)):
-            return None
-
-    def read() -> _Frames:
-        acquired = need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
-        return _frames(tags, half_life_s, acquired, warnings)
-
-    return if_readable(read, warnings)
-
-
-def _frames(
-    tags: Tags, half_life_s: float, acquired: list[datetime], warnings: list[str]
-) -> _Frames:
-    durations_ms = tags.need_numbers(FRAME_DURATION, "to know when a slice was measured")
-    if min(durations_ms) <= 0:
-        raise BadInput(f"{FRAME_DURATION} must be above 0 ms, got {min(durations_ms):g} ms.")
-    references_ms = if_readable(lambda: tags.numbers(FRAME_REFERENCE_TIME), warnings) or []
-    factors = if_readable(lambda: tags.numbers(DECAY_FACTOR), warnings) or []
-    return _Frames(
-        half_life_s=half_life_s,
-        begins=frame_begins(acquired, references_ms),
-        duration_s=[one_ms / 1000.0 for one_ms in durations_ms],
-        factors=factors,
-        frame_reference_s=[one_ms / 1000.0 for one_ms in references_ms],
-    )
-
-
-def _ge_scan_times(tags: Tags) -> list[datetime]:
-    """Return GE's private scan times; none where a slice lacks it."""
-    texts = tags.texts(GE_SCAN_DATETIME)
-    if not all(texts):
-        return []
-    read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in texts]
-    offsets = [offset for _, offset in read if offset is not None]
-    zone = series_offset(tags) if offsets else None
-    return [as_local(written, offset, zone) for written, offset in read]
-
-
 def average_activity_time_s(*, frame_duration_s: float, half_life_s: float) -> float:
     """Return when, within a frame, the activity equals the frame's mean activity.
 
@@ -480,189 +423,10 @@ def average_activity_time_s(*, frame_duration_s: float, half_life_s: float) -> f
     return frame_duration_s * (math.log(x) - math.log(-math.expm1(-x))) / x
 
 
-def decayed_activity_bq(*, activity_bq: float, elapsed_s: float, half_life_s: float) -> float:
-    """Return the activity after some time.
-
-    Args:
-        elapsed_s: Time since, s; below 0 for an earlier moment.
-
-    Raises:
-        ValueError: ``half_life_s`` is not above 0 s.
-    """
-    _need_positive("half_life_s", half_life_s)
-    return activity_bq * math.pow(2.0, -elapsed_s / half_life_s)
-
-
 def _need_positive(name: str, value_s: float) -> None:
     if not (value_s > 0 and math.isfinite(value_s)):
         raise ValueError(f"{name} must be a finite number above 0 s, got {value_s!r} s.")
 
 
-IMPOSSIBLE_EXCESS = 1.5
-"""Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
-
-
-SUSPECT_SHARE = 2e-3
-"""Ours: of the decayed net activity; a trunk holds some percent after a week, a head some percent
-of a PET's tracer; kBq/mL would be a thousandth."""
-
-
-SMALLEST_FIELD_ML = 1000.0
-"""Ours: a series of a smaller field of view is a cut-out, which may hold next to nothing."""
-
-
-LARGEST_HALF_LIVES = 10.0
-"""Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
-
-
-_LONG_HALF_LIFE_S = 12 * 3600.0
-
-
-_SMALLEST_DOSE_BQ = 1e5  # below it the value is taken as MBq
-
-
-_DOSE_BOUNDS = Bounds(1e3, 1e12, "Bq")  # ours: from less than a phantom holds to 1 TBq
-
-
 EARLIEST_REFERENCE_S = -60.0
 """Of the reference time after the injection, for clocks that are not quite together; ours."""
-
-
-def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: float) -> float:
-    """Read the injected activity; DICOM gives it with no syringe residual subtracted.
-
-    Args:
-        largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
-
-    Raises:
-        BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
-    """
-    dose = tags.number(DOSE)
-    if dose is None:
-        raise missing(DOSE, "to normalise")
-    if dose <= 0:
-        raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
-    if dose < _SMALLEST_DOSE_BQ:
-        if dose > largest_guess_mbq:
-            raise BadInput(
-                f"{DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
-                f"{largest_guess_mbq:g} MBq. It is likely in kBq or µCi. Multiply kBq by 1000, or "
-                "µCi by 37000, and write the result in Bq."
-            )
-        warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
-        dose *= 1e6
-    check_bounds(dose, DOSE, _DOSE_BOUNDS)
-    return dose
-
-
-def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
-    """Read the half-life that a correction for decay needs, s.
-
-    Raises:
-        BadInput: Missing, not plausible, or not that of the nuclide.
-    """
-    life_s = tags.number(HALF_LIFE)
-    if life_s is None:
-        raise missing(HALF_LIFE, "to correct for decay")
-    fault = check_half_life(half_life_s=life_s, coded=coded_nuclide).fault
-    if fault:
-        raise BadInput(f"{HALF_LIFE} must be that of the nuclide in seconds, {fault}")
-    return life_s
-
-
-def decay_correction(tags: Tags, warnings: list[str]) -> str:
-    """Read to what the values were corrected for decay.
-
-    Returns:
-        ``ADMIN``, ``START`` or ``NONE``.
-
-    Raises:
-        BadInput: Missing, or none of the three.
-    """
-    correction = tags.text(DECAY_CORRECTION).upper()
-    if not correction:
-        raise missing(DECAY_CORRECTION, "to know what the values were corrected to")
-    if correction not in ("ADMIN", "START", "NONE"):
-        raise BadInput(f"{DECAY_CORRECTION} must be ADMIN, START or NONE, and it is none of them.")
-    _compare_with_corrected_image(tags, correction, warnings)
-    return correction
-
-
-def check_total(share: float, told: str, warnings: list[str], *, field_ml: float) -> None:
-    """Refuse a field of view that holds far more activity than was injected; warn of doubts.
-
-    Decay-corrected activity in the field of view is at most what was injected, whatever its
-    unit: as SUV, the sum of SUV times volume is at most the body weight.
-
-    Args:
-        share: Of the injected activity in the field of view, both at one time.
-        told: A sentence with both, with units.
-        field_ml: Volume of the field of view, mL.
-
-    Raises:
-        BadInput: It is more than ``IMPOSSIBLE_EXCESS`` times what was injected.
-    """
-    if share > IMPOSSIBLE_EXCESS:
-        raise BadInput(
-            f"The field of view must hold no more than was injected, got {share:.3g} times as "
-            f"much. {told}. Check {DOSE}, in Bq, the weight, in kg, Units, the calibration and the "
-            "times."
-        )
-    if share > 1:
-        warnings.append(
-            f"{told}: {share:.3g} times what was injected. The calibration, the dose, the weight "
-            "or a time may be wrong."
-        )
-    if field_ml >= SMALLEST_FIELD_ML:
-        warn_of_too_little(share, told, warnings)
-
-
-def warn_of_too_little(share: float, told: str, warnings: list[str]) -> None:
-    """Warn of images that hold next to none of what was given; empty ones are told elsewhere.
-
-    Args:
-        share: Of the activity that decay leaves, in the field of view.
-        told: A sentence with both, with units.
-    """
-    if 0 < share < SUSPECT_SHARE:
-        warnings.append(
-            f"{told}: a share of {share:.2g}, which is next to nothing. Were the values in kBq/mL "
-            "and not in Bq/mL, all that is made of them would be a thousandfold."
-        )
-
-
-def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
-    """Warn where only a time of day is told and the nuclide lives for days."""
-    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
-        warnings.append(
-            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
-            "day cannot be told from one on the day of the scan."
-        )
-
-
-def refuse_before_injection(reference: Reference, injected: datetime) -> None:
-    """Refuse values that refer to a time before the injection.
-
-    Raises:
-        BadInput: One slice's moment is more than 60 s before it.
-    """
-    earliest_s = (min(reference.moments) - injected).total_seconds()
-    if earliest_s < EARLIEST_REFERENCE_S:
-        raise BadInput(
-            f"{reference.tag} must not be before the injection, and by the rule "
-            f"'{reference.branch}' the values refer to {-earliest_s:.0f} s before it. Check "
-            f"{START_DATETIME}, {START_TIME} and the clocks."
-        )
-
-
-def _compare_with_corrected_image(tags: Tags, correction: str, warnings: list[str]) -> None:
-    decayed = "DECY" in tags.text(CORRECTED_IMAGE).split("\\")
-    if decayed == (correction == "NONE"):
-        told = "names DECY" if decayed else "lacks DECY"
-        warnings.append(f"{CORRECTED_IMAGE} {told} and {DECAY_CORRECTION} is {correction}.")
-
-
-def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:
-    """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
-    apart_s = None if implied_after_s is None else round(implied_after_s, 3)
-    return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}

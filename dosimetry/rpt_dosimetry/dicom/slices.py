@@ -5,7 +5,6 @@ DICOM's patient axes are LPS, NIfTI's world is RAS: x and y change sign.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,9 @@ from rpt_dosimetry.dicom.attributes import (
     SERIES_TYPE,
     Tag,
 )
+from rpt_dosimetry.dicom.header import (
+    Tags,
+)
 from rpt_dosimetry.dicom.reading import (
     BOUNDS,
     DICOM_ERRORS,
@@ -50,9 +52,6 @@ from rpt_dosimetry.dicom.reading import (
     read_whole,
 )
 from rpt_dosimetry.dicom.series import Series
-from rpt_dosimetry.dicom.tags import (
-    Tags,
-)
 from rpt_dosimetry.nifti import FRAME_SHA256, VOXELS_SHA256, uid_sha256, voxel_ml, voxels_sha256
 
 _COSINE_TOLERANCE = 1e-3
@@ -472,13 +471,6 @@ def read_values(
 def fits_float32(data: Float[np.ndarray, "i j k"]) -> bool:
     """Tell whether every value is a finite number that a volume can store."""
     return bool((np.abs(data) <= np.finfo(np.float32).max).all())  # NaN compares as false
-
-
-def seconds_after(injection: datetime | None, moment: datetime | None) -> float | None:
-    """Return the time from injection to a moment, s; ``None`` where one is not told."""
-    if injection is None or moment is None:
-        return None
-    return (moment - injection).total_seconds()
 
 
 def _without_copies(files: Sequence[DicomFile], warnings: list[str]) -> list[DicomFile]:

@@ -47,6 +47,7 @@ from rpt_dosimetry.dicom.attributes import (
     SPACING_BETWEEN_SLICES,
     Tag,
 )
+from rpt_dosimetry.dicom.header import Tags, if_readable, seconds_after
 from rpt_dosimetry.dicom.nm import (
     Administration,
     EnergyWindow,
@@ -69,8 +70,7 @@ from rpt_dosimetry.dicom.reading import (
     number_of,
     read_decimal,
 )
-from rpt_dosimetry.dicom.slices import Grid, find_grid, fits_float32, seconds_after, to_ras
-from rpt_dosimetry.dicom.tags import Tags, if_readable
+from rpt_dosimetry.dicom.slices import Grid, find_grid, fits_float32, to_ras
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
 _LARGEST_HEADS = 16

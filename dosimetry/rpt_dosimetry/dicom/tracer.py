@@ -25,8 +25,12 @@ from rpt_dosimetry.dicom.attributes import (
     RADIOPHARMACEUTICAL_INFORMATION,
     Tag,
 )
+from rpt_dosimetry.dicom.header import (
+    Tags,
+    if_readable,
+    missing,
+)
 from rpt_dosimetry.dicom.reading import components, items
-from rpt_dosimetry.dicom.tags import Tags, if_readable
 
 _MIN, _H, _D = 60.0, 3600.0, 86400.0
 
@@ -280,7 +284,17 @@ def read_radiopharmaceutical(
             warnings.append(f"The half-life was not needed and cannot be right: {check.fault}")
         elif nuclide is None:
             warnings.append(f"The half-life, {life_s:g} s, is of no nuclide known here.")
-    named, ligands = _named(tags, nuclide, warnings)
+    text = if_readable(lambda: tags.text(RADIOPHARMACEUTICAL), warnings) or ""
+    codes = _codes(tags.headers[0], PHARMACEUTICAL_CODE)
+    values = [value for value, _ in codes]
+    tags.remember_texts(PHARMACEUTICAL_CODE, values)
+    texts = [text, *(meaning for _, meaning in codes)]
+    named = name_tracer(texts=texts, codes=values, nuclide=nuclide)
+    in_text = nuclide_in_text(text)
+    if in_text is not None and in_text != nuclide:
+        warnings.append(f"{RADIOPHARMACEUTICAL} names {in_text}, the series is of {nuclide}.")
+        named = "unknown"
+    ligands = named_ligands(texts=texts, codes=values)
     if tracer is None or tracer == "unknown":
         if named == "unknown":
             warnings.append(
@@ -318,21 +332,6 @@ def _check_told(
         )
 
 
-def _named(tags: Tags, nuclide: str | None, warnings: list[str]) -> tuple[Tracer, set[str]]:
-    """Return the tracer that the header names, or ``unknown``, and the ligands in it."""
-    text = if_readable(lambda: tags.text(RADIOPHARMACEUTICAL), warnings) or ""
-    codes = _codes(tags.headers[0], PHARMACEUTICAL_CODE)
-    values = [value for value, _ in codes]
-    tags.remember_texts(PHARMACEUTICAL_CODE, values)
-    texts = [text, *(meaning for _, meaning in codes)]
-    tracer = name_tracer(texts=texts, codes=values, nuclide=nuclide)
-    named = nuclide_in_text(text)
-    if named is not None and named != nuclide:
-        warnings.append(f"{RADIOPHARMACEUTICAL} names {named}, the series is of {nuclide}.")
-        tracer = "unknown"
-    return tracer, named_ligands(texts=texts, codes=values)
-
-
 def _codes(header: Any, sequence: Tag) -> list[tuple[str, str]]:
     """Return values and meanings of a code sequence of the radiopharmaceutical."""
     return [
@@ -340,3 +339,18 @@ def _codes(header: Any, sequence: Tag) -> list[tuple[str, str]]:
         for item in items(header, RADIOPHARMACEUTICAL_INFORMATION)
         for code in items(item, sequence)
     ]
+
+
+def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
+    """Read the half-life that a correction for decay needs, s.
+
+    Raises:
+        BadInput: Missing, not plausible, or not that of the nuclide.
+    """
+    life_s = tags.number(HALF_LIFE)
+    if life_s is None:
+        raise missing(HALF_LIFE, "to correct for decay")
+    fault = check_half_life(half_life_s=life_s, coded=coded_nuclide).fault
+    if fault:
+        raise BadInput(f"{HALF_LIFE} must be that of the nuclide in seconds, {fault}")
+    return life_s

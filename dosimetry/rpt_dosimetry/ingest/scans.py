@@ -19,8 +19,8 @@ from rpt_dosimetry.calibration.image_based import ImageBased
 from rpt_dosimetry.concentration import read_concentration, read_ct
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, RECON_TOMO, read_nm
 from rpt_dosimetry.dicom.nm import COUNTS as NM_COUNTS
+from rpt_dosimetry.dicom.reading import Moment
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
-from rpt_dosimetry.dicom.tags import Moment
 from rpt_dosimetry.dose.density import check_hu
 from rpt_dosimetry.ingest.alignment import CohortGrid
 from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, calibrate

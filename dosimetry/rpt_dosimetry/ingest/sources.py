@@ -16,8 +16,8 @@ from rpt_dosimetry.dicom.attributes import (
     TIMEZONE,
 )
 from rpt_dosimetry.dicom.nm import NM_STORAGE
+from rpt_dosimetry.dicom.reading import Moment
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
-from rpt_dosimetry.dicom.tags import Moment
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
 

@@ -298,8 +298,6 @@ def _from_nifti(path: Path, *, largest: int, dtype: type[np.generic]) -> Volume:
 
 
 PROGRAM = "TotalSegmentator"
-
-
 LARGEST_OF_PROGRAM = 117
 
 

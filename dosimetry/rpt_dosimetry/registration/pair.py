@@ -400,18 +400,10 @@ def deformed(found: Registration) -> Registration:
 
 
 SQUARE_MM = 40.0
-
-
 PLANES: tuple[Plane, ...] = ("coronal", "axial")
-
-
 HOTTEST_PERCENTILE = 99.5
-
-
 CONTOUR_SHARE = 0.2
 """Ours: of the hottest value; where the moving emission's line runs."""
-
-
 WORDS = {"CT": "CT (soft-tissue scale)", "emission": "emission (root scale)"}
 
 

@@ -1,11 +1,8 @@
-"""Values of DICOM headers, asked for by tag and remembered.
+"""What the headers of a series tell: values asked for by tag, read in one place and remembered.
 
-A series is asked through ``Tags``: what was asked is kept, so that a result can say which
-tags it rests on, and a value that is missing, malformed or at odds between slices is
-refused by the name of its tag. Legacy dates and times of ACR-NEMA (``2025.01.31``, ``10:00:00``)
-are still met and are read too. Moments, of injection and scan, stay inside: a date names a patient.
-
-Source: DICOM PS3.5, 6.2, value representations DA, TM and DT.
+A series is asked through ``Tags``: what was asked is kept, so that a result can say which tags
+it rests on, and a value that is missing, malformed or at odds between slices is refused by the
+name of its tag. Moments, of injection and scan, stay inside: a date names a patient.
 """
 
 import re
@@ -13,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rpt_cohort import BadInput
 
@@ -21,126 +18,36 @@ from rpt_dosimetry.dicom.attributes import (
     ACQUISITION_DATE,
     ACQUISITION_TIME,
     CLOCKS,
+    CORRECTED_IMAGE,
+    DECAY_CORRECTION,
+    DECAY_FACTOR,
+    DOSE,
     FRAME_DURATION,
     FRAME_REFERENCE_TIME,
+    GE_SCAN_DATETIME,
+    HEIGHT,
     NUMBERS,
     RADIOPHARMACEUTICAL,
     SERIES_DATE,
     SERIES_TIME,
+    SEX,
     START_DATETIME,
     START_TIME,
     TIMEZONE,
+    WEIGHT,
     Tag,
 )
-from rpt_dosimetry.dicom.reading import components, read_decimal
-
-_YEARS = range(2, 9999)
-"""One year short of what ``datetime`` holds, so that sums of a few days cannot leave it."""
-
-_DATE = re.compile(r"(\d{4})[.]?(\d{2})[.]?(\d{2})", re.ASCII)
-_TIME = re.compile(
-    r"(?P<hour>\d{2})(?::?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?)?",
-    re.ASCII,
+from rpt_dosimetry.dicom.reading import (
+    Bounds,
+    Moment,
+    check_bounds,
+    components,
+    parse_date,
+    parse_datetime,
+    parse_offset,
+    parse_time,
+    read_decimal,
 )
-_OFFSET = re.compile(r"(?P<sign>[+-])(?P<hour>\d{2})(?P<minute>\d{2})", re.ASCII)
-
-
-def parse_date(text: str) -> datetime:
-    """Read a DA value, ``YYYYMMDD``, as that day's midnight.
-
-    Raises:
-        ValueError: Not a date, or not of the years 2 to 9998.
-    """
-    match = _DATE.fullmatch(text)
-    if match is None:
-        raise ValueError("a date is written YYYYMMDD")
-    year, month, day = map(int, match.groups())
-    if year not in _YEARS:
-        raise ValueError("a date lies in the years 2 to 9998")
-    return datetime(year, month, day)
-
-
-def parse_time(text: str) -> timedelta:
-    """Read a TM value, ``HH[MM[SS[.ffffff]]]``, as the time since midnight.
-
-    Raises:
-        ValueError: Not a time of day.
-    """
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise ValueError("a time is written HHMMSS.ffffff")
-    hour, minute, second = (int(match[name] or 0) for name in ("hour", "minute", "second"))
-    if hour > 23 or minute > 59 or second > 60:  # 60: a leap second is allowed
-        raise ValueError("a time is written HHMMSS.ffffff, below 24 h")
-    fraction_s = float(f"0.{match['fraction'] or 0}")
-    return timedelta(hours=hour, minutes=minute, seconds=second + fraction_s)
-
-
-def parse_offset(text: str) -> timedelta:
-    """Read an offset from UTC, ``+HHMM`` or ``-HHMM``.
-
-    Raises:
-        ValueError: Not an offset between −12 h and +14 h.
-    """
-    match = _OFFSET.fullmatch(text)
-    if match is None:
-        raise ValueError("an offset from UTC is written +HHMM or -HHMM")
-    size = timedelta(hours=int(match["hour"]), minutes=int(match["minute"]))
-    offset = size if match["sign"] == "+" else -size
-    if int(match["minute"]) > 59 or not timedelta(hours=-12) <= offset <= timedelta(hours=14):
-        raise ValueError("an offset from UTC lies between -1200 and +1400")
-    return offset
-
-
-def parse_datetime(text: str) -> tuple[datetime, timedelta | None]:
-    """Read a DT value, ``YYYYMMDDHH[MM[SS[.ffffff]]][±HHMM]``.
-
-    Returns:
-        The date and time as written, and the offset from UTC where one is written.
-
-    Raises:
-        ValueError: Not a date with a time of day; DT allows a bare year, SUV does not.
-    """
-    offset: timedelta | None = None
-    if text[-5:-4] in ("+", "-"):
-        text, offset = text[:-5], parse_offset(text[-5:])
-    if len(text) < 10:
-        raise ValueError("a date-time is written YYYYMMDDHHMMSS.ffffff, at least to the hour")
-    return parse_date(text[:8]) + parse_time(text[8:]), offset
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A date and time on the clock of a series."""
-
-    clock: datetime
-    utc_offset: timedelta | None
-
-    def hours_after(self, other: "Moment") -> float:
-        """Return the hours since another moment: by UTC where both tell it, else by the clocks."""
-        ours, theirs = self.utc_offset, other.utc_offset
-        apart = self.clock - other.clock
-        if ours is not None and theirs is not None:
-            apart -= ours - theirs
-        return apart.total_seconds() / 3600.0
-
-
-def as_local(
-    moment: datetime, offset: timedelta | None, series_offset: timedelta | None
-) -> datetime:
-    """Express a date-time in the time zone of the series' dates and times.
-
-    Args:
-        offset: The offset from UTC written with it, if any.
-        series_offset: Timezone Offset From UTC of the series, if any.
-
-    Returns:
-        The moment on the series' clock; as written where one of the offsets is not known.
-    """
-    if offset is None or series_offset is None:
-        return moment
-    return moment - offset + series_offset
-
 
 T = TypeVar("T")
 
@@ -377,8 +284,6 @@ def need_all(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
 
 
 DAY = timedelta(days=1)
-
-
 _LATE_STARTS = 60.0  # s by which the two forms of the injection's time may differ unremarked
 
 
@@ -496,3 +401,289 @@ def _told(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
     """Return the moments that can be read; whoever needs them all refuses later."""
     moments = if_readable(lambda: tags.moments(date, time), [])
     return [moment for moment in moments or [] if moment is not None]
+
+
+Sex = Literal["M", "F", "O"]
+
+
+_LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
+_LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json
+_LARGEST_HEIGHT_M = 3.0  # above it the value is taken as centimetres
+# Ours. A small phantom weighs 1 kg; no scanner's table bears 500 kg.
+_WEIGHT_BOUNDS = Bounds(1.0, 500.0, "kg")
+_HEIGHT_BOUNDS = Bounds(0.3, 2.5, "m")
+_SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Body measures."""
+
+    weight_kg: float
+    height_cm: float | None
+    sex: Sex | None
+
+
+def read_patient(tags: Tags, warnings: list[str]) -> Patient:
+    """Read the body measures.
+
+    Raises:
+        BadInput: The weight is missing or not plausible. A height or sex that cannot be
+            read counts as not told: no branch needs them.
+    """
+    height_m = if_readable(lambda: _height_m(tags, warnings), warnings)
+    return Patient(
+        weight_kg=_weight_kg(tags, warnings),
+        height_cm=None if height_m is None else round(height_m * 100.0, 6),
+        sex=_SEXES.get((if_readable(lambda: tags.text(SEX), warnings) or "").upper()),
+    )
+
+
+def _weight_kg(tags: Tags, warnings: list[str]) -> float:
+    weight = tags.number(WEIGHT)
+    if weight is None:
+        raise missing(WEIGHT, "to normalise to body weight")
+    if weight <= 0:
+        raise BadInput(f"{WEIGHT} must be above 0 kg, got {weight:g}. Correct the header.")
+    if weight > _LARGEST_WEIGHT_KG:
+        warnings.append(f"{WEIGHT} is {weight:g}, too large for kg; it was taken as g.")
+        weight /= 1000.0
+    check_bounds(weight, WEIGHT, _WEIGHT_BOUNDS)
+    if not _LEAST_KG <= weight <= _MOST_KG:
+        warnings.append(f"{WEIGHT} is {weight:g} kg, which is not plausible for an adult.")
+    return weight
+
+
+def _height_m(tags: Tags, warnings: list[str]) -> float | None:
+    height = tags.number(HEIGHT)
+    if not height:
+        return None
+    if height > _LARGEST_HEIGHT_M:
+        warnings.append(f"{HEIGHT} is {height:g}, too large for m; it was taken as cm.")
+        height /= 100.0
+    check_bounds(height, HEIGHT, _HEIGHT_BOUNDS)
+    return height
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was injected.
+
+    Attributes:
+        fault: Why ``moment`` could not be read, a sentence; empty where it could or where
+            no tag tells it.
+    """
+
+    activity_bq: float
+    moment: datetime | None
+    coded_nuclide: str | None
+    fault: str = ""
+
+
+def check_corrections(tags: Tags, warnings: list[str]) -> None:
+    """Refuse a series without the corrections that make its values quantitative.
+
+    Args:
+        warnings: Takes that NORM is not told: some vendors, and SPECT in the PET object,
+            leave it out of a normalised series.
+
+    Raises:
+        BadInput: Corrected Image lacks ATTN.
+    """
+    corrections = tags.text(CORRECTED_IMAGE).upper().split("\\")
+    if "ATTN" not in corrections:
+        raise BadInput(
+            f"{CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
+            "attenuation a value is no SUV. Give the corrected series."
+        )
+    if "NORM" not in corrections:
+        warnings.append(
+            f"{CORRECTED_IMAGE} does not contain NORM: make sure that the series is corrected "
+            "for detector normalisation, for without it a value is no SUV."
+        )
+
+
+def philips_factor(tags: Tags, tag: Tag, warnings: list[str]) -> list[float] | None:
+    """Return a private factor of Philips, one a slice; ``None`` where it is missing or 0.
+
+    A private tag need not be what it seems; one that is no number leaves the next rule.
+    """
+    factor = if_readable(lambda: tags.numbers(tag), warnings)
+    if factor is None or not any(factor):
+        return None
+    if min(factor) <= 0:
+        raise BadInput(f"{tag} must be above 0 in every slice, got {min(factor):g}.")
+    return factor
+
+
+_LARGEST_GUESS_MBQ = 3_000.0  # ours: of a PET tracer; more is likely kBq or µCi
+
+
+def read_injection(tags: Tags, warnings: list[str], *, nuclide: str | None) -> Injection:
+    """Read what was injected into a PET's patient, and when.
+
+    A time that cannot be read is a fault only where the branch needs it.
+    """
+    activity_bq = injected_activity_bq(tags, warnings, largest_guess_mbq=_LARGEST_GUESS_MBQ)
+    try:
+        return Injection(activity_bq, injection_time(tags, warnings), nuclide)
+    except BadInput as error:
+        return Injection(activity_bq, None, nuclide, fault=str(error))
+
+
+def scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datetime | None]:
+    """Return begin and middle of the scan, for information only."""
+    acquired = if_readable(lambda: acquisition_times(tags), warnings)
+    if acquired is None:
+        return None, None
+    begin = min((moment for moment in acquired if moment is not None), default=None)
+    return begin, if_readable(lambda: mid_scan(tags), warnings)
+
+
+def ge_scan_times(tags: Tags) -> list[datetime]:
+    """Return GE's private scan times; none where a slice lacks it."""
+    texts = tags.texts(GE_SCAN_DATETIME)
+    if not all(texts):
+        return []
+    read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in texts]
+    offsets = [offset for _, offset in read if offset is not None]
+    zone = series_offset(tags) if offsets else None
+    return [as_local(written, offset, zone) for written, offset in read]
+
+
+_LONG_HALF_LIFE_S = 12 * 3600.0
+_SMALLEST_DOSE_BQ = 1e5  # below it the value is taken as MBq
+_DOSE_BOUNDS = Bounds(1e3, 1e12, "Bq")  # ours: from less than a phantom holds to 1 TBq
+
+
+def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: float) -> float:
+    """Read the injected activity; DICOM gives it with no syringe residual subtracted.
+
+    Args:
+        largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
+
+    Raises:
+        BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
+    """
+    dose = tags.number(DOSE)
+    if dose is None:
+        raise missing(DOSE, "to normalise")
+    if dose <= 0:
+        raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
+    if dose < _SMALLEST_DOSE_BQ:
+        if dose > largest_guess_mbq:
+            raise BadInput(
+                f"{DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
+                f"{largest_guess_mbq:g} MBq. It is likely in kBq or µCi. Multiply kBq by 1000, or "
+                "µCi by 37000, and write the result in Bq."
+            )
+        warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
+        dose *= 1e6
+    check_bounds(dose, DOSE, _DOSE_BOUNDS)
+    return dose
+
+
+def decay_correction(tags: Tags, warnings: list[str]) -> str:
+    """Read to what the values were corrected for decay.
+
+    Returns:
+        ``ADMIN``, ``START`` or ``NONE``.
+
+    Raises:
+        BadInput: Missing, or none of the three.
+    """
+    correction = tags.text(DECAY_CORRECTION).upper()
+    if not correction:
+        raise missing(DECAY_CORRECTION, "to know what the values were corrected to")
+    if correction not in ("ADMIN", "START", "NONE"):
+        raise BadInput(f"{DECAY_CORRECTION} must be ADMIN, START or NONE, and it is none of them.")
+    _compare_with_corrected_image(tags, correction, warnings)
+    return correction
+
+
+def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
+    """Warn where only a time of day is told and the nuclide lives for days."""
+    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
+        warnings.append(
+            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
+            "day cannot be told from one on the day of the scan."
+        )
+
+
+def _compare_with_corrected_image(tags: Tags, correction: str, warnings: list[str]) -> None:
+    decayed = "DECY" in tags.text(CORRECTED_IMAGE).split("\\")
+    if decayed == (correction == "NONE"):
+        told = "names DECY" if decayed else "lacks DECY"
+        warnings.append(f"{CORRECTED_IMAGE} {told} and {DECAY_CORRECTION} is {correction}.")
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """When the slices were measured, and what two tags tell of their reference time.
+
+    Attributes:
+        begins: Of the frames.
+        duration_s: Of the frames, s.
+        factors: Decay Factor, one a slice; empty where it is not told.
+        frame_reference_s: Frame Reference Time, s, one a slice; empty where it is not told.
+    """
+
+    begins: list[datetime]
+    duration_s: list[float]
+    factors: list[float]
+    frame_reference_s: list[float]
+
+
+def read_frames(tags: Tags, acquired: list[datetime], warnings: list[str]) -> FrameFacts:
+    """Read the frames of slices whose acquisition times are known.
+
+    Raises:
+        BadInput: A frame duration is missing, malformed or not above 0 ms.
+    """
+    durations_ms = tags.need_numbers(FRAME_DURATION, "to know when a slice was measured")
+    if min(durations_ms) <= 0:
+        raise BadInput(f"{FRAME_DURATION} must be above 0 ms, got {min(durations_ms):g} ms.")
+    references_ms = if_readable(lambda: tags.numbers(FRAME_REFERENCE_TIME), warnings) or []
+    factors = if_readable(lambda: tags.numbers(DECAY_FACTOR), warnings) or []
+    return FrameFacts(
+        begins=frame_begins(acquired, references_ms),
+        duration_s=[one_ms / 1000.0 for one_ms in durations_ms],
+        factors=factors,
+        frame_reference_s=[one_ms / 1000.0 for one_ms in references_ms],
+    )
+
+
+def frames_if_told(tags: Tags, warnings: list[str]) -> FrameFacts | None:
+    """Read the frames for what can do without; ``None`` where no Decay Factor can be judged."""
+    for tag in (ACQUISITION_DATE, ACQUISITION_TIME, FRAME_DURATION):
+        if not all(tags.texts(tag)):
+            return None
+
+    def read() -> FrameFacts:
+        return read_frames(tags, need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME), warnings)
+
+    return if_readable(read, warnings)
+
+
+def as_local(
+    moment: datetime, offset: timedelta | None, series_offset: timedelta | None
+) -> datetime:
+    """Express a date-time in the time zone of the series' dates and times.
+
+    Args:
+        offset: The offset from UTC written with it, if any.
+        series_offset: Timezone Offset From UTC of the series, if any.
+
+    Returns:
+        The moment on the series' clock; as written where one of the offsets is not known.
+    """
+    if offset is None or series_offset is None:
+        return moment
+    return moment - offset + series_offset
+
+
+def seconds_after(injection: datetime | None, moment: datetime | None) -> float | None:
+    """Return the time from injection to a moment, s; ``None`` where one is not told."""
+    if injection is None or moment is None:
+        return None
+    return (moment - injection).total_seconds()
