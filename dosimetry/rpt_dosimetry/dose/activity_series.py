@@ -45,7 +45,7 @@ class Therapy:
     time_h: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be; the order of the times is for ``tia.times.check_times``.
+        """Refuse what cannot be; the order of the times is for ``check_times``.
 
         Raises:
             BadInput: An activity is not finite, not above 0 MBq or absurdly large, the residual

@@ -216,7 +216,7 @@ class RegionBed:
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a region; ``table.COLUMNS`` says how it becomes a line.
+    """What is known of a region; ``COLUMNS`` says how it becomes a line.
 
     Attributes:
         map_tia_mbq_h: Sum of the voxels' time-integrated activity, MBq h.

@@ -284,4 +284,5 @@ def cycle_dose(
         series, regions, therapy, choices, density_g_per_ml=mass_density_g_per_ml(images.ct_hu)
     )
     told["regions"] = "organs and lesions as far as they lie in fov.nii.gz"
+    told["warnings"] = told.pop("warnings")  # which stand last
     return result, told

@@ -67,7 +67,7 @@ def find_rigid(fixed: Guide, moving: Guide, *, start: Rigid) -> Rigid:
         start: A pure shift to begin from.
 
     Returns:
-        The transform, the same on every run. It may be wrong: see ``residual``.
+        The transform, the same on every run. It may be wrong: see ``Residual``.
 
     Raises:
         RuntimeError: SimpleITK gives up, as where the images lose each other.

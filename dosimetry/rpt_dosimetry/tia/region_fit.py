@@ -277,10 +277,10 @@ def fit_region(
         uptake_half_life_h: Uptake half-life of ``bi_population``, h, below the physical one.
         name: The region's, for messages.
         activity_sd_mbq: Standard deviation of each activity, MBq; without it they are taken as
-            proportional to the activity, see :func:`exponential_fit.relative_sd_mbq`.
+            proportional to the activity, see :func:`relative_sd_mbq`.
         noise_floor_mbq: What noise alone may make of each activity, 1 SD, MBq; the fit goes
             through points that lie within it.
-        model: ``auto`` or a key of :data:`region_points.NEEDED`.
+        model: ``auto`` or a key of :data:`NEEDED`.
 
     Returns:
         The fit; all activities 0 give the model ``zero`` and a TIA of 0.
