@@ -29,7 +29,7 @@ from rpt_dosimetry.dicom.reference_time import (
     EARLIEST_REFERENCE_S,
     Reference,
     Verdict,
-    _need_positive,
+    need_positive,
     reference_of_admin,
     reference_of_none,
     reference_of_start,
@@ -38,6 +38,15 @@ from rpt_dosimetry.dicom.tracer import (
     need_half_life_s,
 )
 
+IMPOSSIBLE_EXCESS = 1.5
+"""Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
+SUSPECT_SHARE = 2e-3
+"""Ours: of the decayed net activity; a trunk holds some percent after a week, a head some percent
+of a PET's tracer; kBq/mL would be a thousandth."""
+SMALLEST_FIELD_ML = 1000.0
+"""Ours: a series of a smaller field of view is a cut-out, which may hold next to nothing."""
+LARGEST_HALF_LIVES = 10.0
+"""Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
 _LARGEST_SPREAD_S = 60.0
 
 
@@ -121,6 +130,21 @@ def _decayed(
     )
 
 
+def refuse_before_injection(reference: Reference, injected: datetime) -> None:
+    """Refuse values that refer to a time before the injection.
+
+    Raises:
+        BadInput: One slice's moment is more than 60 s before it.
+    """
+    earliest_s = (min(reference.moments) - injected).total_seconds()
+    if earliest_s < EARLIEST_REFERENCE_S:
+        raise BadInput(
+            f"{reference.tag} must not be before the injection, and by the rule "
+            f"'{reference.branch}' the values refer to {-earliest_s:.0f} s before it. Check "
+            f"{START_DATETIME}, {START_TIME} and the clocks."
+        )
+
+
 def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
     worst_s = max(elapsed_s, key=abs)
     if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
@@ -151,19 +175,8 @@ def decayed_activity_bq(*, activity_bq: float, elapsed_s: float, half_life_s: fl
     Raises:
         ValueError: ``half_life_s`` is not above 0 s.
     """
-    _need_positive("half_life_s", half_life_s)
+    need_positive("half_life_s", half_life_s)
     return activity_bq * math.pow(2.0, -elapsed_s / half_life_s)
-
-
-IMPOSSIBLE_EXCESS = 1.5
-"""Ours: of the decayed net activity; no calibration is that wrong, an hour or a unit is."""
-SUSPECT_SHARE = 2e-3
-"""Ours: of the decayed net activity; a trunk holds some percent after a week, a head some percent
-of a PET's tracer; kBq/mL would be a thousandth."""
-SMALLEST_FIELD_ML = 1000.0
-"""Ours: a series of a smaller field of view is a cut-out, which may hold next to nothing."""
-LARGEST_HALF_LIVES = 10.0
-"""Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
 
 
 def check_total(share: float, told: str, warnings: list[str], *, field_ml: float) -> None:
@@ -213,18 +226,3 @@ def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[s
     """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
     apart_s = None if implied_after_s is None else round(implied_after_s, 3)
     return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}
-
-
-def refuse_before_injection(reference: Reference, injected: datetime) -> None:
-    """Refuse values that refer to a time before the injection.
-
-    Raises:
-        BadInput: One slice's moment is more than 60 s before it.
-    """
-    earliest_s = (min(reference.moments) - injected).total_seconds()
-    if earliest_s < EARLIEST_REFERENCE_S:
-        raise BadInput(
-            f"{reference.tag} must not be before the injection, and by the rule "
-            f"'{reference.branch}' the values refer to {-earliest_s:.0f} s before it. Check "
-            f"{START_DATETIME}, {START_TIME} and the clocks."
-        )

@@ -50,8 +50,21 @@ from rpt_dosimetry.dicom.reading import (
 )
 
 T = TypeVar("T")
-
 _CODES = re.compile(r"[A-Z0-9_ +.\\-]{1,256}")
+DAY = timedelta(days=1)
+_LATE_STARTS = 60.0  # s by which the two forms of the injection's time may differ unremarked
+_LONG_HALF_LIFE_S = 12 * 3600.0
+_LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
+_LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json
+_LARGEST_HEIGHT_M = 3.0  # above it the value is taken as centimetres
+# Ours. A small phantom weighs 1 kg; no scanner's table bears 500 kg.
+_WEIGHT_BOUNDS = Bounds(1.0, 500.0, "kg")
+_HEIGHT_BOUNDS = Bounds(0.3, 2.5, "m")
+Sex = Literal["M", "F", "O"]
+_SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
+_LARGEST_GUESS_MBQ = 3_000.0  # ours: of a PET tracer; more is likely kBq or µCi
+_SMALLEST_DOSE_BQ = 1e5  # below it the value is taken as MBq
+_DOSE_BOUNDS = Bounds(1e3, 1e12, "Bq")  # ours: from less than a phantom holds to 1 TBq
 
 
 class Tags:
@@ -216,9 +229,14 @@ def _one_or_range(values: list[float]) -> float | dict[str, float]:
     return {"min": min(values), "max": max(values)}
 
 
-def acquisition_times(tags: Tags) -> list[datetime | None]:
-    """Return when the acquisition of each slice began, ``None`` where it is not told."""
-    return tags.moments(ACQUISITION_DATE, ACQUISITION_TIME)
+def refuse_zone_jump(tags: Tags) -> None:
+    """Refuse a series whose clock changed its time zone on the way."""
+    zones = set(tags.texts(TIMEZONE)) - {""}
+    if len(zones) > 1:
+        raise BadInput(
+            f"{TIMEZONE} must be one for all slices, and the series tells {len(zones)}: its clock "
+            "jumped during the scan. Export the series anew with one time zone."
+        )
 
 
 def series_offset(tags: Tags) -> timedelta | None:
@@ -228,14 +246,45 @@ def series_offset(tags: Tags) -> timedelta | None:
     return offset
 
 
-def refuse_zone_jump(tags: Tags) -> None:
-    """Refuse a series whose clock changed its time zone on the way."""
-    zones = set(tags.texts(TIMEZONE)) - {""}
-    if len(zones) > 1:
-        raise BadInput(
-            f"{TIMEZONE} must be one for all slices, and the series tells {len(zones)}: its clock "
-            "jumped during the scan. Export the series anew with one time zone."
-        )
+def as_local(
+    moment: datetime, offset: timedelta | None, series_offset: timedelta | None
+) -> datetime:
+    """Express a date-time in the time zone of the series' dates and times.
+
+    Args:
+        offset: The offset from UTC written with it, if any.
+        series_offset: Timezone Offset From UTC of the series, if any.
+
+    Returns:
+        The moment on the series' clock; as written where one of the offsets is not known.
+    """
+    if offset is None or series_offset is None:
+        return moment
+    return moment - offset + series_offset
+
+
+def seconds_after(injection: datetime | None, moment: datetime | None) -> float | None:
+    """Return the time from injection to a moment, s; ``None`` where one is not told."""
+    if injection is None or moment is None:
+        return None
+    return (moment - injection).total_seconds()
+
+
+def acquisition_times(tags: Tags) -> list[datetime | None]:
+    """Return when the acquisition of each slice began, ``None`` where it is not told."""
+    return tags.moments(ACQUISITION_DATE, ACQUISITION_TIME)
+
+
+def need_all(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
+    """Return date and time of every slice, refusing a series where one lacks them.
+
+    Raises:
+        BadInput: One is missing or malformed.
+    """
+    for tag in (date, time):
+        if not all(tags.texts(tag)):
+            raise missing(tag, "in every slice to correct for decay")
+    return [moment for moment in tags.moments(date, time) if moment is not None]
 
 
 def mid_scan(tags: Tags) -> datetime | None:
@@ -250,6 +299,15 @@ def mid_scan(tags: Tags) -> datetime | None:
     begins = frame_begins(acquired, references_ms)
     ends = [begin + duration for begin, duration in zip(begins, durations, strict=True)]
     return min(begins) + (max(ends) - min(begins)) / 2
+
+
+def scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datetime | None]:
+    """Return begin and middle of the scan, for information only."""
+    acquired = if_readable(lambda: acquisition_times(tags), warnings)
+    if acquired is None:
+        return None, None
+    begin = min((moment for moment in acquired if moment is not None), default=None)
+    return begin, if_readable(lambda: mid_scan(tags), warnings)
 
 
 def frame_begins(acquired: list[datetime], references_ms: list[float]) -> list[datetime]:
@@ -271,20 +329,63 @@ def frame_begins(acquired: list[datetime], references_ms: list[float]) -> list[d
     ]
 
 
-def need_all(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
-    """Return date and time of every slice, refusing a series where one lacks them.
+@dataclass(frozen=True)
+class FrameFacts:
+    """When the slices were measured, and what two tags tell of their reference time.
+
+    Attributes:
+        begins: Of the frames.
+        duration_s: Of the frames, s.
+        factors: Decay Factor, one a slice; empty where it is not told.
+        frame_reference_s: Frame Reference Time, s, one a slice; empty where it is not told.
+    """
+
+    begins: list[datetime]
+    duration_s: list[float]
+    factors: list[float]
+    frame_reference_s: list[float]
+
+
+def read_frames(tags: Tags, acquired: list[datetime], warnings: list[str]) -> FrameFacts:
+    """Read the frames of slices whose acquisition times are known.
 
     Raises:
-        BadInput: One is missing or malformed.
+        BadInput: A frame duration is missing, malformed or not above 0 ms.
     """
-    for tag in (date, time):
+    durations_ms = tags.need_numbers(FRAME_DURATION, "to know when a slice was measured")
+    if min(durations_ms) <= 0:
+        raise BadInput(f"{FRAME_DURATION} must be above 0 ms, got {min(durations_ms):g} ms.")
+    references_ms = if_readable(lambda: tags.numbers(FRAME_REFERENCE_TIME), warnings) or []
+    factors = if_readable(lambda: tags.numbers(DECAY_FACTOR), warnings) or []
+    return FrameFacts(
+        begins=frame_begins(acquired, references_ms),
+        duration_s=[one_ms / 1000.0 for one_ms in durations_ms],
+        factors=factors,
+        frame_reference_s=[one_ms / 1000.0 for one_ms in references_ms],
+    )
+
+
+def frames_if_told(tags: Tags, warnings: list[str]) -> FrameFacts | None:
+    """Read the frames for what can do without; ``None`` where no Decay Factor can be judged."""
+    for tag in (ACQUISITION_DATE, ACQUISITION_TIME, FRAME_DURATION):
         if not all(tags.texts(tag)):
-            raise missing(tag, "in every slice to correct for decay")
-    return [moment for moment in tags.moments(date, time) if moment is not None]
+            return None
+
+    def read() -> FrameFacts:
+        return read_frames(tags, need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME), warnings)
+
+    return if_readable(read, warnings)
 
 
-DAY = timedelta(days=1)
-_LATE_STARTS = 60.0  # s by which the two forms of the injection's time may differ unremarked
+def ge_scan_times(tags: Tags) -> list[datetime]:
+    """Return GE's private scan times; none where a slice lacks it."""
+    texts = tags.texts(GE_SCAN_DATETIME)
+    if not all(texts):
+        return []
+    read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in texts]
+    offsets = [offset for _, offset in read if offset is not None]
+    zone = series_offset(tags) if offsets else None
+    return [as_local(written, offset, zone) for written, offset in read]
 
 
 def injection_time(tags: Tags, warnings: list[str]) -> datetime | None:
@@ -403,16 +504,67 @@ def _told(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
     return [moment for moment in moments or [] if moment is not None]
 
 
-Sex = Literal["M", "F", "O"]
+@dataclass(frozen=True)
+class Injection:
+    """What was injected.
+
+    Attributes:
+        fault: Why ``moment`` could not be read, a sentence; empty where it could or where
+            no tag tells it.
+    """
+
+    activity_bq: float
+    moment: datetime | None
+    coded_nuclide: str | None
+    fault: str = ""
 
 
-_LARGEST_WEIGHT_KG = 1000.0  # above it the value is taken as grams
-_LEAST_KG, _MOST_KG = 20.0, 400.0  # the bounds of cycle.json
-_LARGEST_HEIGHT_M = 3.0  # above it the value is taken as centimetres
-# Ours. A small phantom weighs 1 kg; no scanner's table bears 500 kg.
-_WEIGHT_BOUNDS = Bounds(1.0, 500.0, "kg")
-_HEIGHT_BOUNDS = Bounds(0.3, 2.5, "m")
-_SEXES: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
+def read_injection(tags: Tags, warnings: list[str], *, nuclide: str | None) -> Injection:
+    """Read what was injected into a PET's patient, and when.
+
+    A time that cannot be read is a fault only where the branch needs it.
+    """
+    activity_bq = injected_activity_bq(tags, warnings, largest_guess_mbq=_LARGEST_GUESS_MBQ)
+    try:
+        return Injection(activity_bq, injection_time(tags, warnings), nuclide)
+    except BadInput as error:
+        return Injection(activity_bq, None, nuclide, fault=str(error))
+
+
+def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: float) -> float:
+    """Read the injected activity; DICOM gives it with no syringe residual subtracted.
+
+    Args:
+        largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
+
+    Raises:
+        BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
+    """
+    dose = tags.number(DOSE)
+    if dose is None:
+        raise missing(DOSE, "to normalise")
+    if dose <= 0:
+        raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
+    if dose < _SMALLEST_DOSE_BQ:
+        if dose > largest_guess_mbq:
+            raise BadInput(
+                f"{DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
+                f"{largest_guess_mbq:g} MBq. It is likely in kBq or µCi. Multiply kBq by 1000, or "
+                "µCi by 37000, and write the result in Bq."
+            )
+        warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
+        dose *= 1e6
+    check_bounds(dose, DOSE, _DOSE_BOUNDS)
+    return dose
+
+
+def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
+    """Warn where only a time of day is told and the nuclide lives for days."""
+    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
+        warnings.append(
+            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
+            "day cannot be told from one on the day of the scan."
+        )
 
 
 @dataclass(frozen=True)
@@ -465,21 +617,6 @@ def _height_m(tags: Tags, warnings: list[str]) -> float | None:
     return height
 
 
-@dataclass(frozen=True)
-class Injection:
-    """What was injected.
-
-    Attributes:
-        fault: Why ``moment`` could not be read, a sentence; empty where it could or where
-            no tag tells it.
-    """
-
-    activity_bq: float
-    moment: datetime | None
-    coded_nuclide: str | None
-    fault: str = ""
-
-
 def check_corrections(tags: Tags, warnings: list[str]) -> None:
     """Refuse a series without the corrections that make its values quantitative.
 
@@ -516,73 +653,6 @@ def philips_factor(tags: Tags, tag: Tag, warnings: list[str]) -> list[float] | N
     return factor
 
 
-_LARGEST_GUESS_MBQ = 3_000.0  # ours: of a PET tracer; more is likely kBq or µCi
-
-
-def read_injection(tags: Tags, warnings: list[str], *, nuclide: str | None) -> Injection:
-    """Read what was injected into a PET's patient, and when.
-
-    A time that cannot be read is a fault only where the branch needs it.
-    """
-    activity_bq = injected_activity_bq(tags, warnings, largest_guess_mbq=_LARGEST_GUESS_MBQ)
-    try:
-        return Injection(activity_bq, injection_time(tags, warnings), nuclide)
-    except BadInput as error:
-        return Injection(activity_bq, None, nuclide, fault=str(error))
-
-
-def scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datetime | None]:
-    """Return begin and middle of the scan, for information only."""
-    acquired = if_readable(lambda: acquisition_times(tags), warnings)
-    if acquired is None:
-        return None, None
-    begin = min((moment for moment in acquired if moment is not None), default=None)
-    return begin, if_readable(lambda: mid_scan(tags), warnings)
-
-
-def ge_scan_times(tags: Tags) -> list[datetime]:
-    """Return GE's private scan times; none where a slice lacks it."""
-    texts = tags.texts(GE_SCAN_DATETIME)
-    if not all(texts):
-        return []
-    read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in texts]
-    offsets = [offset for _, offset in read if offset is not None]
-    zone = series_offset(tags) if offsets else None
-    return [as_local(written, offset, zone) for written, offset in read]
-
-
-_LONG_HALF_LIFE_S = 12 * 3600.0
-_SMALLEST_DOSE_BQ = 1e5  # below it the value is taken as MBq
-_DOSE_BOUNDS = Bounds(1e3, 1e12, "Bq")  # ours: from less than a phantom holds to 1 TBq
-
-
-def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: float) -> float:
-    """Read the injected activity; DICOM gives it with no syringe residual subtracted.
-
-    Args:
-        largest_guess_mbq: A value too small for Bq is taken as MBq up to this, MBq.
-
-    Raises:
-        BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
-    """
-    dose = tags.number(DOSE)
-    if dose is None:
-        raise missing(DOSE, "to normalise")
-    if dose <= 0:
-        raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
-    if dose < _SMALLEST_DOSE_BQ:
-        if dose > largest_guess_mbq:
-            raise BadInput(
-                f"{DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
-                f"{largest_guess_mbq:g} MBq. It is likely in kBq or µCi. Multiply kBq by 1000, or "
-                "µCi by 37000, and write the result in Bq."
-            )
-        warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
-        dose *= 1e6
-    check_bounds(dose, DOSE, _DOSE_BOUNDS)
-    return dose
-
-
 def decay_correction(tags: Tags, warnings: list[str]) -> str:
     """Read to what the values were corrected for decay.
 
@@ -601,89 +671,8 @@ def decay_correction(tags: Tags, warnings: list[str]) -> str:
     return correction
 
 
-def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
-    """Warn where only a time of day is told and the nuclide lives for days."""
-    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
-        warnings.append(
-            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
-            "day cannot be told from one on the day of the scan."
-        )
-
-
 def _compare_with_corrected_image(tags: Tags, correction: str, warnings: list[str]) -> None:
     decayed = "DECY" in tags.text(CORRECTED_IMAGE).split("\\")
     if decayed == (correction == "NONE"):
         told = "names DECY" if decayed else "lacks DECY"
         warnings.append(f"{CORRECTED_IMAGE} {told} and {DECAY_CORRECTION} is {correction}.")
-
-
-@dataclass(frozen=True)
-class FrameFacts:
-    """When the slices were measured, and what two tags tell of their reference time.
-
-    Attributes:
-        begins: Of the frames.
-        duration_s: Of the frames, s.
-        factors: Decay Factor, one a slice; empty where it is not told.
-        frame_reference_s: Frame Reference Time, s, one a slice; empty where it is not told.
-    """
-
-    begins: list[datetime]
-    duration_s: list[float]
-    factors: list[float]
-    frame_reference_s: list[float]
-
-
-def read_frames(tags: Tags, acquired: list[datetime], warnings: list[str]) -> FrameFacts:
-    """Read the frames of slices whose acquisition times are known.
-
-    Raises:
-        BadInput: A frame duration is missing, malformed or not above 0 ms.
-    """
-    durations_ms = tags.need_numbers(FRAME_DURATION, "to know when a slice was measured")
-    if min(durations_ms) <= 0:
-        raise BadInput(f"{FRAME_DURATION} must be above 0 ms, got {min(durations_ms):g} ms.")
-    references_ms = if_readable(lambda: tags.numbers(FRAME_REFERENCE_TIME), warnings) or []
-    factors = if_readable(lambda: tags.numbers(DECAY_FACTOR), warnings) or []
-    return FrameFacts(
-        begins=frame_begins(acquired, references_ms),
-        duration_s=[one_ms / 1000.0 for one_ms in durations_ms],
-        factors=factors,
-        frame_reference_s=[one_ms / 1000.0 for one_ms in references_ms],
-    )
-
-
-def frames_if_told(tags: Tags, warnings: list[str]) -> FrameFacts | None:
-    """Read the frames for what can do without; ``None`` where no Decay Factor can be judged."""
-    for tag in (ACQUISITION_DATE, ACQUISITION_TIME, FRAME_DURATION):
-        if not all(tags.texts(tag)):
-            return None
-
-    def read() -> FrameFacts:
-        return read_frames(tags, need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME), warnings)
-
-    return if_readable(read, warnings)
-
-
-def as_local(
-    moment: datetime, offset: timedelta | None, series_offset: timedelta | None
-) -> datetime:
-    """Express a date-time in the time zone of the series' dates and times.
-
-    Args:
-        offset: The offset from UTC written with it, if any.
-        series_offset: Timezone Offset From UTC of the series, if any.
-
-    Returns:
-        The moment on the series' clock; as written where one of the offsets is not known.
-    """
-    if offset is None or series_offset is None:
-        return moment
-    return moment - offset + series_offset
-
-
-def seconds_after(injection: datetime | None, moment: datetime | None) -> float | None:
-    """Return the time from injection to a moment, s; ``None`` where one is not told."""
-    if injection is None or moment is None:
-        return None
-    return (moment - injection).total_seconds()

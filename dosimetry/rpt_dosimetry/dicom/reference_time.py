@@ -414,8 +414,8 @@ def average_activity_time_s(*, frame_duration_s: float, half_life_s: float) -> f
 
     Source: Vácha et al., Comprehensive manual for SUV computation (IBSI-SUV, 2026).
     """
-    _need_positive("frame_duration_s", frame_duration_s)
-    _need_positive("half_life_s", half_life_s)
+    need_positive("frame_duration_s", frame_duration_s)
+    need_positive("half_life_s", half_life_s)
     x = math.log(2.0) * frame_duration_s / half_life_s
     if x < 1e-5:  # ln(x / (1 − e^(−x))) = x/2 − x²/24 …, which loses all digits below
         return frame_duration_s / 2.0
@@ -423,7 +423,8 @@ def average_activity_time_s(*, frame_duration_s: float, half_life_s: float) -> f
     return frame_duration_s * (math.log(x) - math.log(-math.expm1(-x))) / x
 
 
-def _need_positive(name: str, value_s: float) -> None:
+def need_positive(name: str, value_s: float) -> None:
+    """Refuse a time that is not above 0 s."""
     if not (value_s > 0 and math.isfinite(value_s)):
         raise ValueError(f"{name} must be a finite number above 0 s, got {value_s!r} s.")
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from rpt_cohort import BadInput, file_sha256
 
+from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ
+from rpt_dosimetry.dose.rows import NORMAL_95
+
 SUMMARY, TABLE = "summary.json", "organs.csv"
 REPORT = "report"
 """Subfolder of a cohort's cycle that holds them."""
@@ -129,10 +132,6 @@ def _finite(value: Any) -> float:
     return number
 
 
-MBQ_PER_GBQ = 1000.0
-COVERAGE = 1.96
-"""Standard deviations on either side that hold 95 % of a normal distribution."""
-
 DEFINITIONS = {
     "regions": "by name: lesion_3 must be the same lesion in all cycles, which no file tells; "
     "organs hold the lesions in them",
@@ -201,7 +200,7 @@ def activity_to_limit(
     relative_95 = _of_the_sum(rows, [row.relative_95 for row in rows])
     interval = None
     if relative_95 is not None:
-        spread_95 = COVERAGE * (spread or 0.0)
+        spread_95 = NORMAL_95 * (spread or 0.0)
         half_gbq = math.hypot(limit_gy * relative_95, left_gy * spread_95) / per_gbq[-1]
         low, high = (
             max(0.0, left_gy / per_gbq[-1] + sign * half_gbq) * MBQ_PER_GBQ for sign in (-1, 1)
