@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
-from rpt_dosimetry.dose.density import floored
+from rpt_dosimetry.dose.anatomy import floored
 from rpt_dosimetry.dose.engines import GY_G_PER_MBQ_H_KEV, Local, convolve_octant
 from rpt_dosimetry.radiation.kernel import compute_kernel
 from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide

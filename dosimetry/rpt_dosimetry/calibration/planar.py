@@ -32,7 +32,7 @@ from rpt_dosimetry.calibration.counts import (
     sweep_live_fraction,
 )
 from rpt_dosimetry.dicom.planar import ANTERIOR, POSTERIOR, Planar
-from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
+from rpt_dosimetry.dose.anatomy import check_hu, mass_density_g_per_ml
 from rpt_dosimetry.radiation.media import find_medium
 
 LEAST_KEV, LARGEST_KEV = 30.0, 800.0

@@ -20,7 +20,7 @@ from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each, wr
 from rpt_dosimetry.concentration import activity_report, read_concentration, read_ct
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
 from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
-from rpt_dosimetry.dose.density import check_hu
+from rpt_dosimetry.dose.anatomy import check_hu
 from rpt_dosimetry.masks.labels import PROGRAM, find_totalsegmentator, segment_organs
 from rpt_dosimetry.nifti import HU
 from rpt_dosimetry.rtdose.reading import read_rtdose

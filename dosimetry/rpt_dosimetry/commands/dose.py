@@ -12,7 +12,6 @@ from rpt_cohort.command import Overwrite, at_work, say, warn
 
 from rpt_dosimetry.commands.shared import options_named, out_and_json, write_volume
 from rpt_dosimetry.dose.activity_series import Therapy, told_scans
-from rpt_dosimetry.dose.bed import Tissues, parse_by_region
 from rpt_dosimetry.dose.calculation import (
     ONE_SCAN,
     ORGAN,
@@ -24,7 +23,7 @@ from rpt_dosimetry.dose.calculation import (
 from rpt_dosimetry.dose.cumulative import PARTS, cumulate_cycles, read_cycle_table
 from rpt_dosimetry.dose.engines import ENGINES, find_engine
 from rpt_dosimetry.dose.job import Files, write_dose
-from rpt_dosimetry.dose.rows import Told
+from rpt_dosimetry.dose.rows import Tissues, Told, parse_by_region
 from rpt_dosimetry.radiation.electrons import ELECTRONS
 from rpt_dosimetry.radiation.kernel import (
     Kernel,

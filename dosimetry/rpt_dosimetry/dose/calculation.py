@@ -12,9 +12,8 @@ from rpt_cohort import BadInput
 from scipy.ndimage import uniform_filter
 
 from rpt_dosimetry.dose.activity_series import BQ_PER_MBQ, ROUNDING, ActivitySeries, Therapy
-from rpt_dosimetry.dose.density import body_g_per_ml, floored
+from rpt_dosimetry.dose.anatomy import BODY, REST, WHOLE_IMAGE, Region, body_g_per_ml, floored
 from rpt_dosimetry.dose.engines import Engine
-from rpt_dosimetry.dose.regions import BODY, REST, WHOLE_IMAGE, Region
 from rpt_dosimetry.dose.rows import Maps, Row, Told, make_row
 from rpt_dosimetry.tia.region_fit import POPULATION_UPTAKE_HALF_LIFE_H, RegionFit, fit_region
 from rpt_dosimetry.tia.single_time import haenscheid_tia_mbq_h, madsen_tia_mbq_h

@@ -46,7 +46,7 @@ class Engine(Protocol):
         """Compute the absorbed dose.
 
         Args:
-            density_g_per_ml: Mass density, g/mL, above 0 everywhere (see ``density.floored``);
+            density_g_per_ml: Mass density, g/mL, above 0 everywhere (see ``floored``);
                 ``None`` for soft tissue of 1.04 g/mL everywhere.
 
         Returns:

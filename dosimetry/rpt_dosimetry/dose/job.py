@@ -22,10 +22,16 @@ from rpt_cohort.command import naming
 from rpt_cohort.labels import LARGEST
 
 from rpt_dosimetry.dose.activity_series import Therapy, read_activities
+from rpt_dosimetry.dose.anatomy import (
+    LARGEST_LESION,
+    Region,
+    check_hu,
+    check_labels,
+    find_regions,
+    mass_density_g_per_ml,
+)
 from rpt_dosimetry.dose.calculation import Choices, CycleDose
 from rpt_dosimetry.dose.cumulative import SUMMARY, TABLE
-from rpt_dosimetry.dose.density import check_hu, mass_density_g_per_ml
-from rpt_dosimetry.dose.regions import LARGEST_LESION, Region, check_labels, find_regions
 from rpt_dosimetry.dose.rows import table_csv
 from rpt_dosimetry.dose.summary import dose_and_summary
 from rpt_dosimetry.nifti import HU, LESION_NUMBERS, ORGAN_NUMBERS, beside_of, check_beside

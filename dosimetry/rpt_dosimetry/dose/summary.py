@@ -8,6 +8,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from rpt_dosimetry.dose.activity_series import ROUNDING, ActivitySeries, Therapy, check_totals
+from rpt_dosimetry.dose.anatomy import (
+    LEAST_BODY_G_PER_ML,
+    LOWEST_G_PER_ML,
+    MOST_BODY_G_PER_ML,
+    Region,
+    lesion_shares,
+)
 from rpt_dosimetry.dose.calculation import (
     ONE_SCAN,
     OWN,
@@ -17,8 +24,6 @@ from rpt_dosimetry.dose.calculation import (
     calculate,
     refuse_rising_image,
 )
-from rpt_dosimetry.dose.density import LEAST_BODY_G_PER_ML, LOWEST_G_PER_ML, MOST_BODY_G_PER_ML
-from rpt_dosimetry.dose.regions import Region, lesion_shares
 from rpt_dosimetry.dose.rows import DEFINITIONS, Row
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.tia.region_fit import EARLY_H, MISSES, SLOWEST_UPTAKE, RegionFit

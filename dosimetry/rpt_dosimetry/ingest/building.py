@@ -12,12 +12,10 @@ from rpt_cohort.command import part_of_work, tell_done
 from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
 from rpt_dosimetry.dose.activity_series import ActivitySeries, Therapy
-from rpt_dosimetry.dose.bed import Tissues
+from rpt_dosimetry.dose.anatomy import find_regions, mass_density_g_per_ml
 from rpt_dosimetry.dose.calculation import Choices, CycleDose
-from rpt_dosimetry.dose.density import mass_density_g_per_ml
 from rpt_dosimetry.dose.engines import find_engine
-from rpt_dosimetry.dose.regions import find_regions
-from rpt_dosimetry.dose.rows import Told
+from rpt_dosimetry.dose.rows import Tissues, Told
 from rpt_dosimetry.dose.summary import dose_and_summary
 from rpt_dosimetry.ingest.alignment import (
     STAYS,

@@ -21,7 +21,7 @@ from rpt_dosimetry.dicom.nm import BQ_PER_ML, RECON_TOMO, read_nm
 from rpt_dosimetry.dicom.nm import COUNTS as NM_COUNTS
 from rpt_dosimetry.dicom.reading import Moment
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
-from rpt_dosimetry.dose.density import check_hu
+from rpt_dosimetry.dose.anatomy import check_hu
 from rpt_dosimetry.ingest.alignment import CohortGrid
 from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, calibrate
 from rpt_dosimetry.ingest.sources import (

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 from rpt_cohort import BadInput, Volume, grid_fault
 from scipy import ndimage
 
-from rpt_dosimetry.dose.density import check_hu
+from rpt_dosimetry.dose.anatomy import check_hu
 from rpt_dosimetry.registration.transform import (
     check_axes,
     itk_affine,

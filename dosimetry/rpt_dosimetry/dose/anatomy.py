@@ -1,10 +1,10 @@
-"""The regions of a table: organs and lesions by number, and what unites several."""
+"""The patient on the grid of the activities: organs and lesions by number, density by the CT."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.labels import ORGANS
 
@@ -113,3 +113,97 @@ def _union(name: str, parts: Sequence[Region]) -> list[Region]:
         return []
     voxels = np.sort(np.concatenate([part.voxels for part in parts]))
     return [Region(name, "union", None, voxels)]
+
+
+_HU = (-1000.0, -98.0, -97.0, 14.0, 23.0, 100.0, 101.0, 1600.0, 3000.0)
+_G_PER_ML = (0.00121, 0.93, 0.930486, 1.03, 1.031, 1.1199, 1.0762, 1.9642, 2.8)
+
+LOWEST_G_PER_ML = 0.2
+"""Ours: thinner voxels count as this thin in the dose. Activity that SPECT shows in air is
+blur from tissue, and divided by the mass of air it would be a thousandfold dose; lung at
+full inspiration is about as thin as this."""
+
+PADDING_BELOW_HU = -1100.0
+"""Below are no CT numbers but what scanners write outside their round field of view."""
+AIR_BELOW_HU = -200.0
+"""Ours: fat is above, lung and air are below; a CT of a trunk has both sides."""
+SOFT_HU = 150.0
+"""Ours: soft tissues, fat to contrast, are within ±150 HU."""
+STORED_TISSUE_FROM = 800.0
+"""Ours: where stored values without their intercept of about −1000 have soft tissue."""
+NEGATIVE_BELOW_HU = -10.0
+"""Ours: fat or noise puts some of any soft tissue below; stored values and attenuation maps have
+no such values."""
+LEAST_BODY_G_PER_ML, MOST_BODY_G_PER_ML = 0.85, 1.2
+"""Ours: of a body's mean density, lungs and bones included; HU + 1000 would give about 1.6."""
+
+
+def mass_density_g_per_ml(ct_hu: Shaped[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
+    """Convert CT numbers to mass density.
+
+    Linear between the nodes; below −1000 HU the density of air, above 3000 HU 2.8 g/mL. The
+    density falls from 100 to 101 HU, where the soft tissues end and the skeleton begins.
+
+    Returns:
+        Density, g/mL, shape (x, y, z).
+
+    Source: W. Schneider, Bortfeld & Schlegel, Phys Med Biol 45 (2000) 459, as tabulated in
+    GATE's ``Schneider2000DensitiesTable.txt``. Its tissues were matched to one scanner at
+    120 kV; another's calibration may differ by some percent in bone.
+    """
+    density: Float[np.ndarray, "x y z"] = np.interp(ct_hu, _HU, _G_PER_ML)
+    return density
+
+
+def floored(
+    density_g_per_ml: Float[np.ndarray, "x y z"],
+) -> tuple[Float[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
+    """Raise densities to what a dose may be divided by.
+
+    Returns:
+        The density, at least ``LOWEST_G_PER_ML``, and where it was raised.
+    """
+    return np.maximum(density_g_per_ml, LOWEST_G_PER_ML), density_g_per_ml < LOWEST_G_PER_ML
+
+
+def check_hu(ct: Volume, *, name: str) -> None:
+    """Refuse a volume that cannot be a CT of a patient in HU.
+
+    Raises:
+        BadInput: Values are not finite, all are air, or none is air and they are not like soft
+            tissue: stored values without their intercept, an attenuation map, a constant.
+    """
+    if not np.isfinite(ct.data).all():
+        raise BadInput(f"{name} must be finite everywhere, and it is not. Write it anew, in HU.")
+    real = ct.data[ct.data >= PADDING_BELOW_HU]
+    air = real < AIR_BELOW_HU
+    if not real.size or air.all() or not (air.any() or _like_soft_tissue(real)):
+        raise BadInput(
+            f"{name} must be in HU, with air (below {AIR_BELOW_HU:g} HU) and tissue or with soft "
+            f"tissue alone, got {float(ct.data.min()):.6g} to {float(ct.data.max()):.6g}. Apply "
+            "the rescale slope and intercept of the series."
+        )
+
+
+def body_g_per_ml(
+    density_g_per_ml: Float[np.ndarray, "x y z"], *, organ_voxels: Int[np.ndarray, " n"] | None
+) -> float:
+    """Return the mean density of the patient, g/mL; 0 where there is none.
+
+    Args:
+        organ_voxels: All organs, as indices into the flattened volume; ``None`` takes what is
+            denser than ``LOWEST_G_PER_ML``.
+    """
+    if organ_voxels is None:
+        body = density_g_per_ml[density_g_per_ml > LOWEST_G_PER_ML]
+    else:
+        body = density_g_per_ml.ravel()[organ_voxels]
+    return float(body.mean()) if body.size else 0.0
+
+
+def _like_soft_tissue(hu: Shaped[np.ndarray, " n"]) -> bool:
+    """Tell soft tissue without air around it: a crop inside the patient."""
+    above = hu[hu > SOFT_HU]
+    # Bone: its median is some hundred HU. Of stored values it is tissue, at about 1000.
+    bone = above.size == 0 or float(np.median(above)) < STORED_TISSUE_FROM
+    return bone and abs(float(np.median(hu))) <= SOFT_HU and bool(hu.min() < NEGATIVE_BELOW_HU)
