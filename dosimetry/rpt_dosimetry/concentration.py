@@ -16,18 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.dicom.attributes import (
-    ACQUISITION_DATE,
-    ACQUISITION_TIME,
-    CORRECTED_IMAGE,
-    DECAY_CORRECTION,
-    FRAME_DURATION,
-    RADIONUCLIDE_CODE,
-    RESCALE_TYPE,
-    START_DATETIME,
-    START_TIME,
-    UNITS,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.decay import (
     LARGEST_HALF_LIVES,
     check_total,
@@ -139,15 +128,15 @@ def decay_to_mid_scan(
 
 def _need_mid_scan(tags: Tags) -> datetime:
     why = "in every slice to know the middle of the scan"
-    for tag in (ACQUISITION_DATE, ACQUISITION_TIME, FRAME_DURATION):
+    for tag in (dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME, dcm.FRAME_DURATION):
         if not all(tags.texts(tag)):
             raise missing(tag, why)
-    shortest_ms = min(tags.need_numbers(FRAME_DURATION, why))
+    shortest_ms = min(tags.need_numbers(dcm.FRAME_DURATION, why))
     if shortest_ms <= 0:
-        raise BadInput(f"{FRAME_DURATION} must be above 0 ms, got {shortest_ms:g} ms.")
+        raise BadInput(f"{dcm.FRAME_DURATION} must be above 0 ms, got {shortest_ms:g} ms.")
     middle = mid_scan(tags)
     if middle is None:
-        raise missing(ACQUISITION_TIME, why)
+        raise missing(dcm.ACQUISITION_TIME, why)
     return middle
 
 
@@ -157,7 +146,9 @@ def _administered(tags: Tags, correction: str, warnings: list[str]) -> datetime 
         return if_readable(lambda: injection_time(tags, warnings), warnings)
     moment = injection_time(tags, warnings)
     if moment is None:
-        raise missing(START_DATETIME, f"(or {START_TIME}) with {DECAY_CORRECTION} ADMIN")
+        raise missing(
+            dcm.START_DATETIME, f"(or {dcm.START_TIME}) with {dcm.DECAY_CORRECTION} ADMIN"
+        )
     return moment
 
 
@@ -192,7 +183,7 @@ def _check_mid_scan(
         raise BadInput(
             f"The middle of the scan must be within {LARGEST_HALF_LIVES:g} half-lives of the "
             f"reference time, and it is {worst_s / 3600.0:.1f} h away at a half-life of "
-            f"{life_s / 3600.0:.2f} h. Check {START_DATETIME}, {START_TIME} and the dates."
+            f"{life_s / 3600.0:.2f} h. Check {dcm.START_DATETIME}, {dcm.START_TIME} and the dates."
         )
 
 
@@ -242,7 +233,7 @@ def read_concentration(
     _check_corrections(tags, told)
     nuclide = coded_nuclide(tags)
     if nuclide is None:
-        told.append(f"{RADIONUCLIDE_CODE} names no nuclide known here; the half-life was used.")
+        told.append(f"{dcm.RADIONUCLIDE_CODE} names no nuclide known here; the half-life was used.")
     decay = decay_to_mid_scan(tags, coded_nuclide=nuclide, warnings=told)
     data, hashes = read_values(slices, [1.0] * len(tags), progress)
     check_values(data, told, noun="concentration", unit="Bq/mL", note=" as stored")
@@ -273,21 +264,21 @@ def read_concentration(
 
 
 def _check_units(tags: Tags) -> None:
-    units = tags.text(UNITS).upper()
+    units = tags.text(dcm.UNITS).upper()
     if not units:
-        raise missing(UNITS, "to know what the values are")
+        raise missing(dcm.UNITS, "to know what the values are")
     if units == "CNTS":
         raise BadInput(
-            f"{UNITS} must be BQML, got CNTS: counts are no activity. Calibrate them first, or "
+            f"{dcm.UNITS} must be BQML, got CNTS: counts are no activity. Calibrate them first, or "
             "export the series in BQML."
         )
     if units in ("GML", "CM2ML"):
         raise BadInput(
-            f"{UNITS} must be BQML, got {units}: to undo a SUV its weight and dose would have to "
-            "be guessed. Export the series in BQML."
+            f"{dcm.UNITS} must be BQML, got {units}: to undo a SUV its weight and dose would have "
+            "to be guessed. Export the series in BQML."
         )
     if units != "BQML":
-        raise BadInput(f"{UNITS} must be BQML, and it is not. Export the series in BQML.")
+        raise BadInput(f"{dcm.UNITS} must be BQML, and it is not. Export the series in BQML.")
 
 
 def _check_corrections(tags: Tags, warnings: list[str]) -> None:
@@ -295,16 +286,16 @@ def _check_corrections(tags: Tags, warnings: list[str]) -> None:
 
     UNIF is what nuclear medicine calls the correction that PET calls NORM.
     """
-    corrections = set(tags.text(CORRECTED_IMAGE).upper().split("\\"))
+    corrections = set(tags.text(dcm.CORRECTED_IMAGE).upper().split("\\"))
     if "ATTN" not in corrections:
         raise BadInput(
-            f"{CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
+            f"{dcm.CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
             "attenuation a value is no concentration. Give the corrected series."
         )
     for names, of_what in ((("NORM", "UNIF"), "detector uniformity"), (("SCAT",), "scatter")):
         if not corrections & set(names):
             warnings.append(
-                f"{CORRECTED_IMAGE} does not contain {' or '.join(names)}: make sure that the "
+                f"{dcm.CORRECTED_IMAGE} does not contain {' or '.join(names)}: make sure that the "
                 f"series is corrected for {of_what}, for without it a value is no concentration."
             )
 
@@ -398,9 +389,9 @@ def read_ct(
     told = list(warnings)
     slices = in_order(series, told)
     tags = slices.tags
-    unit = tags.text(RESCALE_TYPE).upper()
+    unit = tags.text(dcm.RESCALE_TYPE).upper()
     if unit not in ("", "HU"):
-        raise BadInput(f"{RESCALE_TYPE} must be HU, and it is not. Export the CT in HU.")
+        raise BadInput(f"{dcm.RESCALE_TYPE} must be HU, and it is not. Export the CT in HU.")
     data, hashes = read_values(slices, [1.0] * len(tags), progress, padding=AIR_HU)
     _check_hu(data)
     volume, slice_axis, reverse = to_ras(data, slices.grid)

@@ -11,12 +11,7 @@ from typing import Any
 from rpt_cohort import BadInput
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.dicom.attributes import (
-    PHILIPS_ACTIVITY_FACTOR,
-    PHILIPS_SUV_FACTOR,
-    SUV_TYPE,
-    UNITS,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.decay import (
     ActivityAtReference,
     activity_at_reference,
@@ -80,33 +75,33 @@ def find_suv_factor(
         BadInput: Units that hold no SUV, or a tag that their branch needs is missing or
             impossible.
     """
-    units = tags.text(UNITS).upper()
+    units = tags.text(dcm.UNITS).upper()
     if not units:
-        raise missing(UNITS, "to know what the values are")
+        raise missing(dcm.UNITS, "to know what the values are")
     if units not in ("BQML", "GML", "CNTS"):
         raise BadInput(
-            f"{UNITS} must be BQML, GML or CNTS, got {_shown(units)}: such values cannot "
+            f"{dcm.UNITS} must be BQML, GML or CNTS, got {_shown(units)}: such values cannot "
             "become SUV. Export the series in BQML."
         )
     if units == "GML":
-        suv_type = tags.text(SUV_TYPE).upper() or "BW"
+        suv_type = tags.text(dcm.SUV_TYPE).upper() or "BW"
         if suv_type != "BW":
             raise BadInput(
-                f"{SUV_TYPE} must be BW or empty with {UNITS} GML, got {_shown(suv_type)}: only "
-                "SUV by body weight is read. Export the series in BQML."
+                f"{dcm.SUV_TYPE} must be BW or empty with {dcm.UNITS} GML, got {_shown(suv_type)}: "
+                "only SUV by body weight is read. Export the series in BQML."
             )
         return SuvFactor("GML: BW", [1.0] * len(tags), "g/mL per g/mL")
     bqml_per_count = None
     if units == "CNTS":
-        suv_per_count = philips_factor(tags, PHILIPS_SUV_FACTOR, warnings)
+        suv_per_count = philips_factor(tags, dcm.PHILIPS_SUV_FACTOR, warnings)
         if suv_per_count is not None:
             return SuvFactor("CNTS: Philips SUV factor", suv_per_count, "g/mL per count")
-        bqml_per_count = philips_factor(tags, PHILIPS_ACTIVITY_FACTOR, warnings)
+        bqml_per_count = philips_factor(tags, dcm.PHILIPS_ACTIVITY_FACTOR, warnings)
         if bqml_per_count is None:
             raise BadInput(
-                f"{UNITS} CNTS need {PHILIPS_SUV_FACTOR} or {PHILIPS_ACTIVITY_FACTOR}, not 0, and "
-                "there is none: counts alone cannot become SUV. Export with private tags or in "
-                "BQML."
+                f"{dcm.UNITS} CNTS need {dcm.PHILIPS_SUV_FACTOR} or {dcm.PHILIPS_ACTIVITY_FACTOR}, "
+                "not 0, and there is none: counts alone cannot become SUV. Export with private "
+                "tags or in BQML."
             )
     at = activity_at_reference(tags, injection, warnings)
     factor = [patient.weight_kg * 1000.0 / activity_bq for activity_bq in at.activity_bq]

@@ -10,13 +10,7 @@ from typing import Any
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom.attributes import (
-    DECAY_CORRECTION,
-    DOSE,
-    HALF_LIFE,
-    START_DATETIME,
-    START_TIME,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import (
     Injection,
     Tags,
@@ -86,9 +80,9 @@ def activity_at_reference(
 
 def _as_administered(tags: Tags, injection: Injection, warnings: list[str]) -> ActivityAtReference:
     """Take the injected activity as it is; the times serve to hold Decay Factor against it."""
-    reference = Reference("administration", START_DATETIME, [])
+    reference = Reference("administration", dcm.START_DATETIME, [])
     if injection.moment is not None:
-        life_s = if_readable(lambda: tags.number(HALF_LIFE), warnings)
+        life_s = if_readable(lambda: tags.number(dcm.HALF_LIFE), warnings)
         reference = reference_of_admin(tags, life_s, injection.moment, warnings)
     return ActivityAtReference(
         "ADMIN",
@@ -106,7 +100,9 @@ def _decayed(
     if injection.fault:
         raise BadInput(injection.fault)
     if injection.moment is None:
-        raise missing(START_DATETIME, f"(or {START_TIME}) with {DECAY_CORRECTION} {correction}")
+        raise missing(
+            dcm.START_DATETIME, f"(or {dcm.START_TIME}) with {dcm.DECAY_CORRECTION} {correction}"
+        )
     if correction == "START":
         earliest = injection.moment + timedelta(seconds=EARLIEST_REFERENCE_S)
         reference = reference_of_start(tags, life_s, earliest, warnings)
@@ -141,7 +137,7 @@ def refuse_before_injection(reference: Reference, injected: datetime) -> None:
         raise BadInput(
             f"{reference.tag} must not be before the injection, and by the rule "
             f"'{reference.branch}' the values refer to {-earliest_s:.0f} s before it. Check "
-            f"{START_DATETIME}, {START_TIME} and the clocks."
+            f"{dcm.START_DATETIME}, {dcm.START_TIME} and the clocks."
         )
 
 
@@ -151,7 +147,7 @@ def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
         raise BadInput(
             f"The reference time must be within {LARGEST_HALF_LIVES:g} half-lives of the "
             f"injection, and it is {worst_s / 3600.0:.1f} h away at a half-life of "
-            f"{life_s / 3600.0:.2f} h. Check {START_DATETIME}, {START_TIME} and the dates."
+            f"{life_s / 3600.0:.2f} h. Check {dcm.START_DATETIME}, {dcm.START_TIME} and the dates."
         )
 
 
@@ -196,8 +192,8 @@ def check_total(share: float, told: str, warnings: list[str], *, field_ml: float
     if share > IMPOSSIBLE_EXCESS:
         raise BadInput(
             f"The field of view must hold no more than was injected, got {share:.3g} times as "
-            f"much. {told}. Check {DOSE}, in Bq, the weight, in kg, Units, the calibration and the "
-            "times."
+            f"much. {told}. Check {dcm.DOSE}, in Bq, the weight, in kg, Units, the calibration and "
+            "the times."
         )
     if share > 1:
         warnings.append(

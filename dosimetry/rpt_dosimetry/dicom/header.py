@@ -14,29 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom.attributes import (
-    ACQUISITION_DATE,
-    ACQUISITION_TIME,
-    CLOCKS,
-    CORRECTED_IMAGE,
-    DECAY_CORRECTION,
-    DECAY_FACTOR,
-    DOSE,
-    FRAME_DURATION,
-    FRAME_REFERENCE_TIME,
-    GE_SCAN_DATETIME,
-    HEIGHT,
-    NUMBERS,
-    RADIOPHARMACEUTICAL,
-    SERIES_DATE,
-    SERIES_TIME,
-    SEX,
-    START_DATETIME,
-    START_TIME,
-    TIMEZONE,
-    WEIGHT,
-    Tag,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.reading import (
     Bounds,
     Moment,
@@ -73,21 +51,21 @@ class Tags:
     def __init__(self, headers: Sequence[Any]) -> None:
         """Take the pydicom datasets of the slices, in their order along the normal."""
         self.headers = headers
-        self._used: dict[Tag, list[str]] = {}
-        self._moments: dict[Tag, list[datetime]] = {}
+        self._used: dict[dcm.Tag, list[str]] = {}
+        self._moments: dict[dcm.Tag, list[datetime]] = {}
 
     def __len__(self) -> int:
         """Return the number of slices."""
         return len(self.headers)
 
-    def texts(self, tag: Tag) -> list[str]:
+    def texts(self, tag: dcm.Tag) -> list[str]:
         """Return the text of ``tag`` in each slice, ``""`` where it is missing."""
         found = ["\\".join(components(header, tag)) for header in self.headers]
         if any(found):
             self._used[tag] = found
         return found
 
-    def text(self, tag: Tag) -> str:
+    def text(self, tag: dcm.Tag) -> str:
         """Return the one text of ``tag``, ``""`` where it is missing.
 
         Raises:
@@ -98,7 +76,7 @@ class Tags:
             raise _differs(tag, len(self), len(found))
         return found.pop()
 
-    def numbers(self, tag: Tag) -> list[float] | None:
+    def numbers(self, tag: dcm.Tag) -> list[float] | None:
         """Return the number in each slice, ``None`` where every slice lacks it.
 
         Raises:
@@ -114,7 +92,7 @@ class Tags:
             )
         return [read_decimal(text, tag) for text in found]
 
-    def number(self, tag: Tag) -> float | None:
+    def number(self, tag: dcm.Tag) -> float | None:
         """Return the one number of ``tag``, ``None`` where it is missing.
 
         Raises:
@@ -125,7 +103,7 @@ class Tags:
             raise _differs(tag, len(self), len(found))
         return found.pop() if found else None
 
-    def need_numbers(self, tag: Tag, why: str) -> list[float]:
+    def need_numbers(self, tag: dcm.Tag, why: str) -> list[float]:
         """Return the number in each slice, refusing a series that lacks it.
 
         Raises:
@@ -136,7 +114,7 @@ class Tags:
             raise missing(tag, why)
         return found
 
-    def moments(self, date: Tag, time: Tag) -> list[datetime | None]:
+    def moments(self, date: dcm.Tag, time: dcm.Tag) -> list[datetime | None]:
         """Return date and time of each slice; ``None`` where one of the two is missing."""
         found: list[datetime | None] = []
         for day, clock in zip(self.texts(date), self.texts(time), strict=True):
@@ -147,12 +125,12 @@ class Tags:
         self.remember_moments((date, time), [moment for moment in found if moment is not None])
         return found
 
-    def remember_texts(self, tag: Tag, texts: list[str]) -> None:
+    def remember_texts(self, tag: dcm.Tag, texts: list[str]) -> None:
         """Keep the texts of a tag that was read elsewhere."""
         if any(texts):
             self._used[tag] = texts
 
-    def remember_moments(self, tags: Sequence[Tag], moments: list[datetime]) -> None:
+    def remember_moments(self, tags: Sequence[dcm.Tag], moments: list[datetime]) -> None:
         """Keep the moment that clock tags stand for, to tell it relative to the injection."""
         for tag in tags:
             if moments:
@@ -171,21 +149,21 @@ class Tags:
         entries: list[dict[str, Any]] = []
         for tag, texts in self._used.items():
             entry: dict[str, Any] = {"tag": tag.number, "name": tag.name}
-            if tag in CLOCKS:
+            if tag in dcm.CLOCKS:
                 moments = self._moments.get(tag, [])
                 if injection is not None and moments:
                     seconds = [(moment - injection).total_seconds() for moment in moments]
                     entry["seconds_after_injection"] = _one_or_range(seconds)
-            elif tag in NUMBERS:
+            elif tag in dcm.NUMBERS:
                 with suppress(BadInput):  # one that was not needed may be malformed
                     entry["value"] = _one_or_range([read_decimal(text, tag) for text in texts])
-            elif tag != RADIOPHARMACEUTICAL and _CODES.fullmatch(texts[0]):
+            elif tag != dcm.RADIOPHARMACEUTICAL and _CODES.fullmatch(texts[0]):
                 entry["value"] = texts[0]
             entries.append(entry)
         return entries
 
 
-def missing(tag: Tag, why: str) -> BadInput:
+def missing(tag: dcm.Tag, why: str) -> BadInput:
     """Make the refusal of a series that lacks ``tag``."""
     return BadInput(f"{tag} must be there {why}, and it is missing. Export the series anew.")
 
@@ -205,14 +183,14 @@ def if_readable(read: Callable[[], T], warnings: list[str]) -> T | None:
         return None
 
 
-def _differs(tag: Tag, slices: int, values: int) -> BadInput:
+def _differs(tag: dcm.Tag, slices: int, values: int) -> BadInput:
     return BadInput(
         f"{tag} must be the same in all {slices} slices, got {values} different values. Give one "
         "series as the scanner wrote it."
     )
 
 
-def read_clock(parse: Any, text: str, tag: Tag) -> Any:
+def read_clock(parse: Any, text: str, tag: dcm.Tag) -> Any:
     """Parse a clock value, refusing by the name of its tag; the value itself is not shown."""
     try:
         return parse(text)
@@ -231,18 +209,18 @@ def _one_or_range(values: list[float]) -> float | dict[str, float]:
 
 def refuse_zone_jump(tags: Tags) -> None:
     """Refuse a series whose clock changed its time zone on the way."""
-    zones = set(tags.texts(TIMEZONE)) - {""}
+    zones = set(tags.texts(dcm.TIMEZONE)) - {""}
     if len(zones) > 1:
         raise BadInput(
-            f"{TIMEZONE} must be one for all slices, and the series tells {len(zones)}: its clock "
-            "jumped during the scan. Export the series anew with one time zone."
+            f"{dcm.TIMEZONE} must be one for all slices, and the series tells {len(zones)}: its "
+            "clock jumped during the scan. Export the series anew with one time zone."
         )
 
 
 def series_offset(tags: Tags) -> timedelta | None:
     """Return the series' Timezone Offset From UTC, ``None`` where it is not told."""
-    text = tags.text(TIMEZONE)
-    offset: timedelta | None = read_clock(parse_offset, text, TIMEZONE) if text else None
+    text = tags.text(dcm.TIMEZONE)
+    offset: timedelta | None = read_clock(parse_offset, text, dcm.TIMEZONE) if text else None
     return offset
 
 
@@ -272,10 +250,10 @@ def seconds_after(injection: datetime | None, moment: datetime | None) -> float 
 
 def acquisition_times(tags: Tags) -> list[datetime | None]:
     """Return when the acquisition of each slice began, ``None`` where it is not told."""
-    return tags.moments(ACQUISITION_DATE, ACQUISITION_TIME)
+    return tags.moments(dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME)
 
 
-def need_all(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
+def need_all(tags: Tags, date: dcm.Tag, time: dcm.Tag) -> list[datetime]:
     """Return date and time of every slice, refusing a series where one lacks them.
 
     Raises:
@@ -290,12 +268,12 @@ def need_all(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
 def mid_scan(tags: Tags) -> datetime | None:
     """Return the middle between the first frame's begin and the last frame's end, if told."""
     acquired = [moment for moment in acquisition_times(tags) if moment is not None]
-    if len(acquired) < len(tags) or not all(tags.texts(FRAME_DURATION)):
+    if len(acquired) < len(tags) or not all(tags.texts(dcm.FRAME_DURATION)):
         return None
-    durations = [timedelta(milliseconds=ms) for ms in tags.numbers(FRAME_DURATION) or []]
+    durations = [timedelta(milliseconds=ms) for ms in tags.numbers(dcm.FRAME_DURATION) or []]
     references_ms = []
-    if len(set(acquired)) == 1 and all(tags.texts(FRAME_REFERENCE_TIME)):
-        references_ms = tags.numbers(FRAME_REFERENCE_TIME) or []
+    if len(set(acquired)) == 1 and all(tags.texts(dcm.FRAME_REFERENCE_TIME)):
+        references_ms = tags.numbers(dcm.FRAME_REFERENCE_TIME) or []
     begins = frame_begins(acquired, references_ms)
     ends = [begin + duration for begin, duration in zip(begins, durations, strict=True)]
     return min(begins) + (max(ends) - min(begins)) / 2
@@ -352,11 +330,11 @@ def read_frames(tags: Tags, acquired: list[datetime], warnings: list[str]) -> Fr
     Raises:
         BadInput: A frame duration is missing, malformed or not above 0 ms.
     """
-    durations_ms = tags.need_numbers(FRAME_DURATION, "to know when a slice was measured")
+    durations_ms = tags.need_numbers(dcm.FRAME_DURATION, "to know when a slice was measured")
     if min(durations_ms) <= 0:
-        raise BadInput(f"{FRAME_DURATION} must be above 0 ms, got {min(durations_ms):g} ms.")
-    references_ms = if_readable(lambda: tags.numbers(FRAME_REFERENCE_TIME), warnings) or []
-    factors = if_readable(lambda: tags.numbers(DECAY_FACTOR), warnings) or []
+        raise BadInput(f"{dcm.FRAME_DURATION} must be above 0 ms, got {min(durations_ms):g} ms.")
+    references_ms = if_readable(lambda: tags.numbers(dcm.FRAME_REFERENCE_TIME), warnings) or []
+    factors = if_readable(lambda: tags.numbers(dcm.DECAY_FACTOR), warnings) or []
     return FrameFacts(
         begins=frame_begins(acquired, references_ms),
         duration_s=[one_ms / 1000.0 for one_ms in durations_ms],
@@ -367,22 +345,24 @@ def read_frames(tags: Tags, acquired: list[datetime], warnings: list[str]) -> Fr
 
 def frames_if_told(tags: Tags, warnings: list[str]) -> FrameFacts | None:
     """Read the frames for what can do without; ``None`` where no Decay Factor can be judged."""
-    for tag in (ACQUISITION_DATE, ACQUISITION_TIME, FRAME_DURATION):
+    for tag in (dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME, dcm.FRAME_DURATION):
         if not all(tags.texts(tag)):
             return None
 
     def read() -> FrameFacts:
-        return read_frames(tags, need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME), warnings)
+        return read_frames(
+            tags, need_all(tags, dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME), warnings
+        )
 
     return if_readable(read, warnings)
 
 
 def ge_scan_times(tags: Tags) -> list[datetime]:
     """Return GE's private scan times; none where a slice lacks it."""
-    texts = tags.texts(GE_SCAN_DATETIME)
+    texts = tags.texts(dcm.GE_SCAN_DATETIME)
     if not all(texts):
         return []
-    read = [read_clock(parse_datetime, text, GE_SCAN_DATETIME) for text in texts]
+    read = [read_clock(parse_datetime, text, dcm.GE_SCAN_DATETIME) for text in texts]
     offsets = [offset for _, offset in read if offset is not None]
     zone = series_offset(tags) if offsets else None
     return [as_local(written, offset, zone) for written, offset in read]
@@ -400,13 +380,13 @@ def injection_time(tags: Tags, warnings: list[str]) -> datetime | None:
     Raises:
         BadInput: It is malformed, or more than a day after the scan's begin.
     """
-    tag, moment = START_DATETIME, _from_datetime(tags, warnings)
+    tag, moment = dcm.START_DATETIME, _from_datetime(tags, warnings)
     if moment is None:
-        tag, moment = START_TIME, _from_time(tags)
+        tag, moment = dcm.START_TIME, _from_time(tags)
     if moment is None:
         return None
     moment = _before_scan(moment, tag, tags, warnings)
-    tags.remember_moments((START_DATETIME, START_TIME), [moment])
+    tags.remember_moments((dcm.START_DATETIME, dcm.START_TIME), [moment])
     return moment
 
 
@@ -416,15 +396,15 @@ def administration_moment(tags: Tags, moment: datetime | None) -> Moment | None:
 
 
 def _from_datetime(tags: Tags, warnings: list[str]) -> datetime | None:
-    start = tags.text(START_DATETIME)
+    start = tags.text(dcm.START_DATETIME)
     if not start:
         return None
     try:
         written, offset = parse_datetime(start)
     except ValueError:
-        if not tags.text(START_TIME):
-            read_clock(parse_datetime, start, START_DATETIME)
-        warnings.append(f"{START_DATETIME} is malformed; {START_TIME} was used instead.")
+        if not tags.text(dcm.START_TIME):
+            read_clock(parse_datetime, start, dcm.START_DATETIME)
+        warnings.append(f"{dcm.START_DATETIME} is malformed; {dcm.START_TIME} was used instead.")
         return None
     time_of_day = if_readable(lambda: _time_of_day(tags), warnings)
     moment = _on_series_clock(written, offset, time_of_day, tags, warnings)
@@ -438,16 +418,16 @@ def _from_time(tags: Tags) -> datetime | None:
     time_of_day = _time_of_day(tags)
     if time_of_day is None:
         return None
-    date = tags.text(SERIES_DATE)
+    date = tags.text(dcm.SERIES_DATE)
     if not date:
-        raise missing(SERIES_DATE, f"to give {START_TIME} its day")
-    midnight: datetime = read_clock(parse_date, date, SERIES_DATE)
+        raise missing(dcm.SERIES_DATE, f"to give {dcm.START_TIME} its day")
+    midnight: datetime = read_clock(parse_date, date, dcm.SERIES_DATE)
     return midnight + time_of_day
 
 
 def _time_of_day(tags: Tags) -> timedelta | None:
-    clock = tags.text(START_TIME)
-    time_of_day: timedelta | None = read_clock(parse_time, clock, START_TIME) if clock else None
+    clock = tags.text(dcm.START_TIME)
+    time_of_day: timedelta | None = read_clock(parse_time, clock, dcm.START_TIME) if clock else None
     return time_of_day
 
 
@@ -465,7 +445,9 @@ def _on_series_clock(
     if zone is not None:
         return as_local(written, offset, zone)
     if time_of_day is None:
-        warnings.append(f"{TIMEZONE} is not told; {START_DATETIME} was taken as local time.")
+        warnings.append(
+            f"{dcm.TIMEZONE} is not told; {dcm.START_DATETIME} was taken as local time."
+        )
         return written
     # Start Time is on the local clock: it tells what the offset alone cannot.
     near = [_midnight(written) + time_of_day + days * DAY for days in (-1, 0, 1)]
@@ -476,7 +458,8 @@ def _compare_forms(moment: datetime, time_of_day: timedelta, warnings: list[str]
     apart_s = abs((moment - _midnight(moment) - time_of_day).total_seconds())
     if min(apart_s, DAY.total_seconds() - apart_s) > _LATE_STARTS:
         warnings.append(
-            f"{START_DATETIME} and {START_TIME} differ by {apart_s:.0f} s; the former was used."
+            f"{dcm.START_DATETIME} and {dcm.START_TIME} differ by {apart_s:.0f} s; the former was "
+            "used."
         )
 
 
@@ -484,9 +467,11 @@ def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _before_scan(moment: datetime, tag: Tag, tags: Tags, warnings: list[str]) -> datetime:
+def _before_scan(moment: datetime, tag: dcm.Tag, tags: Tags, warnings: list[str]) -> datetime:
     """Move an injection that would follow the scan's begin to the day before."""
-    told = _told(tags, ACQUISITION_DATE, ACQUISITION_TIME) or _told(tags, SERIES_DATE, SERIES_TIME)
+    told = _told(tags, dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME) or _told(
+        tags, dcm.SERIES_DATE, dcm.SERIES_TIME
+    )
     if not told or moment <= min(told):
         return moment
     if moment - DAY > min(told):
@@ -498,7 +483,7 @@ def _before_scan(moment: datetime, tag: Tag, tags: Tags, warnings: list[str]) ->
     return moment - DAY
 
 
-def _told(tags: Tags, date: Tag, time: Tag) -> list[datetime]:
+def _told(tags: Tags, date: dcm.Tag, time: dcm.Tag) -> list[datetime]:
     """Return the moments that can be read; whoever needs them all refuses later."""
     moments = if_readable(lambda: tags.moments(date, time), [])
     return [moment for moment in moments or [] if moment is not None]
@@ -540,30 +525,30 @@ def injected_activity_bq(tags: Tags, warnings: list[str], *, largest_guess_mbq: 
     Raises:
         BadInput: Missing, not above 0, not plausible, or too small for Bq and too large for MBq.
     """
-    dose = tags.number(DOSE)
+    dose = tags.number(dcm.DOSE)
     if dose is None:
-        raise missing(DOSE, "to normalise")
+        raise missing(dcm.DOSE, "to normalise")
     if dose <= 0:
-        raise BadInput(f"{DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
+        raise BadInput(f"{dcm.DOSE} must be above 0 Bq, got {dose:g}. Correct the header.")
     if dose < _SMALLEST_DOSE_BQ:
         if dose > largest_guess_mbq:
             raise BadInput(
-                f"{DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
+                f"{dcm.DOSE} must be in Bq, got {dose:g}: too small for Bq, and as MBq above "
                 f"{largest_guess_mbq:g} MBq. It is likely in kBq or µCi. Multiply kBq by 1000, or "
                 "µCi by 37000, and write the result in Bq."
             )
-        warnings.append(f"{DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
+        warnings.append(f"{dcm.DOSE} is {dose:g}, too small for Bq; it was taken as MBq.")
         dose *= 1e6
-    check_bounds(dose, DOSE, _DOSE_BOUNDS)
+    check_bounds(dose, dcm.DOSE, _DOSE_BOUNDS)
     return dose
 
 
 def warn_of_unknown_day(tags: Tags, life_s: float, warnings: list[str]) -> None:
     """Warn where only a time of day is told and the nuclide lives for days."""
-    if not tags.text(START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
+    if not tags.text(dcm.START_DATETIME) and life_s > _LONG_HALF_LIFE_S:
         warnings.append(
-            f"{START_DATETIME} is missing and the half-life is long: an injection on an earlier "
-            "day cannot be told from one on the day of the scan."
+            f"{dcm.START_DATETIME} is missing and the half-life is long: an injection on an "
+            "earlier day cannot be told from one on the day of the scan."
         )
 
 
@@ -587,33 +572,33 @@ def read_patient(tags: Tags, warnings: list[str]) -> Patient:
     return Patient(
         weight_kg=_weight_kg(tags, warnings),
         height_cm=None if height_m is None else round(height_m * 100.0, 6),
-        sex=_SEXES.get((if_readable(lambda: tags.text(SEX), warnings) or "").upper()),
+        sex=_SEXES.get((if_readable(lambda: tags.text(dcm.SEX), warnings) or "").upper()),
     )
 
 
 def _weight_kg(tags: Tags, warnings: list[str]) -> float:
-    weight = tags.number(WEIGHT)
+    weight = tags.number(dcm.WEIGHT)
     if weight is None:
-        raise missing(WEIGHT, "to normalise to body weight")
+        raise missing(dcm.WEIGHT, "to normalise to body weight")
     if weight <= 0:
-        raise BadInput(f"{WEIGHT} must be above 0 kg, got {weight:g}. Correct the header.")
+        raise BadInput(f"{dcm.WEIGHT} must be above 0 kg, got {weight:g}. Correct the header.")
     if weight > _LARGEST_WEIGHT_KG:
-        warnings.append(f"{WEIGHT} is {weight:g}, too large for kg; it was taken as g.")
+        warnings.append(f"{dcm.WEIGHT} is {weight:g}, too large for kg; it was taken as g.")
         weight /= 1000.0
-    check_bounds(weight, WEIGHT, _WEIGHT_BOUNDS)
+    check_bounds(weight, dcm.WEIGHT, _WEIGHT_BOUNDS)
     if not _LEAST_KG <= weight <= _MOST_KG:
-        warnings.append(f"{WEIGHT} is {weight:g} kg, which is not plausible for an adult.")
+        warnings.append(f"{dcm.WEIGHT} is {weight:g} kg, which is not plausible for an adult.")
     return weight
 
 
 def _height_m(tags: Tags, warnings: list[str]) -> float | None:
-    height = tags.number(HEIGHT)
+    height = tags.number(dcm.HEIGHT)
     if not height:
         return None
     if height > _LARGEST_HEIGHT_M:
-        warnings.append(f"{HEIGHT} is {height:g}, too large for m; it was taken as cm.")
+        warnings.append(f"{dcm.HEIGHT} is {height:g}, too large for m; it was taken as cm.")
         height /= 100.0
-    check_bounds(height, HEIGHT, _HEIGHT_BOUNDS)
+    check_bounds(height, dcm.HEIGHT, _HEIGHT_BOUNDS)
     return height
 
 
@@ -627,20 +612,20 @@ def check_corrections(tags: Tags, warnings: list[str]) -> None:
     Raises:
         BadInput: Corrected Image lacks ATTN.
     """
-    corrections = tags.text(CORRECTED_IMAGE).upper().split("\\")
+    corrections = tags.text(dcm.CORRECTED_IMAGE).upper().split("\\")
     if "ATTN" not in corrections:
         raise BadInput(
-            f"{CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
+            f"{dcm.CORRECTED_IMAGE} must contain ATTN, and it does not: without correction for "
             "attenuation a value is no SUV. Give the corrected series."
         )
     if "NORM" not in corrections:
         warnings.append(
-            f"{CORRECTED_IMAGE} does not contain NORM: make sure that the series is corrected "
+            f"{dcm.CORRECTED_IMAGE} does not contain NORM: make sure that the series is corrected "
             "for detector normalisation, for without it a value is no SUV."
         )
 
 
-def philips_factor(tags: Tags, tag: Tag, warnings: list[str]) -> list[float] | None:
+def philips_factor(tags: Tags, tag: dcm.Tag, warnings: list[str]) -> list[float] | None:
     """Return a private factor of Philips, one a slice; ``None`` where it is missing or 0.
 
     A private tag need not be what it seems; one that is no number leaves the next rule.
@@ -662,17 +647,19 @@ def decay_correction(tags: Tags, warnings: list[str]) -> str:
     Raises:
         BadInput: Missing, or none of the three.
     """
-    correction = tags.text(DECAY_CORRECTION).upper()
+    correction = tags.text(dcm.DECAY_CORRECTION).upper()
     if not correction:
-        raise missing(DECAY_CORRECTION, "to know what the values were corrected to")
+        raise missing(dcm.DECAY_CORRECTION, "to know what the values were corrected to")
     if correction not in ("ADMIN", "START", "NONE"):
-        raise BadInput(f"{DECAY_CORRECTION} must be ADMIN, START or NONE, and it is none of them.")
+        raise BadInput(
+            f"{dcm.DECAY_CORRECTION} must be ADMIN, START or NONE, and it is none of them."
+        )
     _compare_with_corrected_image(tags, correction, warnings)
     return correction
 
 
 def _compare_with_corrected_image(tags: Tags, correction: str, warnings: list[str]) -> None:
-    decayed = "DECY" in tags.text(CORRECTED_IMAGE).split("\\")
+    decayed = "DECY" in tags.text(dcm.CORRECTED_IMAGE).split("\\")
     if decayed == (correction == "NONE"):
         told = "names DECY" if decayed else "lacks DECY"
-        warnings.append(f"{CORRECTED_IMAGE} {told} and {DECAY_CORRECTION} is {correction}.")
+        warnings.append(f"{dcm.CORRECTED_IMAGE} {told} and {dcm.DECAY_CORRECTION} is {correction}.")

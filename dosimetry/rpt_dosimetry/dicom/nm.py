@@ -20,32 +20,7 @@ import pydicom
 from jaxtyping import Shaped
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom.attributes import (
-    CODE_VALUE,
-    DOSE,
-    ENERGY_LOWER,
-    ENERGY_UPPER,
-    ENERGY_WINDOW_INFORMATION,
-    ENERGY_WINDOW_RANGE,
-    IMAGE_TYPE,
-    MAPPED_FIRST,
-    MAPPED_INTERCEPT,
-    MAPPED_LAST,
-    MAPPED_SLOPE,
-    MEASUREMENT_UNITS_CODE,
-    MODALITY,
-    NUMBER_OF_FRAMES,
-    PIXEL_DATA,
-    PRIVATE,
-    REAL_WORLD_VALUE_MAPPING,
-    REPEATED_VECTORS,
-    RESCALE_INTERCEPT,
-    RESCALE_SLOPE,
-    SERIES_UID,
-    SOP_CLASS,
-    Tag,
-    nm_numbers,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import Tags, administration_moment, if_readable, injection_time
 from rpt_dosimetry.dicom.reading import (
     DICOM_ERRORS,
@@ -67,7 +42,7 @@ from rpt_dosimetry.dicom.tracer import coded_nuclide
 NM_STORAGE = "1.2.840.10008.5.1.4.1.1.20"
 RECON_TOMO, WHOLE_BODY = "RECON TOMO", "WHOLE BODY"
 
-_HEADER = nm_numbers()
+_HEADER = dcm.nm_numbers()
 
 
 @dataclass(frozen=True)
@@ -114,13 +89,13 @@ def read_nm(
     objects = tuple(dataset for dataset, _ in read)
     for dataset in objects:
         _check_kind(dataset, kind)
-    uid = "".join(components(objects[0], SERIES_UID))
+    uid = "".join(components(objects[0], dcm.SERIES_UID))
     return NmSeries(uid, objects, tuple(digest for _, digest in read))
 
 
 def image_kind(dataset: Any) -> str:
     """Return the third value of Image Type, in capitals; empty where it is missing."""
-    values = components(dataset, IMAGE_TYPE)
+    values = components(dataset, dcm.IMAGE_TYPE)
     return values[2].upper() if len(values) > 2 else ""
 
 
@@ -136,7 +111,7 @@ def _files_of(
     if len(found) != 1:
         told = "; ".join(str(one) for one in found[:4])
         raise BadInput(
-            f"The folder must hold one NM series of {kind}, {MODALITY} NM, and {len(found)} fit"
+            f"The folder must hold one NM series of {kind}, {dcm.MODALITY} NM, and {len(found)} fit"
             f"{': ' + told if told else ''}. Name a folder or a file with that series alone."
         )
     return [file.path for file in found[0].files]
@@ -163,8 +138,8 @@ def _whole(path: Path, name: str) -> tuple[Any, str]:
             raise ValueError("no mark of DICOM")
         content = path.read_bytes()
         with quiet():
-            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=[*_HEADER, PIXEL_DATA])
-        if not components(dataset, MODALITY) and "PixelData" not in dataset:
+            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=[*_HEADER, dcm.PIXEL_DATA])
+        if not components(dataset, dcm.MODALITY) and "PixelData" not in dataset:
             raise ValueError("cut off in the header, which pydicom passes over")
     except DICOM_ERRORS as error:
         raise BadInput(
@@ -186,17 +161,17 @@ _OTHER_KINDS: dict[str, str] = {
 
 
 def _check_kind(dataset: Any, kind: str) -> None:
-    modality = "".join(components(dataset, MODALITY))
-    if modality != "NM" or "".join(components(dataset, SOP_CLASS)) != NM_STORAGE:
+    modality = "".join(components(dataset, dcm.MODALITY))
+    if modality != "NM" or "".join(components(dataset, dcm.SOP_CLASS)) != NM_STORAGE:
         raise BadInput(
-            f"{MODALITY} must be NM, with NM images, got {object_kind(dataset)}. A quantitative "
-            "SPECT stored as PT goes by the command activity."
+            f"{dcm.MODALITY} must be NM, with NM images, got {object_kind(dataset)}. A "
+            "quantitative SPECT stored as PT goes by the command activity."
         )
     found = image_kind(dataset)
     if found != kind:
         what = _OTHER_KINDS.get(found, "of a kind not known here")
         raise BadInput(
-            f"{IMAGE_TYPE} must tell {kind} in its third value, and the object is {what}. Give "
+            f"{dcm.IMAGE_TYPE} must tell {kind} in its third value, and the object is {what}. Give "
             "the series of that kind."
         )
 
@@ -249,13 +224,13 @@ def read_administration(tags: Tags, warnings: list[str]) -> Administration:
 
 
 def _activity_mbq(tags: Tags, warnings: list[str]) -> float | None:
-    dose = tags.number(DOSE)
+    dose = tags.number(dcm.DOSE)
     if dose is None:
         return None
     if dose >= _BECQUEREL_FROM:
-        warnings.append(f"{DOSE} is {dose:g}, too large for the MBq of NM; it was taken as Bq.")
+        warnings.append(f"{dcm.DOSE} is {dose:g}, too large for the MBq of NM; it was taken as Bq.")
         dose /= 1e6
-    check_bounds(dose, DOSE, _BOUNDS_MBQ)
+    check_bounds(dose, dcm.DOSE, _BOUNDS_MBQ)
     return dose
 
 
@@ -273,7 +248,7 @@ def stored_frames(dataset: Any) -> Shaped[np.ndarray, "frame row column"]:
     values = values[None] if values.ndim == 2 else values
     if values.ndim != 3 or len(values) != frame_count(dataset):
         raise BadInput(
-            f"Pixel Data (7FE0,0010) must hold as many frames as {NUMBER_OF_FRAMES} tells, "
+            f"Pixel Data (7FE0,0010) must hold as many frames as {dcm.NUMBER_OF_FRAMES} tells, "
             f"{frame_count(dataset)}, got shape {values.shape}. Export the object anew."
         )
     return values
@@ -285,13 +260,13 @@ def frame_count(dataset: Any) -> int:
     Raises:
         BadInput: It is no whole number above 0.
     """
-    text = components(dataset, NUMBER_OF_FRAMES) or ["1"]
+    text = components(dataset, dcm.NUMBER_OF_FRAMES) or ["1"]
     if len(text) != 1 or not text[0].isdecimal() or not int(text[0]):
-        raise BadInput(f"{NUMBER_OF_FRAMES} must be a whole number above 0, and it is not.")
+        raise BadInput(f"{dcm.NUMBER_OF_FRAMES} must be a whole number above 0, and it is not.")
     return int(text[0])
 
 
-def vector(dataset: Any, tag: Tag) -> list[int] | None:
+def vector(dataset: Any, tag: dcm.Tag) -> list[int] | None:
     """Return a frame vector, an index from 1 a frame; ``None`` where it is missing.
 
     Raises:
@@ -309,13 +284,13 @@ def vector(dataset: Any, tag: Tag) -> list[int] | None:
     return [int(text) for text in texts]
 
 
-def refuse_repeats(dataset: Any, *, alone: Sequence[Tag] = ()) -> None:
+def refuse_repeats(dataset: Any, *, alone: Sequence[dcm.Tag] = ()) -> None:
     """Refuse an object whose frames differ in time or gate, or in another vector.
 
     Args:
         alone: Further vectors that must tell one index only.
     """
-    for tag in (*REPEATED_VECTORS, *alone):
+    for tag in (*dcm.REPEATED_VECTORS, *alone):
         indices = set(vector(dataset, tag) or [])
         if len(indices) > 1:
             raise BadInput(
@@ -357,12 +332,15 @@ def find_scaling(dataset: Any, *, least: int, largest: int) -> Scaling:
         BadInput: A mapping to another unit, by a table, or not of all values; a slope that is
             not above 0; or a vendor's private scaling, whose meaning is not published.
     """
-    mappings = items(dataset, REAL_WORLD_VALUE_MAPPING)
+    mappings = items(dataset, dcm.REAL_WORLD_VALUE_MAPPING)
     if mappings:
         return _mapped(mappings, least, largest)
-    slope, intercept = number_of(dataset, RESCALE_SLOPE), number_of(dataset, RESCALE_INTERCEPT)
+    slope, intercept = (
+        number_of(dataset, dcm.RESCALE_SLOPE),
+        number_of(dataset, dcm.RESCALE_INTERCEPT),
+    )
     if slope is not None:
-        _check_slope(slope, RESCALE_SLOPE)
+        _check_slope(slope, dcm.RESCALE_SLOPE)
         return Scaling(COUNTS, "rescale slope", slope, intercept or 0.0)
     _refuse_private(dataset)
     return Scaling(COUNTS, "as stored", 1.0, 0.0)
@@ -371,8 +349,8 @@ def find_scaling(dataset: Any, *, least: int, largest: int) -> Scaling:
 def _mapped(mappings: list[Any], least: int, largest: int) -> Scaling:
     for mapping in mappings:
         units = [
-            "".join(components(code, CODE_VALUE)).lower()
-            for code in items(mapping, MEASUREMENT_UNITS_CODE)
+            "".join(components(code, dcm.CODE_VALUE)).lower()
+            for code in items(mapping, dcm.MEASUREMENT_UNITS_CODE)
         ]
         known = [_UNITS[name] for name in _UNITS if [name.lower()] == units]
         if known:
@@ -380,34 +358,39 @@ def _mapped(mappings: list[Any], least: int, largest: int) -> Scaling:
             break
     else:
         raise BadInput(
-            f"{REAL_WORLD_VALUE_MAPPING} must map to {{counts}} or Bq/ml, and it does not. Export "
-            "the series in counts."
+            f"{dcm.REAL_WORLD_VALUE_MAPPING} must map to {{counts}} or Bq/ml, and it does not. "
+            "Export the series in counts."
         )
-    slope, intercept = number_of(mapping, MAPPED_SLOPE), number_of(mapping, MAPPED_INTERCEPT)
-    first, last = number_of(mapping, MAPPED_FIRST), number_of(mapping, MAPPED_LAST)
+    slope, intercept = (
+        number_of(mapping, dcm.MAPPED_SLOPE),
+        number_of(mapping, dcm.MAPPED_INTERCEPT),
+    )
+    first, last = number_of(mapping, dcm.MAPPED_FIRST), number_of(mapping, dcm.MAPPED_LAST)
     if slope is None or intercept is None:
-        raise BadInput(f"{MAPPED_SLOPE} and {MAPPED_INTERCEPT} must be there; tables are not read.")
-    _check_slope(slope, MAPPED_SLOPE)
+        raise BadInput(
+            f"{dcm.MAPPED_SLOPE} and {dcm.MAPPED_INTERCEPT} must be there; tables are not read."
+        )
+    _check_slope(slope, dcm.MAPPED_SLOPE)
     if (first is not None and least < first) or (last is not None and largest > last):
         raise BadInput(
-            f"{REAL_WORLD_VALUE_MAPPING} must cover all stored values, {least} to {largest}, and "
-            f"it covers {first} to {last}. Export the series in counts."
+            f"{dcm.REAL_WORLD_VALUE_MAPPING} must cover all stored values, {least} to {largest}, "
+            f"and it covers {first} to {last}. Export the series in counts."
         )
     return Scaling(quantity, "real world value mapping", slope * size, intercept * size)
 
 
 def _refuse_private(dataset: Any) -> None:
-    for tag, neutral in PRIVATE:
+    for tag, neutral in dcm.PRIVATE:
         value = number_of(dataset, tag)
         if value is not None and value != neutral:
             raise BadInput(
-                f"{tag} must be {neutral:g} where {RESCALE_SLOPE} is missing, got {value:g}: what "
-                "this private scaling does to the counts is not published. Export the series "
+                f"{tag} must be {neutral:g} where {dcm.RESCALE_SLOPE} is missing, got {value:g}: "
+                "what this private scaling does to the counts is not published. Export the series "
                 "with a rescale slope."
             )
 
 
-def _check_slope(slope: float, tag: Tag) -> None:
+def _check_slope(slope: float, tag: dcm.Tag) -> None:
     if not slope > 0:
         raise BadInput(f"{tag} must be above 0, got {slope:g}. Export the series anew.")
 
@@ -445,26 +428,26 @@ def energy_windows(dataset: Any) -> tuple[EnergyWindow | None, ...]:
     Raises:
         BadInput: A window of several ranges, or limits that are not ascending keV.
     """
-    return tuple(_window(item) for item in items(dataset, ENERGY_WINDOW_INFORMATION))
+    return tuple(_window(item) for item in items(dataset, dcm.ENERGY_WINDOW_INFORMATION))
 
 
 def _window(item: Any) -> EnergyWindow | None:
-    ranges = items(item, ENERGY_WINDOW_RANGE)
+    ranges = items(item, dcm.ENERGY_WINDOW_RANGE)
     if not ranges:
         return None
     if len(ranges) > 1:
         raise BadInput(
-            f"{ENERGY_WINDOW_RANGE} must hold one range a window, got {len(ranges)}: counts of "
+            f"{dcm.ENERGY_WINDOW_RANGE} must hold one range a window, got {len(ranges)}: counts of "
             "several peaks were added. Export each window by itself."
         )
-    limits = [components(ranges[0], tag) for tag in (ENERGY_LOWER, ENERGY_UPPER)]
+    limits = [components(ranges[0], tag) for tag in (dcm.ENERGY_LOWER, dcm.ENERGY_UPPER)]
     if not all(limits):
         return None
-    lower_kev = read_decimal(limits[0][0], ENERGY_LOWER)
-    upper_kev = read_decimal(limits[1][0], ENERGY_UPPER)
+    lower_kev = read_decimal(limits[0][0], dcm.ENERGY_LOWER)
+    upper_kev = read_decimal(limits[1][0], dcm.ENERGY_UPPER)
     if not 0 <= lower_kev < upper_kev <= LARGEST_KEV:
         raise BadInput(
-            f"{ENERGY_LOWER} must be below {ENERGY_UPPER}, both from 0 to {LARGEST_KEV:g} keV, got "
-            f"{lower_kev:g} and {upper_kev:g} keV. Correct the header."
+            f"{dcm.ENERGY_LOWER} must be below {dcm.ENERGY_UPPER}, both from 0 to {LARGEST_KEV:g} "
+            f"keV, got {lower_kev:g} and {upper_kev:g} keV. Correct the header."
         )
     return EnergyWindow(lower_kev, upper_kev)

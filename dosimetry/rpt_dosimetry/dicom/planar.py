@@ -8,18 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom.attributes import (
-    CODE_MEANING,
-    CODE_VALUE,
-    DETECTOR_INFORMATION,
-    DETECTOR_VECTOR,
-    ENERGY_WINDOW_VECTOR,
-    MANUFACTURER,
-    ORIENTATION,
-    PIXEL_SPACING,
-    SCAN_VELOCITY,
-    VIEW_CODE,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import Tags, if_readable, seconds_after
 from rpt_dosimetry.dicom.nm import (
     COUNTS,
@@ -107,8 +96,8 @@ def read_planar(series: NmSeries) -> Planar:
     first = series.objects[0]
     unknown = ScanTimes(None, None, "")
     times = if_readable(lambda: planar_times(first, tags), warnings) or unknown
-    velocity = if_readable(lambda: tags.number(SCAN_VELOCITY), warnings)
-    tags.texts(MANUFACTURER)
+    velocity = if_readable(lambda: tags.number(dcm.SCAN_VELOCITY), warnings)
+    tags.texts(dcm.MANUFACTURER)
     return Planar(
         planes=tuple(planes),
         times=times,
@@ -123,14 +112,14 @@ def read_planar(series: NmSeries) -> Planar:
 
 def _planes(dataset: Any, warnings: list[str]) -> list[Plane]:
     refuse_repeats(dataset)
-    windows, detectors = energy_windows(dataset), items(dataset, DETECTOR_INFORMATION)
+    windows, detectors = energy_windows(dataset), items(dataset, dcm.DETECTOR_INFORMATION)
     count = frame_count(dataset)
-    window_of = vector(dataset, ENERGY_WINDOW_VECTOR) or [1] * count
-    detector_of = vector(dataset, DETECTOR_VECTOR) or [1] * count
+    window_of = vector(dataset, dcm.ENERGY_WINDOW_VECTOR) or [1] * count
+    detector_of = vector(dataset, dcm.DETECTOR_VECTOR) or [1] * count
     if max(detector_of) > len(detectors):
         raise BadInput(
-            f"{DETECTOR_INFORMATION} must hold an item for each of {max(detector_of)} detectors, "
-            f"got {len(detectors)}: it tells the view. Export the series anew."
+            f"{dcm.DETECTOR_INFORMATION} must hold an item for each of {max(detector_of)} "
+            f"detectors, got {len(detectors)}: it tells the view. Export the series anew."
         )
     pixel_mm = _pixel_mm(dataset)
     stored = stored_frames(dataset)
@@ -150,12 +139,12 @@ def _planes(dataset: Any, warnings: list[str]) -> list[Plane]:
 
 def _view(detector: Any) -> str:
     """Name a detector's view by its View Code, else by its orientation."""
-    for code in items(detector, VIEW_CODE):
-        meaning = "".join(components(code, CODE_MEANING)).lower()
+    for code in items(detector, dcm.VIEW_CODE):
+        meaning = "".join(components(code, dcm.CODE_MEANING)).lower()
         named = [view for view in (ANTERIOR, POSTERIOR) if view in meaning]
         if len(named) == 1 and "oblique" not in meaning:
             return named[0]
-        value = "".join(components(code, CODE_VALUE))
+        value = "".join(components(code, dcm.CODE_VALUE))
         if value in _VIEW_OF_CODE:
             return _VIEW_OF_CODE[value]
     cosines = _cosines(detector)
@@ -163,8 +152,8 @@ def _view(detector: Any) -> str:
         # A view's normal points away from who looks at it: from in front, to the back (+y).
         return ANTERIOR if np.cross(cosines[:3], cosines[3:])[1] > 0 else POSTERIOR
     raise BadInput(
-        f"{VIEW_CODE} must tell of each detector whether it is anterior or posterior, and it does "
-        "not. Export the series with its view codes."
+        f"{dcm.VIEW_CODE} must tell of each detector whether it is anterior or posterior, and it "
+        "does not. Export the series with its view codes."
     )
 
 
@@ -187,21 +176,21 @@ def _upright(
 
 def _cosines(detector: Any) -> Sequence[float] | None:
     """Return a detector's row and column cosines, where it tells a coronal plane."""
-    texts = components(detector, ORIENTATION)
+    texts = components(detector, dcm.ORIENTATION)
     if not texts:
         return None
-    cosines = [read_decimal(text, ORIENTATION) for text in texts]
+    cosines = [read_decimal(text, dcm.ORIENTATION) for text in texts]
     if len(cosines) != 6 or min(abs(cosines[0]), abs(cosines[5])) < 0.9:
         raise BadInput(
-            f"{ORIENTATION} of a whole-body view must be coronal, rows along left and right and "
-            "columns along the body, and it is not. Export the views anew."
+            f"{dcm.ORIENTATION} of a whole-body view must be coronal, rows along left and right "
+            "and columns along the body, and it is not. Export the views anew."
         )
     return cosines
 
 
 def _pixel_mm(dataset: Any) -> tuple[float, float]:
-    texts = components(dataset, PIXEL_SPACING)
+    texts = components(dataset, dcm.PIXEL_SPACING)
     if len(texts) != 2:
-        raise BadInput(f"{PIXEL_SPACING} must be two numbers in mm, got {len(texts)}.")
-    rows_mm, columns_mm = (read_decimal(text, PIXEL_SPACING) for text in texts)
+        raise BadInput(f"{dcm.PIXEL_SPACING} must be two numbers in mm, got {len(texts)}.")
+    rows_mm, columns_mm = (read_decimal(text, dcm.PIXEL_SPACING) for text in texts)
     return columns_mm, rows_mm

@@ -28,22 +28,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom.attributes import (
-    DECAY_FACTOR,
-    FRAME_DURATION,
-    FRAME_REFERENCE_TIME,
-    HALF_LIFE,
-    MODALITY,
-    ORIENTATION,
-    PIXEL_SPACING,
-    POSITION,
-    PRIVATE_BLOCKS,
-    RADIOPHARMACEUTICAL_INFORMATION,
-    SERIES_UID,
-    SOP_CLASS,
-    Tag,
-    header_numbers,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 
 DICOM_ERRORS: tuple[type[Exception], ...] = (
     InvalidDicomError,
@@ -64,7 +49,7 @@ DICOM_ERRORS: tuple[type[Exception], ...] = (
 """What pydicom and its decoders raise for damaged files; they have no common base."""
 
 _MAGIC_AT = 128
-_HEADER = header_numbers()
+_HEADER = dcm.header_numbers()
 _PIXELS = [*_HEADER, 0x7FE00010]
 
 
@@ -131,9 +116,10 @@ def read_object(
             f"The {noun.split(' ', 1)[1]} must be a whole DICOM file that can be read, and it is "
             "not. Copy or export it anew."
         ) from error
-    if components(dataset, SOP_CLASS) != [sop_class]:
+    if components(dataset, dcm.SOP_CLASS) != [sop_class]:
         raise BadInput(
-            f"{SOP_CLASS} must be that of {noun}, got {object_kind(dataset)}. Name the {name} file."
+            f"{dcm.SOP_CLASS} must be that of {noun}, got {object_kind(dataset)}. Name the {name} "
+            "file."
         )
     return dataset, hashlib.sha256(content).hexdigest()
 
@@ -170,14 +156,14 @@ class Bounds:
     unit: str
 
 
-BOUNDS: dict[Tag, Bounds] = {
-    HALF_LIFE: Bounds(1.0, 1e10, "s"),
-    FRAME_DURATION: Bounds(0.0, _DAY_MS, "ms"),
-    FRAME_REFERENCE_TIME: Bounds(-10 * _DAY_MS, 10 * _DAY_MS, "ms"),
-    DECAY_FACTOR: Bounds(1e-6, 1e6, ""),
-    PIXEL_SPACING: Bounds(0.1, 50.0, "mm"),
-    POSITION: Bounds(-1e5, 1e5, "mm"),
-    ORIENTATION: Bounds(-2.0, 2.0, ""),
+BOUNDS: dict[dcm.Tag, Bounds] = {
+    dcm.HALF_LIFE: Bounds(1.0, 1e10, "s"),
+    dcm.FRAME_DURATION: Bounds(0.0, _DAY_MS, "ms"),
+    dcm.FRAME_REFERENCE_TIME: Bounds(-10 * _DAY_MS, 10 * _DAY_MS, "ms"),
+    dcm.DECAY_FACTOR: Bounds(1e-6, 1e6, ""),
+    dcm.PIXEL_SPACING: Bounds(0.1, 50.0, "mm"),
+    dcm.POSITION: Bounds(-1e5, 1e5, "mm"),
+    dcm.ORIENTATION: Bounds(-2.0, 2.0, ""),
 }
 """Of tags whose unit is never guessed; those of weight, height and dose stand where they are
 read."""
@@ -194,7 +180,7 @@ def parse_decimal(text: str) -> float:
     return value
 
 
-def read_decimal(text: str, tag: Tag) -> float:
+def read_decimal(text: str, tag: dcm.Tag) -> float:
     """Read one value of ``tag``, refusing by its name; the text itself is not shown.
 
     Raises:
@@ -211,7 +197,7 @@ def read_decimal(text: str, tag: Tag) -> float:
     return value
 
 
-def number_of(holder: Any, tag: Tag) -> float | None:
+def number_of(holder: Any, tag: dcm.Tag) -> float | None:
     """Return the one number of a tag in a dataset; ``None`` where it is missing.
 
     Raises:
@@ -221,7 +207,7 @@ def number_of(holder: Any, tag: Tag) -> float | None:
     return read_decimal("\\".join(texts), tag) if texts else None
 
 
-def check_bounds(value: float, tag: Tag, bounds: Bounds) -> None:
+def check_bounds(value: float, tag: dcm.Tag, bounds: Bounds) -> None:
     """Refuse a value that is not plausible."""
     if not bounds.low <= value <= bounds.high:
         unit = f" {bounds.unit}" if bounds.unit else ""
@@ -231,7 +217,7 @@ def check_bounds(value: float, tag: Tag, bounds: Bounds) -> None:
         )
 
 
-def components(header: Any, tag: Tag) -> list[str]:
+def components(header: Any, tag: dcm.Tag) -> list[str]:
     """Return the values of one tag in one header as stripped text; none where it is missing.
 
     Raises:
@@ -259,7 +245,7 @@ def components(header: Any, tag: Tag) -> list[str]:
 
 def object_kind(dataset: Any) -> str:
     """Tell what an object is, for an error: modality and SOP class."""
-    return kind_told("".join(components(dataset, MODALITY)), components(dataset, SOP_CLASS))
+    return kind_told("".join(components(dataset, dcm.MODALITY)), components(dataset, dcm.SOP_CLASS))
 
 
 def kind_told(modality: str, sop_classes: Sequence[str]) -> str:
@@ -274,7 +260,7 @@ def kind_told(modality: str, sop_classes: Sequence[str]) -> str:
 
 
 def _radiopharmaceutical(header: Any) -> Any:
-    tag = RADIOPHARMACEUTICAL_INFORMATION
+    tag = dcm.RADIOPHARMACEUTICAL_INFORMATION
     sequence = header.get((tag.group, tag.element))
     if sequence is None or not sequence.value:
         return None
@@ -286,9 +272,9 @@ def _radiopharmaceutical(header: Any) -> Any:
     return sequence.value[0]
 
 
-def _private_number(holder: Any, tag: Tag) -> tuple[int, int] | None:
+def _private_number(holder: Any, tag: dcm.Tag) -> tuple[int, int] | None:
     """Find a private element by its creator, or at its usual place where no creator is told."""
-    for block in PRIVATE_BLOCKS:
+    for block in dcm.PRIVATE_BLOCKS:
         creator = holder.get((tag.group, block))
         if creator is not None and str(creator.value).strip(" \0") == tag.creator:
             return tag.group, tag.element_in(block)
@@ -381,13 +367,13 @@ def read_folder(folder: Path, *, progress: Progress = no_progress) -> FolderCont
                 others += 1
                 continue
             header = read_header(path)
-            uid = "".join(components(header, SERIES_UID))
+            uid = "".join(components(header, dcm.SERIES_UID))
             if uid:
                 images.append(DicomFile(path, uid, header))
             elif _is_no_image(header):
                 without_series += 1
             elif not _is_directory(header):
-                raise BadInput(f"{SERIES_UID} must be there, and it is missing.")
+                raise BadInput(f"{dcm.SERIES_UID} must be there, and it is missing.")
         except DICOM_ERRORS:
             damaged.append(ordinal)
     return FolderContent(images, len(paths), damaged, others, without_series)
@@ -435,11 +421,11 @@ def _is_directory(header: Any) -> bool:
 def _is_no_image(header: Any) -> bool:
     """Tell by a class of the standard, such as Segmentation Storage, that it can be no slice."""
     with quiet():
-        name = UID("".join(components(header, SOP_CLASS))).name
+        name = UID("".join(components(header, dcm.SOP_CLASS))).name
     return name.endswith("Storage") and "Image Storage" not in name
 
 
-def items(holder: Any, sequence: Tag) -> list[Any]:
+def items(holder: Any, sequence: dcm.Tag) -> list[Any]:
     """Return the items of a sequence; none where it is missing or empty.
 
     Raises:

@@ -28,18 +28,7 @@ from typing import Literal
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom.attributes import (
-    ACQUISITION_DATE,
-    ACQUISITION_TIME,
-    DECAY_CORRECTION,
-    DECAY_FACTOR,
-    FRAME_REFERENCE_TIME,
-    GE_SCAN_DATETIME,
-    SERIES_DATE,
-    SERIES_TIME,
-    START_DATETIME,
-    Tag,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import (
     FrameFacts,
     Tags,
@@ -78,7 +67,7 @@ class Reference:
     """
 
     branch: str
-    tag: Tag
+    tag: dcm.Tag
     moments: list[datetime]
     verdict: Verdict = "not told"
     implied_after_s: float | None = None
@@ -130,14 +119,14 @@ def reference_of_start(
     if reference.verdict == "contradicts" and factor_after_s is not None:
         implied_s = taken_s + factor_after_s
         decided = frames.allows(taken_s, earliest) and not frames.allows(implied_s, earliest)
-        _conflict(DECAY_FACTOR, factor_after_s, rule, frames, warnings, decided=decided)
+        _conflict(dcm.DECAY_FACTOR, factor_after_s, rule, frames, warnings, decided=decided)
     elif frames.allows(taken_s, earliest):
         pass
-    elif frame_after_s is not None and rule.tag != GE_SCAN_DATETIME:
+    elif frame_after_s is not None and rule.tag != dcm.GE_SCAN_DATETIME:
         # START is the begin of the acquisition: a series time near it has a second witness.
-        witness = rule.tag == SERIES_TIME or reference.verdict == "placeholder"
+        witness = rule.tag == dcm.SERIES_TIME or reference.verdict == "placeholder"
         decided = witness and frames.share(-taken_s) <= LARGEST_CONFLICT
-        _conflict(FRAME_REFERENCE_TIME, frame_after_s, rule, frames, warnings, decided=decided)
+        _conflict(dcm.FRAME_REFERENCE_TIME, frame_after_s, rule, frames, warnings, decided=decided)
     elif not frames.agree(taken_s):
         warnings.append(
             f"Nothing confirms the reference time by '{rule.branch}', {_apart(taken_s)} the scan "
@@ -156,17 +145,17 @@ def reference_of_none(tags: Tags, half_life_s: float, warnings: list[str]) -> Re
         BadInput: Acquisition time or frame duration is missing or malformed, or Decay Factor
             tells of a correction by more than ``LARGEST_CONFLICT``.
     """
-    acquired = need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
+    acquired = need_all(tags, dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME)
     frames = _Frames(**vars(read_frames(tags, acquired, warnings)), half_life_s=half_life_s)
     moments = [
         begin + timedelta(seconds=late_s)
         for begin, late_s in zip(frames.begins, frames.average_s, strict=True)
     ]
-    rule = Reference("acquisition time + T_average", ACQUISITION_TIME, moments)
+    rule = Reference("acquisition time + T_average", dcm.ACQUISITION_TIME, moments)
     reference = frames.judge(rule, corrected=False)
     if reference.verdict == "contradicts" and reference.implied_after_s is not None:
         after_s = reference.implied_after_s
-        _conflict(DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
+        _conflict(dcm.DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
     return reference
 
 
@@ -182,7 +171,7 @@ def reference_of_admin(
         BadInput: Decay Factor contradicts it by more than ``LARGEST_CONFLICT``. A factor of 1
             in every slice never does: quantitative SPECT that is corrected tells it, too.
     """
-    rule = Reference("administration", START_DATETIME, [administered] * len(tags))
+    rule = Reference("administration", dcm.START_DATETIME, [administered] * len(tags))
     facts = None if half_life_s is None else frames_if_told(tags, warnings)
     if facts is None or half_life_s is None:
         return rule
@@ -190,14 +179,14 @@ def reference_of_admin(
     reference = frames.judge(rule, corrected=True)
     if reference.verdict == "contradicts" and reference.implied_after_s is not None:
         after_s = reference.implied_after_s
-        _conflict(DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
+        _conflict(dcm.DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
     _warn_of_majority(frames, reference, warnings)
     since_s = (frames.first - administered).total_seconds() + frames.average_s[0]
     if reference.verdict == "placeholder" and not frames.agree(since_s):
         warnings.append(
-            f"{DECAY_FACTOR} is 1 in every slice, and a correction to the administration is "
-            f"{frames.power(since_s):.4g}; {DECAY_CORRECTION} ADMIN was believed. If the scanner "
-            "did not correct, the values are too low by that factor."
+            f"{dcm.DECAY_FACTOR} is 1 in every slice, and a correction to the administration is "
+            f"{frames.power(since_s):.4g}; {dcm.DECAY_CORRECTION} ADMIN was believed. If the "
+            "scanner did not correct, the values are too low by that factor."
         )
     return reference
 
@@ -304,22 +293,22 @@ class _Frames(FrameFacts):
 def _start_by_rule(tags: Tags, earliest: datetime, warnings: list[str]) -> Reference:
     private = if_readable(lambda: ge_scan_times(tags), warnings)
     if private and min(private) >= earliest:
-        tags.remember_moments((GE_SCAN_DATETIME,), private)
-        return Reference("GE private scan date and time", GE_SCAN_DATETIME, private)
+        tags.remember_moments((dcm.GE_SCAN_DATETIME,), private)
+        return Reference("GE private scan date and time", dcm.GE_SCAN_DATETIME, private)
     if private:
-        warnings.append(f"{GE_SCAN_DATETIME} is before the injection; it was not used.")
-    series = need_all(tags, SERIES_DATE, SERIES_TIME)
-    acquired = need_all(tags, ACQUISITION_DATE, ACQUISITION_TIME)
+        warnings.append(f"{dcm.GE_SCAN_DATETIME} is before the injection; it was not used.")
+    series = need_all(tags, dcm.SERIES_DATE, dcm.SERIES_TIME)
+    acquired = need_all(tags, dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME)
     late_s = (max(series) - min(acquired)).total_seconds()
     if late_s >= _FRACTION_CUT_S:
         warnings.append(
-            f"{SERIES_TIME} is {late_s:.0f} s after the earliest acquisition, and values that are "
-            "corrected to the START cannot refer to it; that acquisition was taken."
+            f"{dcm.SERIES_TIME} is {late_s:.0f} s after the earliest acquisition, and values that "
+            "are corrected to the START cannot refer to it; that acquisition was taken."
         )
-        return Reference("earliest acquisition", ACQUISITION_TIME, [min(acquired)] * len(tags))
+        return Reference("earliest acquisition", dcm.ACQUISITION_TIME, [min(acquired)] * len(tags))
     if len(set(series)) > 1:
-        raise BadInput(f"{SERIES_TIME} must be the same in all slices, and it differs.")
-    return Reference("series date and time", SERIES_TIME, series)
+        raise BadInput(f"{dcm.SERIES_TIME} must be the same in all slices, and it differs.")
+    return Reference("series date and time", dcm.SERIES_TIME, series)
 
 
 def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Reference | None:
@@ -335,11 +324,11 @@ def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Refer
     count = len(frames.begins)
     first = [frames.first] * count
     if frames.ones:
-        if rule.tag == GE_SCAN_DATETIME or not frames.allows(0.0, earliest):
+        if rule.tag == dcm.GE_SCAN_DATETIME or not frames.allows(0.0, earliest):
             return None
         branch = "earliest acquisition, by Decay Factor and Frame Reference Time"
-        return frames.judge(Reference(branch, ACQUISITION_TIME, first), corrected=True)
-    begin = Reference("earliest acquisition, by Decay Factor", ACQUISITION_TIME, first)
+        return frames.judge(Reference(branch, dcm.ACQUISITION_TIME, first), corrected=True)
+    begin = Reference("earliest acquisition, by Decay Factor", dcm.ACQUISITION_TIME, first)
     judged = frames.judge(begin, corrected=True)
     if judged.verdict == "agrees":
         return judged
@@ -351,12 +340,12 @@ def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Refer
     if not frames.allows(implied_s, earliest) or frames.allows(taken_s, earliest):
         return None
     implied = frames.first + timedelta(seconds=implied_s)
-    both = Reference("Decay Factor and Frame Reference Time", DECAY_FACTOR, [implied] * count)
+    both = Reference("Decay Factor and Frame Reference Time", dcm.DECAY_FACTOR, [implied] * count)
     return frames.judge(both, corrected=True)
 
 
 def _conflict(
-    tag: Tag,
+    tag: dcm.Tag,
     after_s: float,
     rule: Reference,
     frames: _Frames,
@@ -370,9 +359,9 @@ def _conflict(
     if not decided and frames.share(after_s) > LARGEST_CONFLICT:
         raise BadInput(
             f"The header must tell one time that the values are decay-corrected to, and {told}, "
-            f"with nothing to decide: values may be {wrong} (refused above {LARGEST_CONFLICT:.0%})."
-            f" Correct the wrong one of {tag}, {rule.tag} and {DECAY_CORRECTION}, or export the "
-            "series anew."
+            f"with nothing to decide: values may be {wrong} (refused above "
+            f"{LARGEST_CONFLICT:.0%}). Correct the wrong one of {tag}, {rule.tag} and "
+            f"{dcm.DECAY_CORRECTION}, or export the series anew."
         )
     warnings.append(f"{told}; the latter was taken. If it is wrong, the values are {wrong}.")
 
@@ -386,7 +375,7 @@ def _warn_of_majority(frames: _Frames, taken: Reference, warnings: list[str]) ->
         if 2 * len(side_s) > len(frames.begins):
             after_s = median(side_s)
             warnings.append(
-                f"{DECAY_FACTOR} agrees with the reference time by '{taken.branch}' in "
+                f"{dcm.DECAY_FACTOR} agrees with the reference time by '{taken.branch}' in "
                 f"{len(frames.begins) - len(off_s)} of {len(frames.begins)} slices, and in "
                 f"{len(side_s)} it tells one {_apart(after_s)} it, by their median. If those are "
                 f"right, the values are {frames.excess(after_s)}."

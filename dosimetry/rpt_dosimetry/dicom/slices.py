@@ -15,28 +15,7 @@ from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID
 from rpt_cohort import BadInput, Volume, file_sha256, provenance
 
-from rpt_dosimetry.dicom.attributes import (
-    BITS_STORED,
-    COLUMNS,
-    FRAME_OF_REFERENCE,
-    HIGH_BIT,
-    LOSSY,
-    NUMBER_OF_FRAMES,
-    NUMBER_OF_SLICES,
-    ORIENTATION,
-    OVERLAY_BIT,
-    OVERLAY_GROUPS,
-    PADDING,
-    PADDING_LIMIT,
-    PIXEL_SPACING,
-    POSITION,
-    RESCALE_INTERCEPT,
-    RESCALE_SLOPE,
-    ROWS,
-    SAMPLES_PER_PIXEL,
-    SERIES_TYPE,
-    Tag,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import (
     Tags,
 )
@@ -149,41 +128,43 @@ def to_ras(data: Float[np.ndarray, "i j k"], grid: Grid) -> tuple[Volume, int, b
 
 
 def _plane(headers: Sequence[Any]) -> tuple[int, int, Float[np.ndarray, "2"]]:
-    for tag in (ROWS, COLUMNS, FRAME_OF_REFERENCE):
+    for tag in (dcm.ROWS, dcm.COLUMNS, dcm.FRAME_OF_REFERENCE):
         if len({tuple(components(header, tag)) for header in headers}) > 1:
             raise BadInput(
                 f"{tag} must be the same in all {len(headers)} slices, and it differs. The "
                 "series mixes images; export the transverse slices alone."
             )
     for header in headers:
-        frames = components(header, NUMBER_OF_FRAMES)
+        frames = components(header, dcm.NUMBER_OF_FRAMES)
         if frames and frames != ["1"]:
             raise BadInput(
-                f"{NUMBER_OF_FRAMES} must be 1 in a PET image, and it is not. Export one slice "
+                f"{dcm.NUMBER_OF_FRAMES} must be 1 in a PET image, and it is not. Export one slice "
                 "a file."
             )
-    spacing_mm = _numbers(headers, PIXEL_SPACING, 2)
+    spacing_mm = _numbers(headers, dcm.PIXEL_SPACING, 2)
     if not (spacing_mm > 0).all() or np.abs(spacing_mm - spacing_mm[0]).max() > 1e-4:
-        raise BadInput(f"{PIXEL_SPACING} must be above 0 mm and the same in all slices.")
-    size = [_numbers(headers[:1], tag, 1)[0, 0] for tag in (ROWS, COLUMNS)]
+        raise BadInput(f"{dcm.PIXEL_SPACING} must be above 0 mm and the same in all slices.")
+    size = [_numbers(headers[:1], tag, 1)[0, 0] for tag in (dcm.ROWS, dcm.COLUMNS)]
     if min(size) < 1:
-        raise BadInput(f"{ROWS} and {COLUMNS} must be at least 1, got {size[0]} and {size[1]}.")
+        raise BadInput(
+            f"{dcm.ROWS} and {dcm.COLUMNS} must be at least 1, got {size[0]} and {size[1]}."
+        )
     return int(size[0]), int(size[1]), spacing_mm[0]
 
 
 def _cosines(headers: Sequence[Any]) -> Float[np.ndarray, "2 3"]:
     """Return the common directions of a row and of a column, orthonormal."""
-    every = _numbers(headers, ORIENTATION, 6)
+    every = _numbers(headers, dcm.ORIENTATION, 6)
     if np.abs(every - every[0]).max() > _COSINE_TOLERANCE:
         raise BadInput(
-            f"{ORIENTATION} must be the same in all {len(headers)} slices, and it differs. The "
+            f"{dcm.ORIENTATION} must be the same in all {len(headers)} slices, and it differs. The "
             "series holds a localizer or a reformatted image; export the PET slices alone."
         )
     row, column = every[0, :3], every[0, 3:]
     lengths = np.linalg.norm([row, column], axis=1)
     if np.abs(lengths - 1.0).max() > _COSINE_TOLERANCE or abs(row @ column) > _COSINE_TOLERANCE:
         raise BadInput(
-            f"{ORIENTATION} must be two unit vectors at a right angle, and they are not."
+            f"{dcm.ORIENTATION} must be two unit vectors at a right angle, and they are not."
         )
     row = row / np.linalg.norm(row)
     column = column - (column @ row) * row
@@ -191,7 +172,7 @@ def _cosines(headers: Sequence[Any]) -> Float[np.ndarray, "2 3"]:
 
 
 def _positions_mm(headers: Sequence[Any]) -> Float[np.ndarray, "n 3"]:
-    return _numbers(headers, POSITION, 3)
+    return _numbers(headers, dcm.POSITION, 3)
 
 
 def _distances_mm(
@@ -218,11 +199,11 @@ def _check_steps(distance_mm: Float[np.ndarray, " n"]) -> None:
 
 
 def _check_step(step_mm: float) -> None:
-    bounds = BOUNDS[PIXEL_SPACING]
+    bounds = BOUNDS[dcm.PIXEL_SPACING]
     if not bounds.low <= step_mm <= bounds.high:
         raise BadInput(
             f"Slices must stand {bounds.low:g} to {bounds.high:g} mm apart, got {step_mm:g} mm. "
-            f"Check {POSITION}."
+            f"Check {dcm.POSITION}."
         )
 
 
@@ -237,7 +218,7 @@ def _check_shear(positions_mm: Float[np.ndarray, "n 3"], cosines: Float[np.ndarr
         )
 
 
-def _numbers(headers: Sequence[Any], tag: Tag, count: int) -> Float[np.ndarray, "n count"]:
+def _numbers(headers: Sequence[Any], tag: dcm.Tag, count: int) -> Float[np.ndarray, "n count"]:
     try:
         values = np.array(
             [[parse_decimal(text) for text in components(header, tag)] for header in headers],
@@ -256,7 +237,7 @@ def _numbers(headers: Sequence[Any], tag: Tag, count: int) -> Float[np.ndarray, 
     return values
 
 
-def _bad_count(headers: Sequence[Any], tag: Tag, count: int) -> int:
+def _bad_count(headers: Sequence[Any], tag: dcm.Tag, count: int) -> int:
     def good(header: Any) -> bool:
         try:
             return len([parse_decimal(text) for text in components(header, tag)]) == count
@@ -294,8 +275,8 @@ def decoded(dataset: Any, *, name: str) -> Shaped[np.ndarray, "..."]:
     """
     if "PixelData" not in dataset:
         raise BadInput(f"Pixel Data (7FE0,0010) must be there, and {name} has none.")
-    if components(dataset, SAMPLES_PER_PIXEL) != ["1"]:
-        raise BadInput(f"{SAMPLES_PER_PIXEL} must be 1, a grey image; {name} is not one.")
+    if components(dataset, dcm.SAMPLES_PER_PIXEL) != ["1"]:
+        raise BadInput(f"{dcm.SAMPLES_PER_PIXEL} must be 1, a grey image; {name} is not one.")
     need_decoder(dataset, name=name)
     try:
         with quiet():
@@ -323,7 +304,7 @@ def rescaled(
         padding: What a padded pixel becomes, in the series' units.
     """
     values = stored.astype(np.float64) * slope + intercept
-    bounds = [value for tag in (PADDING, PADDING_LIMIT) for value in _padding(dataset, tag)]
+    bounds = [value for tag in (dcm.PADDING, dcm.PADDING_LIMIT) for value in _padding(dataset, tag)]
     if bounds:  # padding stands for "no measurement here", outside the field of view
         values[(stored >= min(bounds)) & (stored <= max(bounds))] = padding
     return values
@@ -351,7 +332,7 @@ def need_decoder(dataset: Any, *, name: str) -> None:
         )
 
 
-def _padding(dataset: Any, tag: Tag) -> list[int]:
+def _padding(dataset: Any, tag: dcm.Tag) -> list[int]:
     element = dataset.get((tag.group, tag.element))
     if element is None or element.value in (None, "", b""):
         return []
@@ -371,29 +352,29 @@ def _within_bits(
 
     Source: DICOM PS3.5, 8.1.1. Overlays in unused bits are retired, and older objects have them.
     """
-    bits = int("".join(components(dataset, BITS_STORED)) or 0)
+    bits = int("".join(components(dataset, dcm.BITS_STORED)) or 0)
     whole = values.dtype.itemsize * 8
     if values.dtype.kind not in "iu" or not 0 < bits <= whole:
         raise BadInput(
-            f"Pixel values must be integers within {BITS_STORED}, {bits} bits, and those of "
+            f"Pixel values must be integers within {dcm.BITS_STORED}, {bits} bits, and those of "
             f"{name} are not."
         )
     if bits == whole:
         return values
-    if components(dataset, HIGH_BIT) not in ([], [str(bits - 1)]):
+    if components(dataset, dcm.HIGH_BIT) not in ([], [str(bits - 1)]):
         raise BadInput(
-            f"{HIGH_BIT} must be one less than {BITS_STORED}, {bits - 1}, and that of {name} is "
-            "not. Export it anew."
+            f"{dcm.HIGH_BIT} must be one less than {dcm.BITS_STORED}, {bits - 1}, and that of "
+            f"{name} is not. Export it anew."
         )
     values = values.astype(values.dtype.newbyteorder("="))
     stored: Shaped[np.ndarray, ...] = (values << (whole - bits)) >> (whole - bits)
-    told = [dataset.get((group, OVERLAY_BIT)) for group in OVERLAY_GROUPS]
+    told = [dataset.get((group, dcm.OVERLAY_BIT)) for group in dcm.OVERLAY_GROUPS]
     overlays = sum({1 << int(one.value) for one in told if one is not None and one.value})
     free = (1 << (whole - bits)) - 1 & ~(overlays >> bits)
     above = values.view(f"u{values.dtype.itemsize}").astype(np.int64) >> bits & free
     if ((above != 0) & ((above != free) | (stored >= 0))).any():
         raise BadInput(
-            f"Pixel values must be within {BITS_STORED}, {bits} bits, and those of {name} have "
+            f"Pixel values must be within {dcm.BITS_STORED}, {bits} bits, and those of {name} have "
             "others set above them: Bits Stored is wrong, or the pixels are damaged. "
             "Export it anew."
         )
@@ -441,10 +422,10 @@ def read_values(
             above 0.
     """
     tags = slices.tags
-    slopes = tags.need_numbers(RESCALE_SLOPE, "to read the voxel values")
-    intercepts = tags.numbers(RESCALE_INTERCEPT) or [0.0] * len(tags)
+    slopes = tags.need_numbers(dcm.RESCALE_SLOPE, "to read the voxel values")
+    intercepts = tags.numbers(dcm.RESCALE_INTERCEPT) or [0.0] * len(tags)
     if min(slopes) <= 0:
-        raise BadInput(f"{RESCALE_SLOPE} must be above 0 in every slice, got {min(slopes):g}.")
+        raise BadInput(f"{dcm.RESCALE_SLOPE} must be above 0 in every slice, got {min(slopes):g}.")
     planes, hashes = [], []
     paths = [file.path for file in slices.files]
     for index, path in enumerate(progress(paths, "Reading slices")):
@@ -498,19 +479,19 @@ def _sha256(path: Path) -> str:
 
 
 def _check_kind(tags: Tags, warnings: list[str]) -> None:
-    expected = tags.number(NUMBER_OF_SLICES)
+    expected = tags.number(dcm.NUMBER_OF_SLICES)
     if expected is not None and expected > len(tags):
         raise BadInput(
-            f"{NUMBER_OF_SLICES} tells {expected:g} slices, and the series has {len(tags)}: some "
-            "are missing. Copy or export the whole series."
+            f"{dcm.NUMBER_OF_SLICES} tells {expected:g} slices, and the series has {len(tags)}: "
+            "some are missing. Copy or export the whole series."
         )
-    kind = tags.text(SERIES_TYPE).upper()
+    kind = tags.text(dcm.SERIES_TYPE).upper()
     if "REPROJECTION" in kind:
-        raise BadInput(f"{SERIES_TYPE} must be IMAGE, got REPROJECTION. Give the slices.")
+        raise BadInput(f"{dcm.SERIES_TYPE} must be IMAGE, got REPROJECTION. Give the slices.")
     if kind.startswith(("DYNAMIC", "GATED")):
-        warnings.append(f"{SERIES_TYPE} is dynamic or gated; this is one frame of it.")
-    if "01" in tags.texts(LOSSY):
-        warnings.append(f"{LOSSY} is 01: the values were changed by lossy compression.")
+        warnings.append(f"{dcm.SERIES_TYPE} is dynamic or gated; this is one frame of it.")
+    if "01" in tags.texts(dcm.LOSSY):
+        warnings.append(f"{dcm.LOSSY} is 01: the values were changed by lossy compression.")
 
 
 _LIBRARIES = (

@@ -22,31 +22,7 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.dicom.attributes import (
-    ACQUISITION_DATE,
-    ACQUISITION_TIME,
-    ANGULAR_STEP,
-    COLUMNS,
-    CORRECTED_IMAGE,
-    DETECTOR_INFORMATION,
-    DETECTOR_VECTOR,
-    ENERGY_WINDOW_VECTOR,
-    FRAME_DURATION,
-    FRAMES_IN_ROTATION,
-    MANUFACTURER,
-    NUMBER_OF_SLICES,
-    ORIENTATION,
-    PIXEL_SPACING,
-    POSITION,
-    RADIONUCLIDE_CODE,
-    ROTATION_INFORMATION,
-    ROTATION_VECTOR,
-    ROWS,
-    SCAN_ARC,
-    SLICE_VECTOR,
-    SPACING_BETWEEN_SLICES,
-    Tag,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import Tags, if_readable, seconds_after
 from rpt_dosimetry.dicom.nm import (
     Administration,
@@ -119,28 +95,28 @@ def tomography_times(dataset: Any, tags: Tags, *, heads: int) -> ScanTimes:
     """
     if not 1 <= heads <= _LARGEST_HEADS:
         raise BadInput(f"heads must be from 1 to {_LARGEST_HEADS}, got {heads}.")
-    rotations = items(dataset, ROTATION_INFORMATION)
+    rotations = items(dataset, dcm.ROTATION_INFORMATION)
     told = _rotation(rotations[0], heads) if len(rotations) == 1 else None
     return ScanTimes(_start(tags), *(told or (None, "")))
 
 
 def planar_times(dataset: Any, tags: Tags) -> ScanTimes:
     """Find when a planar view was measured; the duration is Actual Frame Duration."""
-    duration_ms = number_of(dataset, FRAME_DURATION)
+    duration_ms = number_of(dataset, dcm.FRAME_DURATION)
     if not duration_ms:
         return ScanTimes(_start(tags), None, "")
     return ScanTimes(_start(tags), duration_ms / 1000.0, "actual frame duration")
 
 
 def _rotation(rotation: Any, heads: int) -> tuple[float, str] | None:
-    duration_ms = number_of(rotation, FRAME_DURATION)
-    frames = number_of(rotation, FRAMES_IN_ROTATION)
+    duration_ms = number_of(rotation, dcm.FRAME_DURATION)
+    frames = number_of(rotation, dcm.FRAMES_IN_ROTATION)
     if not duration_ms or not frames:
         return None
     whole_s = duration_ms * frames / 1000.0
     if heads == 1:
         return whole_s, "frame duration x frames in rotation"
-    arc, step = number_of(rotation, SCAN_ARC), number_of(rotation, ANGULAR_STEP)
+    arc, step = number_of(rotation, dcm.SCAN_ARC), number_of(rotation, dcm.ANGULAR_STEP)
     if not arc or not step:
         return whole_s / heads, f"frame duration x frames in rotation / {heads} heads"
     turns = abs(step) * frames / arc
@@ -151,13 +127,16 @@ def _rotation(rotation: Any, heads: int) -> tuple[float, str] | None:
     if abs(turns * heads - 1.0) <= _ANGLE_TOLERANCE:
         return whole_s, "frame duration x frames of one head"
     raise BadInput(
-        f"{FRAMES_IN_ROTATION} times {ANGULAR_STEP} must be {SCAN_ARC}, or that by {heads} heads, "
-        f"got {frames:g} x {abs(step):g}° for {arc:g}°. Give the duration and the number of heads."
+        f"{dcm.FRAMES_IN_ROTATION} times {dcm.ANGULAR_STEP} must be {dcm.SCAN_ARC}, or that by "
+        f"{heads} heads, got {frames:g} x {abs(step):g}° for {arc:g}°. Give the duration and the "
+        "number of heads."
     )
 
 
 def _start(tags: Tags) -> datetime | None:
-    begins = [moment for moment in tags.moments(ACQUISITION_DATE, ACQUISITION_TIME) if moment]
+    begins = [
+        moment for moment in tags.moments(dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME) if moment
+    ]
     return min(begins) if begins else None
 
 
@@ -183,7 +162,7 @@ def find_placement(dataset: Any, *, unplaced: bool, warnings: list[str]) -> tupl
     placed = bool(orientation and position)
     if not placed:
         warnings.append(
-            f"{DETECTOR_INFORMATION} does not tell position and orientation; the slices were "
+            f"{dcm.DETECTOR_INFORMATION} does not tell position and orientation; the slices were "
             "taken as transverse at the origin, and left and right are not known."
         )
     cosines = np.array(orientation or _ASSUMED_ORIENTATION)
@@ -200,13 +179,13 @@ def find_placement(dataset: Any, *, unplaced: bool, warnings: list[str]) -> tupl
 def _of_first_frame(
     dataset: Any, *, unplaced: bool
 ) -> tuple[list[float] | None, list[float] | None]:
-    detectors = items(dataset, DETECTOR_INFORMATION)
-    orientation = _numbers(detectors[0], ORIENTATION, 6) if detectors else None
-    position = _numbers(detectors[0], POSITION, 3) if detectors else None
-    for tag, found in ((ORIENTATION, orientation), (POSITION, position)):
+    detectors = items(dataset, dcm.DETECTOR_INFORMATION)
+    orientation = _numbers(detectors[0], dcm.ORIENTATION, 6) if detectors else None
+    position = _numbers(detectors[0], dcm.POSITION, 3) if detectors else None
+    for tag, found in ((dcm.ORIENTATION, orientation), (dcm.POSITION, position)):
         if found is None and not unplaced:
             raise BadInput(
-                f"{DETECTOR_INFORMATION} must hold {tag} of the first frame to know where the "
+                f"{dcm.DETECTOR_INFORMATION} must hold {tag} of the first frame to know where the "
                 "slices stand, and it does not. Export the series anew from the workstation."
             )
     return (orientation, position) if orientation and position else (None, None)
@@ -215,40 +194,40 @@ def _of_first_frame(
 def _slice_numbers(dataset: Any) -> list[int]:
     """Return the number of each frame's slice; the first frame must be slice 1."""
     count = frame_count(dataset)
-    numbers = vector(dataset, SLICE_VECTOR) or list(range(1, count + 1))
+    numbers = vector(dataset, dcm.SLICE_VECTOR) or list(range(1, count + 1))
     if sorted(numbers) != list(range(1, count + 1)) or numbers[0] != 1:
         raise BadInput(
-            f"{SLICE_VECTOR} must number {count} frames from 1, each once, slice 1 first, and it "
-            "does not: the object holds several volumes or an unknown order. Export one volume."
+            f"{dcm.SLICE_VECTOR} must number {count} frames from 1, each once, slice 1 first, and "
+            "it does not: the object holds several volumes or an unknown order. Export one volume."
         )
-    told = components(dataset, NUMBER_OF_SLICES)
-    if told and read_decimal(told[0], NUMBER_OF_SLICES) != count:
+    told = components(dataset, dcm.NUMBER_OF_SLICES)
+    if told and read_decimal(told[0], dcm.NUMBER_OF_SLICES) != count:
         raise BadInput(
-            f"{NUMBER_OF_SLICES} must be the number of frames, {count}, got {told[0]}. Export "
+            f"{dcm.NUMBER_OF_SLICES} must be the number of frames, {count}, got {told[0]}. Export "
             "the whole series."
         )
     return numbers
 
 
 def _step_mm(dataset: Any) -> float:
-    found = _numbers(dataset, SPACING_BETWEEN_SLICES, 1)
+    found = _numbers(dataset, dcm.SPACING_BETWEEN_SLICES, 1)
     if found is None:
         raise BadInput(
-            f"{SPACING_BETWEEN_SLICES} must be there, with its sign, to know on which side of the "
-            "first slice the others stand, and it is missing. Export the series anew."
+            f"{dcm.SPACING_BETWEEN_SLICES} must be there, with its sign, to know on which side of "
+            "the first slice the others stand, and it is missing. Export the series anew."
         )
-    check_bounds(abs(found[0]), SPACING_BETWEEN_SLICES, BOUNDS[PIXEL_SPACING])
+    check_bounds(abs(found[0]), dcm.SPACING_BETWEEN_SLICES, BOUNDS[dcm.PIXEL_SPACING])
     return found[0]
 
 
 def _header(dataset: Any, cosines: np.ndarray, position_mm: np.ndarray) -> Any:
     """Make what ``find_grid`` asks of a single-frame slice."""
-    values: dict[Tag, list[Any]] = {
-        ROWS: components(dataset, ROWS),
-        COLUMNS: components(dataset, COLUMNS),
-        PIXEL_SPACING: components(dataset, PIXEL_SPACING),
-        ORIENTATION: cosines.tolist(),
-        POSITION: position_mm.tolist(),
+    values: dict[dcm.Tag, list[Any]] = {
+        dcm.ROWS: components(dataset, dcm.ROWS),
+        dcm.COLUMNS: components(dataset, dcm.COLUMNS),
+        dcm.PIXEL_SPACING: components(dataset, dcm.PIXEL_SPACING),
+        dcm.ORIENTATION: cosines.tolist(),
+        dcm.POSITION: position_mm.tolist(),
     }
     return {
         (tag.group, tag.element): SimpleNamespace(value=value)
@@ -257,7 +236,7 @@ def _header(dataset: Any, cosines: np.ndarray, position_mm: np.ndarray) -> Any:
     }
 
 
-def _numbers(holder: Any, tag: Tag, count: int) -> list[float] | None:
+def _numbers(holder: Any, tag: dcm.Tag, count: int) -> list[float] | None:
     texts = components(holder, tag)
     if not texts:
         return None
@@ -321,7 +300,9 @@ def read_tomogram(
     dataset = one_object(series)
     tags = Tags([dataset])
     warnings: list[str] = []
-    refuse_repeats(dataset, alone=(ENERGY_WINDOW_VECTOR, DETECTOR_VECTOR, ROTATION_VECTOR))
+    refuse_repeats(
+        dataset, alone=(dcm.ENERGY_WINDOW_VECTOR, dcm.DETECTOR_VECTOR, dcm.ROTATION_VECTOR)
+    )
     grid, placed = find_placement(dataset, unplaced=unplaced, warnings=warnings)
     stored = stored_frames(dataset)
     scaling = find_scaling(dataset, least=int(stored.min()), largest=int(stored.max()))
@@ -336,7 +317,7 @@ def read_tomogram(
     injection_to_mid_scan_s = seconds_after(administration.moment, times.middle)
     data *= _undone(tags, decay_reference, administration.nuclide, injection_to_mid_scan_s)
     _check_corrections(tags, warnings)
-    for tag in (MANUFACTURER, NUMBER_OF_SLICES, SPACING_BETWEEN_SLICES):
+    for tag in (dcm.MANUFACTURER, dcm.NUMBER_OF_SLICES, dcm.SPACING_BETWEEN_SLICES):
         tags.texts(tag)
     return Tomogram(
         volume=to_ras(data, grid)[0],
@@ -356,37 +337,37 @@ def _undone(
     tags: Tags, reference: str | None, nuclide: str | None, injection_to_mid_scan_s: float | None
 ) -> float:
     """Return the factor that undoes a correction for decay."""
-    corrected = "DECY" in tags.text(CORRECTED_IMAGE).upper().split("\\")
+    corrected = "DECY" in tags.text(dcm.CORRECTED_IMAGE).upper().split("\\")
     if reference not in (None, *DECAY_REFERENCES):
         raise BadInput(f"decay_reference must be one of {', '.join(DECAY_REFERENCES)}.")
     if reference == INJECTION and not corrected:
         raise BadInput(
-            f"decay_reference must be left out where {CORRECTED_IMAGE} does not name DECY: there "
-            "is no correction to undo."
+            f"decay_reference must be left out where {dcm.CORRECTED_IMAGE} does not name DECY: "
+            "there is no correction to undo."
         )
     if not corrected or reference == SCAN:
         return 1.0
     if reference is None:
         raise BadInput(
-            f"{CORRECTED_IMAGE} names DECY, and NM does not tell to which time the counts were "
+            f"{dcm.CORRECTED_IMAGE} names DECY, and NM does not tell to which time the counts were "
             f"corrected. Give decay_reference: {SCAN} (its begin or middle), or {INJECTION}; or "
             "export without decay correction."
         )
     if nuclide is None or injection_to_mid_scan_s is None:
         raise BadInput(
-            f"To undo a decay correction to the injection its time and {RADIONUCLIDE_CODE} must be "
-            "told, and they are not. Export without decay correction."
+            f"To undo a decay correction to the injection its time and {dcm.RADIONUCLIDE_CODE} "
+            "must be told, and they are not. Export without decay correction."
         )
     half_lives = injection_to_mid_scan_s / 3600.0 / find_nuclide(nuclide).half_life_h
     return float(2.0**-half_lives)
 
 
 def _check_corrections(tags: Tags, warnings: list[str]) -> None:
-    told = set(tags.text(CORRECTED_IMAGE).upper().split("\\")) - {""}
+    told = set(tags.text(dcm.CORRECTED_IMAGE).upper().split("\\")) - {""}
     if told and "ATTN" not in told:
         warnings.append(
-            f"{CORRECTED_IMAGE} does not contain ATTN: make sure that the slices are corrected for "
-            "attenuation as those were by which the camera was calibrated."
+            f"{dcm.CORRECTED_IMAGE} does not contain ATTN: make sure that the slices are corrected "
+            "for attenuation as those were by which the camera was calibrated."
         )
 
 

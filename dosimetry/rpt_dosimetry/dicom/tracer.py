@@ -15,16 +15,7 @@ from typing import Any, Literal
 from rpt_cohort import BadInput
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.dicom.attributes import (
-    CODE_MEANING,
-    CODE_VALUE,
-    HALF_LIFE,
-    PHARMACEUTICAL_CODE,
-    RADIONUCLIDE_CODE,
-    RADIOPHARMACEUTICAL,
-    RADIOPHARMACEUTICAL_INFORMATION,
-    Tag,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import (
     Tags,
     if_readable,
@@ -249,13 +240,13 @@ def coded_nuclide(tags: Tags) -> str | None:
     Raises:
         BadInput: The slices name different nuclides.
     """
-    codes = {code for header in tags.headers for code in _codes(header, RADIONUCLIDE_CODE)}
+    codes = {code for header in tags.headers for code in _codes(header, dcm.RADIONUCLIDE_CODE)}
     found = {nuclide_of_code(value=value, meaning=meaning) for value, meaning in codes}
     if len(found) > 1:
         raise BadInput(
-            f"{RADIONUCLIDE_CODE} must name one nuclide in all slices, and it names several."
+            f"{dcm.RADIONUCLIDE_CODE} must name one nuclide in all slices, and it names several."
         )
-    tags.remember_texts(RADIONUCLIDE_CODE, sorted(value for value, _ in codes))
+    tags.remember_texts(dcm.RADIONUCLIDE_CODE, sorted(value for value, _ in codes))
     return found.pop() if found else None
 
 
@@ -276,7 +267,7 @@ def read_radiopharmaceutical(
             another tracer, ligand or nuclide than ``tracer``.
     """
     nuclide = coded_nuclide(tags)
-    life_s = if_readable(lambda: tags.number(HALF_LIFE), warnings)
+    life_s = if_readable(lambda: tags.number(dcm.HALF_LIFE), warnings)
     if life_s is not None:
         check = check_half_life(half_life_s=life_s, coded=nuclide)
         nuclide = check.nuclide
@@ -284,15 +275,15 @@ def read_radiopharmaceutical(
             warnings.append(f"The half-life was not needed and cannot be right: {check.fault}")
         elif nuclide is None:
             warnings.append(f"The half-life, {life_s:g} s, is of no nuclide known here.")
-    text = if_readable(lambda: tags.text(RADIOPHARMACEUTICAL), warnings) or ""
-    codes = _codes(tags.headers[0], PHARMACEUTICAL_CODE)
+    text = if_readable(lambda: tags.text(dcm.RADIOPHARMACEUTICAL), warnings) or ""
+    codes = _codes(tags.headers[0], dcm.PHARMACEUTICAL_CODE)
     values = [value for value, _ in codes]
-    tags.remember_texts(PHARMACEUTICAL_CODE, values)
+    tags.remember_texts(dcm.PHARMACEUTICAL_CODE, values)
     texts = [text, *(meaning for _, meaning in codes)]
     named = name_tracer(texts=texts, codes=values, nuclide=nuclide)
     in_text = nuclide_in_text(text)
     if in_text is not None and in_text != nuclide:
-        warnings.append(f"{RADIOPHARMACEUTICAL} names {in_text}, the series is of {nuclide}.")
+        warnings.append(f"{dcm.RADIOPHARMACEUTICAL} names {in_text}, the series is of {nuclide}.")
         named = "unknown"
     ligands = named_ligands(texts=texts, codes=values)
     if tracer is None or tracer == "unknown":
@@ -324,7 +315,7 @@ def _check_told(
     if nuclide is None and life_s is not None:
         fault = check_half_life(half_life_s=life_s, coded=expected).fault
         if fault:
-            raise BadInput(f"{HALF_LIFE} must be that of the tracer, {tracer}, {fault}")
+            raise BadInput(f"{dcm.HALF_LIFE} must be that of the tracer, {tracer}, {fault}")
     if ligands and LIGAND_OF[tracer] not in ligands:
         raise BadInput(
             f"The tracer must be what the header names, {' or '.join(sorted(ligands))}, got "
@@ -332,11 +323,11 @@ def _check_told(
         )
 
 
-def _codes(header: Any, sequence: Tag) -> list[tuple[str, str]]:
+def _codes(header: Any, sequence: dcm.Tag) -> list[tuple[str, str]]:
     """Return values and meanings of a code sequence of the radiopharmaceutical."""
     return [
-        ("".join(components(code, CODE_VALUE)), "".join(components(code, CODE_MEANING)))
-        for item in items(header, RADIOPHARMACEUTICAL_INFORMATION)
+        ("".join(components(code, dcm.CODE_VALUE)), "".join(components(code, dcm.CODE_MEANING)))
+        for item in items(header, dcm.RADIOPHARMACEUTICAL_INFORMATION)
         for code in items(item, sequence)
     ]
 
@@ -347,10 +338,10 @@ def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
     Raises:
         BadInput: Missing, not plausible, or not that of the nuclide.
     """
-    life_s = tags.number(HALF_LIFE)
+    life_s = tags.number(dcm.HALF_LIFE)
     if life_s is None:
-        raise missing(HALF_LIFE, "to correct for decay")
+        raise missing(dcm.HALF_LIFE, "to correct for decay")
     fault = check_half_life(half_life_s=life_s, coded=coded_nuclide).fault
     if fault:
-        raise BadInput(f"{HALF_LIFE} must be that of the nuclide in seconds, {fault}")
+        raise BadInput(f"{dcm.HALF_LIFE} must be that of the nuclide in seconds, {fault}")
     return life_s

@@ -40,19 +40,7 @@ from pydicom.tag import Tag as TagNumber
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from rpt_cohort import BadInput, Volume, provenance, read_volume
 
-from rpt_dosimetry.dicom.attributes import (
-    BIRTH_DATE,
-    FRAME_OF_REFERENCE,
-    FRAME_OFFSETS,
-    NOT_CLINICAL,
-    PATIENT_ID,
-    PATIENT_NAME,
-    RT_DOSE_STORAGE,
-    SOP_CLASS,
-    SOP_INSTANCE,
-    STUDY_UID,
-    Tag,
-)
+from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.reading import (
     DICOM_ERRORS,
     DicomFile,
@@ -89,7 +77,14 @@ SMALLEST_SHARE = 0.5
 """Of the dose that must lie in the reference image, ours: a SPECT's field of view may reach
 beyond its CT, and two scans that share no frame of reference seldom overlap by this much."""
 
-_SAME = (SOP_CLASS, PATIENT_ID, PATIENT_NAME, BIRTH_DATE, STUDY_UID, FRAME_OF_REFERENCE)
+_SAME = (
+    dcm.SOP_CLASS,
+    dcm.PATIENT_ID,
+    dcm.PATIENT_NAME,
+    dcm.BIRTH_DATE,
+    dcm.STUDY_UID,
+    dcm.FRAME_OF_REFERENCE,
+)
 _READ = [*COPIED, "SOPClassUID", "SOPInstanceUID"]
 
 
@@ -145,12 +140,14 @@ def read_reference(
     told: list[str] = [] if warnings is None else warnings
     series = find_series(folder, warnings=told, progress=progress)
     every = [file for one in series for file in one.files]
-    _check_same(every, (PATIENT_ID, PATIENT_NAME), "the folder", "Give the folder of one patient.")
+    _check_same(
+        every, (dcm.PATIENT_ID, dcm.PATIENT_NAME), "the folder", "Give the folder of one patient."
+    )
     chosen = _choose(series, series_uid)
     _check_same(chosen.files, _SAME, "the series", "Give one series as the scanner wrote it.")
     slices = in_order(chosen, told)
     identities = [_identity(file) for file in slices.files]
-    for tag in (STUDY_UID, FRAME_OF_REFERENCE, SOP_INSTANCE):
+    for tag in (dcm.STUDY_UID, dcm.FRAME_OF_REFERENCE, dcm.SOP_INSTANCE):
         if not all(components(one, tag) for one in identities):
             raise BadInput(
                 f"{tag} must be in every slice of the reference, and it is missing. Export the "
@@ -175,7 +172,7 @@ def check_overlap(reference: Reference, dose_gy: Volume) -> None:
     share = reference.share_inside(dose_gy)
     if share < SMALLEST_SHARE:
         raise BadInput(
-            f"{FRAME_OF_REFERENCE} of the reference must be that of the dose, and only "
+            f"{dcm.FRAME_OF_REFERENCE} of the reference must be that of the dose, and only "
             f"{share:.0%} of the dose lies in its images. Give the images that the dose was "
             "computed on, or whose frame of reference they share."
         )
@@ -198,7 +195,9 @@ def _choose(series: Sequence[Series], wanted: str | None) -> Series:
     )
 
 
-def _check_same(files: Sequence[DicomFile], tags: Sequence[Tag], whose: str, remedy: str) -> None:
+def _check_same(
+    files: Sequence[DicomFile], tags: Sequence[dcm.Tag], whose: str, remedy: str
+) -> None:
     """Refuse files that do not agree, telling the first that departs from most."""
     ordered = sorted(files, key=lambda file: os.fsencode(file.path))
     identities = [_identity(file) for file in ordered]
@@ -411,7 +410,7 @@ def rtdose_bytes(dose_gy: Volume, reference: Reference, *, predicted: bool) -> b
 
 
 def _describe(dataset: Dataset, *, predicted: bool) -> None:
-    dataset.SOPClassUID = RT_DOSE_STORAGE
+    dataset.SOPClassUID = dcm.RT_DOSE_STORAGE
     dataset.Modality = "RTDOSE"
     dataset.SeriesDescription = PREDICTED_SERIES if predicted else SERIES
     dataset.InstanceNumber = "1"
@@ -422,7 +421,7 @@ def _describe(dataset: Dataset, *, predicted: bool) -> None:
     dataset.DoseUnits, dataset.DoseType = "GY", "PHYSICAL"
     dataset.DoseSummationType = "PLAN_OVERVIEW"
     if predicted:
-        dataset.DoseComment = NOT_CLINICAL
+        dataset.DoseComment = dcm.NOT_CLINICAL
 
 
 def _place(dataset: Dataset, grid: FrameGrid) -> None:
@@ -431,7 +430,7 @@ def _place(dataset: Dataset, grid: FrameGrid) -> None:
     dataset.PixelSpacing = list(grid.spacing_mm)
     dataset.SliceThickness = grid.offsets_mm[1]
     dataset.GridFrameOffsetVector = list(grid.offsets_mm)
-    dataset.FrameIncrementPointer = TagNumber(FRAME_OFFSETS.group, FRAME_OFFSETS.element)
+    dataset.FrameIncrementPointer = TagNumber(dcm.FRAME_OFFSETS.group, dcm.FRAME_OFFSETS.element)
 
 
 def _store(
