@@ -324,11 +324,8 @@ def test_the_patient_is_not_told(tmp_path) -> None:
     series = read_nm(NmObject(STORED).write(tmp_path / "a.dcm"), kind=RECON_TOMO)
     assert "PatientName" not in series.objects[0]
     found = read_tomogram(series, heads=2)
-    told = f"{found.tags_used}{found.warnings}"
     for word in (*PATIENT.split("^"), "4711", "20240229"):
-        assert word not in told
-    tags = {entry["tag"]: entry for entry in found.tags_used}
-    assert tags["(0008,0032)"]["seconds_after_injection"] == 4 * 3600
+        assert word not in str(found)
 
 
 def test_an_object_of_the_1990s(testdata) -> None:

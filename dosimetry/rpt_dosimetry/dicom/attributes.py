@@ -145,7 +145,6 @@ _IMAGE_TAGS = tuple(tag for tag in globals().values() if isinstance(tag, Tag))
 
 # NM objects.
 IMAGE_TYPE = Tag("Image Type", 0x0008, 0x0008)
-MANUFACTURER = Tag("Manufacturer", 0x0008, 0x0070)
 SPACING_BETWEEN_SLICES = Tag("Spacing Between Slices", 0x0018, 0x0088)
 SCAN_ARC = Tag("Scan Arc", 0x0018, 0x1143)
 ANGULAR_STEP = Tag("Angular Step", 0x0018, 0x1144)

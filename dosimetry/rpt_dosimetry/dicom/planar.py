@@ -1,7 +1,7 @@
 """Whole-body planar views of an NM object become planes of counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.header import Tags, if_readable, seconds_after
 from rpt_dosimetry.dicom.nm import (
     COUNTS,
-    Administration,
     EnergyWindow,
     NmSeries,
     energy_windows,
@@ -24,7 +23,7 @@ from rpt_dosimetry.dicom.nm import (
     vector,
 )
 from rpt_dosimetry.dicom.reading import components, items, read_decimal
-from rpt_dosimetry.dicom.spect import ScanTimes, check_values, planar_times
+from rpt_dosimetry.dicom.spect import NmScan, ScanTimes, check_values, planar_times
 
 ANTERIOR, POSTERIOR = "anterior", "posterior"
 _VIEW_OF_CODE = {"G-5215": ANTERIOR, "G-5216": POSTERIOR}
@@ -48,23 +47,13 @@ class Plane:
     pixel_mm: tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Planar:
-    """Whole-body planar views and what they rest on.
-
-    Attributes:
-        planes: One for each view and energy window.
-        injection_to_mid_scan_s: From the begin of the administration, s, if told.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Planar(NmScan):
+    """Whole-body planar views, one plane for each view and energy window."""
 
     planes: tuple[Plane, ...]
-    times: ScanTimes
     velocity_mm_per_s: float | None
-    administration: Administration
-    injection_to_mid_scan_s: float | None
-    tags_used: list[dict[str, Any]]
     sha256: tuple[str, ...]
-    warnings: list[str] = field(default_factory=list)
 
     def plane(self, view: str, window: EnergyWindow | None) -> Plane:
         """Return the plane of one view in one window."""
@@ -97,14 +86,12 @@ def read_planar(series: NmSeries) -> Planar:
     unknown = ScanTimes(None, None, "")
     times = if_readable(lambda: planar_times(first, tags), warnings) or unknown
     velocity = if_readable(lambda: tags.number(dcm.SCAN_VELOCITY), warnings)
-    tags.texts(dcm.MANUFACTURER)
     return Planar(
         planes=tuple(planes),
         times=times,
         velocity_mm_per_s=velocity or None,
         administration=administration,
         injection_to_mid_scan_s=seconds_after(administration.moment, times.middle),
-        tags_used=tags.record(administration.moment),
         sha256=series.sha256,
         warnings=warnings,
     )

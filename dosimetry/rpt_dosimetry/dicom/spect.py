@@ -13,7 +13,7 @@ interleaved (C.8.4.8.1.3): how long the scan took needs the number of heads, whi
 Reading it off the scan arc is ours.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -249,26 +249,34 @@ SCAN, INJECTION = "scan", "injection"
 DECAY_REFERENCES = (SCAN, INJECTION)
 
 
-@dataclass(frozen=True)
-class Tomogram:
-    """Reconstructed slices and what they rest on.
+@dataclass(frozen=True, kw_only=True)
+class NmScan:
+    """What the header of an NM scan tells.
+
+    Attributes:
+        injection_to_mid_scan_s: From the begin of the administration, s, if told.
+    """
+
+    times: ScanTimes
+    administration: Administration
+    injection_to_mid_scan_s: float | None
+    warnings: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tomogram(NmScan):
+    """Reconstructed slices.
 
     Attributes:
         volume: Counts or Bq/mL, float32, RAS+.
         placed: Whether position and orientation are told; where not, the affine is assumed.
-        injection_to_mid_scan_s: From the begin of the administration, s, if told.
     """
 
     volume: Volume
     scaling: Scaling
     placed: bool
     windows: tuple[EnergyWindow | None, ...]
-    times: ScanTimes
-    administration: Administration
-    injection_to_mid_scan_s: float | None
-    tags_used: list[dict[str, Any]]
     sha256: str
-    warnings: list[str] = field(default_factory=list)
 
 
 def read_tomogram(
@@ -317,8 +325,6 @@ def read_tomogram(
     injection_to_mid_scan_s = seconds_after(administration.moment, times.middle)
     data *= _undone(tags, decay_reference, administration.nuclide, injection_to_mid_scan_s)
     _check_corrections(tags, warnings)
-    for tag in (dcm.MANUFACTURER, dcm.NUMBER_OF_SLICES, dcm.SPACING_BETWEEN_SLICES):
-        tags.texts(tag)
     return Tomogram(
         volume=to_ras(data, grid)[0],
         scaling=scaling,
@@ -327,7 +333,6 @@ def read_tomogram(
         times=times,
         administration=administration,
         injection_to_mid_scan_s=injection_to_mid_scan_s,
-        tags_used=tags.record(administration.moment),
         sha256=series.sha256[0],
         warnings=warnings,
     )
