@@ -140,55 +140,31 @@ def _start(tags: Tags) -> datetime | None:
     return min(begins) if begins else None
 
 
-_ASSUMED_ORIENTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_ASSUMED_POSITION = (0.0, 0.0, 0.0)
-
-
-def find_placement(dataset: Any, *, unplaced: bool, warnings: list[str]) -> tuple[Grid, bool]:
-    """Find the grid of the frames.
-
-    Args:
-        unplaced: Take an object that does not tell its position or orientation, as if it were
-            transverse at the origin.
-
-    Returns:
-        The grid, whose ``order`` is that of the frames, and whether the object tells it.
+def find_placement(dataset: Any) -> Grid:
+    """Find the grid of the frames, whose ``order`` is that of the frames.
 
     Raises:
         BadInput: Position, orientation or spacing is missing or malformed, or the frames are
             not one stack of slices.
     """
-    orientation, position = _of_first_frame(dataset, unplaced=unplaced)
-    placed = bool(orientation and position)
-    if not placed:
-        warnings.append(
-            f"{dcm.DETECTOR_INFORMATION} does not tell position and orientation; the slices were "
-            "taken as transverse at the origin, and left and right are not known."
-        )
-    cosines = np.array(orientation or _ASSUMED_ORIENTATION)
-    first_mm = np.array(position or _ASSUMED_POSITION)
+    detectors = items(dataset, dcm.DETECTOR_INFORMATION)
+    told = []
+    for tag, count in ((dcm.ORIENTATION, 6), (dcm.POSITION, 3)):
+        found = _numbers(detectors[0], tag, count) if detectors else None
+        if found is None:
+            raise BadInput(
+                f"{dcm.DETECTOR_INFORMATION} must hold {tag} of the first frame to know where the "
+                "slices stand, and it does not. Export the series anew from the workstation."
+            )
+        told.append(np.array(found))
+    cosines, first_mm = told
     normal = np.cross(cosines[:3], cosines[3:])
     step_mm = _step_mm(dataset)
     headers = [
         _header(dataset, cosines, first_mm + (number - 1) * step_mm * normal)
         for number in _slice_numbers(dataset)
     ]
-    return find_grid(headers), placed
-
-
-def _of_first_frame(
-    dataset: Any, *, unplaced: bool
-) -> tuple[list[float] | None, list[float] | None]:
-    detectors = items(dataset, dcm.DETECTOR_INFORMATION)
-    orientation = _numbers(detectors[0], dcm.ORIENTATION, 6) if detectors else None
-    position = _numbers(detectors[0], dcm.POSITION, 3) if detectors else None
-    for tag, found in ((dcm.ORIENTATION, orientation), (dcm.POSITION, position)):
-        if found is None and not unplaced:
-            raise BadInput(
-                f"{dcm.DETECTOR_INFORMATION} must hold {tag} of the first frame to know where the "
-                "slices stand, and it does not. Export the series anew from the workstation."
-            )
-    return (orientation, position) if orientation and position else (None, None)
+    return find_grid(headers)
 
 
 def _slice_numbers(dataset: Any) -> list[int]:
@@ -269,12 +245,10 @@ class Tomogram(NmScan):
 
     Attributes:
         volume: Counts or Bq/mL, float32, RAS+.
-        placed: Whether position and orientation are told; where not, the affine is assumed.
     """
 
     volume: Volume
     scaling: Scaling
-    placed: bool
     windows: tuple[EnergyWindow | None, ...]
     sha256: str
 
@@ -283,7 +257,6 @@ def read_tomogram(
     series: NmSeries,
     *,
     heads: int,
-    unplaced: bool = False,
     duration_s: float | None = None,
     decay_reference: str | None = None,
 ) -> Tomogram:
@@ -292,7 +265,6 @@ def read_tomogram(
     Args:
         series: Of one object of Image Type RECON TOMO.
         heads: How many detector heads of the camera acquired it at a time.
-        unplaced: Read an object that does not tell where its slices stand, in an assumed frame.
         duration_s: Of the scan, s; goes before the header's.
         decay_reference: One of ``DECAY_REFERENCES``: to which time counts that name DECY were
             corrected, which NM does not tell; undone to mid-scan.
@@ -311,7 +283,7 @@ def read_tomogram(
     refuse_repeats(
         dataset, alone=(dcm.ENERGY_WINDOW_VECTOR, dcm.DETECTOR_VECTOR, dcm.ROTATION_VECTOR)
     )
-    grid, placed = find_placement(dataset, unplaced=unplaced, warnings=warnings)
+    grid = find_placement(dataset)
     stored = stored_frames(dataset)
     scaling = find_scaling(dataset, least=int(stored.min()), largest=int(stored.max()))
     # NumPy's [frame, row, column] is DICOM's [k, j, i]; grid.order sorts along the normal.
@@ -328,7 +300,6 @@ def read_tomogram(
     return Tomogram(
         volume=to_ras(data, grid)[0],
         scaling=scaling,
-        placed=placed,
         windows=energy_windows(dataset),
         times=times,
         administration=administration,
