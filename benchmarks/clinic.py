@@ -19,8 +19,8 @@ import numpy as np
 import pydicom
 from rpt_cohort import Volume
 from rpt_dosimetry import choose_pet, convert, find_series
-from rpt_dosimetry.registration.itk_images import simpleitk
 from rpt_dosimetry.registration.pair import Scan, register
+from rpt_dosimetry.registration.transform import simpleitk
 from rpt_phantom import virtual_cycle
 
 ROOT = Path(__file__).parents[1]

@@ -21,11 +21,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from rpt_cohort import nifti_bytes
-from rpt_dosimetry.dose.engine import GY_G_PER_MBQ_H_KEV
-from rpt_dosimetry.dose.vsv import Vsv
+from rpt_dosimetry.dose.engines import GY_G_PER_MBQ_H_KEV, Vsv
 from rpt_dosimetry.radiation.kernel import KEV_PER_MGY_G_PER_MBQ_S, Kernel, compute_kernel
 from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.tia.exponential import highest_rate_per_h
+from rpt_dosimetry.tia.exponential_fit import highest_rate_per_h
 from rpt_dosimetry.tia.voxel_fit import fit_voxels
 from scipy.optimize import curve_fit
 from scipy.signal import fftconvolve

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from rpt_dosimetry.radiation.electron_kernel import electron_kernel
+from rpt_dosimetry.radiation.electrons import electron_kernel
 from rpt_dosimetry.radiation.kernel import KEV_PER_MGY_G_PER_MBQ_S, compute_kernel
-from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
-from rpt_dosimetry.radiation.photon_kernel import photon_kernel
-from rpt_dosimetry.radiation.point_kernel import PointKernel
+from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3, PointKernel
+from rpt_dosimetry.radiation.photons import photon_kernel
 
 ROOT = Path(__file__).parents[1]
 TESTDATA = Path(os.environ.get("RPT_TESTDATA", ROOT.parent / "shared" / "testdata"))

@@ -2,18 +2,11 @@
 
 from rpt_cohort.command import new_app, run_app
 
-from rpt_dosimetry.commands.activity import activity
 from rpt_dosimetry.commands.calibrate import calibrate
-from rpt_dosimetry.commands.ct import ct
-from rpt_dosimetry.commands.cumulate import cumulate
-from rpt_dosimetry.commands.dose import dose
+from rpt_dosimetry.commands.convert import activity, ct, rtdose, segment, suv
+from rpt_dosimetry.commands.dose import cumulate, dose, kernel, register
 from rpt_dosimetry.commands.ingest import ingest
-from rpt_dosimetry.commands.kernel import kernel
 from rpt_dosimetry.commands.masks import masks
-from rpt_dosimetry.commands.register import register
-from rpt_dosimetry.commands.rtdose import rtdose
-from rpt_dosimetry.commands.segment import segment
-from rpt_dosimetry.commands.suv import suv
 
 app = new_app(
     "From DICOM to what the dose prediction needs: SUV of the PET, dose of the therapy.",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.volumes import turned_to_ras
 
@@ -33,7 +34,6 @@ class Nifti:
     """A NIfTI file and its sidecar.
 
     Attributes:
-        path: The image.
         sidecar: The JSON beside it; ``None`` where there is none, or none is read.
         told: What it holds.
     """
@@ -99,9 +99,6 @@ class Nifti:
     def refuse_other_voxels(self, volume: Volume) -> None:
         """Refuse a volume that is not the one that the JSON beside it tells of.
 
-        Args:
-            volume: The image, as read from its file.
-
         Raises:
             BadInput: The JSON holds the hash of other voxels, or another spacing.
         """
@@ -130,6 +127,11 @@ class Nifti:
             )
 
 
+def voxel_ml(affine: Float[np.ndarray, "4 4"]) -> float:
+    """Return the volume of a voxel, mL."""
+    return abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
+
+
 def voxels_sha256(volume: Volume) -> str:
     """Return the SHA-256 of a volume's values as little-endian float32 in C order.
 
@@ -151,7 +153,6 @@ def find_nifti(path: Path, *, need_sidecar: bool) -> Nifti:
 
     Args:
         path: The image; its values are not read.
-        need_sidecar: Whether the JSON must be there.
 
     Raises:
         BadInput: The image or a sidecar that is needed is missing or no JSON object; names of
@@ -173,9 +174,6 @@ def find_nifti(path: Path, *, need_sidecar: bool) -> Nifti:
 def nifti_and_beside(path: Path) -> Nifti:
     """Find an image and read the JSON beside it where there is one.
 
-    Args:
-        path: The image; its values are not read.
-
     Raises:
         BadInput: The JSON is there and is no JSON object.
     """
@@ -189,9 +187,6 @@ def check_beside(path: Path, volume: Volume, *, name: str, quantity: str | None 
     """Read the JSON beside an image where there is one, and see that it tells of this image.
 
     Args:
-        path: The image.
-        volume: What was read from it.
-        name: What an error calls it.
         quantity: What the JSON must say, if it says any; ``None`` for anything.
 
     Raises:
@@ -223,3 +218,12 @@ def _read(path: Path, *, name: str) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise BadInput(f"{name} must be an object of JSON, and it is another value. Write it anew.")
     return told
+
+
+FRAME_SHA256 = "frame_of_reference_uid_sha256"
+"""Key of the JSON beside a volume: in whose world it stands, by which regions find it."""
+
+
+def uid_sha256(uid: str) -> str | None:
+    """Return the hash by which a UID is told; ``None`` where there is none."""
+    return sha256(uid.encode()).hexdigest() if uid else None

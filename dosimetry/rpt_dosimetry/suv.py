@@ -1,59 +1,136 @@
-"""A PET series becomes a body-weight SUV volume, with the story of its conversion."""
+"""A PET series becomes a body-weight SUV volume, with the story of its conversion.
+
+Source of the branches by Units: Vácha et al., Comprehensive manual for SUV computation (IBSI-SUV,
+2026); QIBA FDG-PET/CT profile, vendor-neutral pseudo-code for SUV; DICOM PS3.3, C.8.9.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-from rpt_cohort import BadInput, Volume
+from rpt_cohort import BadInput
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.activity import Injection, check_total, injected_activity_bq
-from rpt_dosimetry.clock import Moment
-from rpt_dosimetry.folder import Progress, no_progress
-from rpt_dosimetry.geometry import to_ras
-from rpt_dosimetry.injection_time import administration_moment, injection_time
-from rpt_dosimetry.patient import Patient, read_patient
-from rpt_dosimetry.radiopharmaceutical import (
+from rpt_dosimetry.dicom import attributes as dcm
+from rpt_dosimetry.dicom.decay import (
+    ActivityAtReference,
+    activity_at_reference,
+    check_total,
+    decay_factor_told,
+)
+from rpt_dosimetry.dicom.header import (
+    Injection,
+    Patient,
+    Tags,
+    administration_moment,
+    check_corrections,
+    if_readable,
+    missing,
+    philips_factor,
+    read_injection,
+    read_patient,
+    refuse_zone_jump,
+    scan_times,
+    seconds_after,
+)
+from rpt_dosimetry.dicom.reading import Moment, Progress, no_progress
+from rpt_dosimetry.dicom.series import Series
+from rpt_dosimetry.dicom.slices import (
+    SeriesVolume,
+    check_values,
+    in_order,
+    one_or_list,
+    read_values,
+    to_ras,
+)
+from rpt_dosimetry.dicom.tracer import (
     Radiopharmaceutical,
     coded_nuclide,
     read_radiopharmaceutical,
 )
-from rpt_dosimetry.scan_times import acquisition_times, mid_scan, refuse_zone_jump
-from rpt_dosimetry.series import Series
-from rpt_dosimetry.slices import fits_float32, in_order, read_values, seconds_after
-from rpt_dosimetry.suv_factor import SuvFactor, check_corrections, find_suv_factor
-from rpt_dosimetry.tags import Tags, if_readable
+
+
+@dataclass(frozen=True)
+class SuvFactor:
+    """What turns rescaled values into body-weight SUV, g/mL.
+
+    Attributes:
+        units_branch: Units, and the vendor's factor where one was used.
+        factor: g/mL per rescaled value, one a slice.
+        at_reference: Activity and decay, where the branch needs them.
+    """
+
+    units_branch: str
+    factor: list[float]
+    factor_unit: str
+    at_reference: ActivityAtReference | None = None
+
+
+def find_suv_factor(
+    tags: Tags, *, patient: Patient, injection: Injection, warnings: list[str]
+) -> SuvFactor:
+    """Find the factor by the series' Units.
+
+    Raises:
+        BadInput: Units that hold no SUV, or a tag that their branch needs is missing or
+            impossible.
+    """
+    units = tags.text(dcm.UNITS).upper()
+    if not units:
+        raise missing(dcm.UNITS, "to know what the values are")
+    if units not in ("BQML", "GML", "CNTS"):
+        raise BadInput(
+            f"{dcm.UNITS} must be BQML, GML or CNTS, got {_shown(units)}: such values cannot "
+            "become SUV. Export the series in BQML."
+        )
+    if units == "GML":
+        suv_type = tags.text(dcm.SUV_TYPE).upper() or "BW"
+        if suv_type != "BW":
+            raise BadInput(
+                f"{dcm.SUV_TYPE} must be BW or empty with {dcm.UNITS} GML, got {_shown(suv_type)}: "
+                "only SUV by body weight is read. Export the series in BQML."
+            )
+        return SuvFactor("GML: BW", [1.0] * len(tags), "g/mL per g/mL")
+    bqml_per_count = None
+    if units == "CNTS":
+        suv_per_count = philips_factor(tags, dcm.PHILIPS_SUV_FACTOR, warnings)
+        if suv_per_count is not None:
+            return SuvFactor("CNTS: Philips SUV factor", suv_per_count, "g/mL per count")
+        bqml_per_count = philips_factor(tags, dcm.PHILIPS_ACTIVITY_FACTOR, warnings)
+        if bqml_per_count is None:
+            raise BadInput(
+                f"{dcm.UNITS} CNTS need {dcm.PHILIPS_SUV_FACTOR} or {dcm.PHILIPS_ACTIVITY_FACTOR}, "
+                "not 0, and there is none: counts alone cannot become SUV. Export with private "
+                "tags or in BQML."
+            )
+    at = activity_at_reference(tags, injection, warnings)
+    factor = [patient.weight_kg * 1000.0 / activity_bq for activity_bq in at.activity_bq]
+    if bqml_per_count is None:
+        return SuvFactor("BQML", factor, "g/mL per Bq/mL", at)
+    factor = [a * b for a, b in zip(factor, bqml_per_count, strict=True)]
+    return SuvFactor("CNTS: Philips activity factor, then BQML", factor, "g/mL per count", at)
+
+
+def _shown(code: str) -> str:
+    """Show a code string; whatever else stands in its place is not repeated."""
+    return code if len(code) <= 16 and code.replace("_", "").isalnum() else "no code of DICOM"
+
 
 LIKELY_LARGEST_SUV = 1000.0
 """g/mL; a bladder can exceed 100, a unit taken wrongly exceeds this."""
 
-_LARGEST_GUESS_MBQ = 3_000.0  # ours: of a PET tracer; more is likely kBq or µCi
 
-
-@dataclass(frozen=True)
-class Suv:
-    """A body-weight SUV volume and what it rests on.
+@dataclass(frozen=True, kw_only=True)
+class Suv(SeriesVolume):
+    """A body-weight SUV volume, g/mL, float32.
 
     Attributes:
-        volume: SUV, g/mL, float32, RAS+.
-        slice_axis: The axis of ``volume`` along which the slices stand, 0, 1 or 2.
         factor: The factor, in the order of the slices in ``volume``.
-        patient: Body measures used.
-        radiopharmaceutical: Tracer, nuclide and half-life.
-        injection: What was injected.
         injected: When, on the series' clock, if told.
         scan_start_s: Injection to the begin of the first frame, s, if told.
         mid_scan_s: Injection to the middle of the scan, s, if told.
-        tags_used: Every tag asked for and found.
-        slice_sha256: The files, in the order of the slices.
-        warnings: What the user should know, a sentence each.
     """
 
-    volume: Volume
-    slice_axis: int
     factor: SuvFactor
     patient: Patient
     radiopharmaceutical: Radiopharmaceutical
@@ -61,9 +138,6 @@ class Suv:
     injected: Moment | None
     scan_start_s: float | None
     mid_scan_s: float | None
-    tags_used: list[dict[str, Any]]
-    slice_sha256: list[str]
-    warnings: list[str] = field(default_factory=list)
 
 
 def convert(
@@ -79,10 +153,6 @@ def convert(
         series: Single-frame PET images.
         tracer: As the user tells it, where the header does not name one clearly.
         warnings: What was told when the series was found, to be told first.
-        progress: Wraps the list of files, to show how far the reading is.
-
-    Returns:
-        The volume and what it rests on.
 
     Raises:
         BadInput: The series cannot become SUV; the sentence names the tag or the slices. Or
@@ -94,20 +164,37 @@ def convert(
     refuse_zone_jump(tags)
     check_corrections(tags, told)
     patient = read_patient(tags, told)
-    injection = _read_injection(tags, told)
+    injection = read_injection(tags, told, nuclide=coded_nuclide(tags))
     factor = find_suv_factor(tags, patient=patient, injection=injection, warnings=told)
     if injection.fault:
         told.append(injection.fault)
     radiopharmaceutical = read_radiopharmaceutical(tags, told, tracer=tracer)
     data, hashes = read_values(slices, factor.factor, progress)
-    _check_values(data, told)
-    _check_total(data, slices.grid.voxel_ml, patient, told)
+    check_values(data, told, noun="SUV", unit="g/mL")
+    if data.max() > LIKELY_LARGEST_SUV:
+        told.append(
+            f"The largest SUV is {data.max():.3g} g/mL: dose, weight or a time may be wrong."
+        )
+    # SUV times volume, 1 g/mL being the body's mean, sums to the weight at most.
+    suv_volume_kg = float(data.sum()) * slices.grid.voxel_ml / 1e3
+    check_total(
+        suv_volume_kg / patient.weight_kg,
+        f"SUV times volume sums to {suv_volume_kg:.4g} kg in the field of view, and the patient "
+        f"weighs {patient.weight_kg:g} kg",
+        told,
+        field_ml=data.size * slices.grid.voxel_ml,
+    )
     volume, slice_axis, reverse = to_ras(data, slices.grid)
-    scan_start, scan_middle = _scan_times(tags, told)
+    if reverse:
+        at = factor.at_reference
+        if at is not None:
+            at = replace(at, activity_bq=at.activity_bq[::-1], elapsed_s=at.elapsed_s[::-1])
+        factor = replace(factor, factor=factor.factor[::-1], at_reference=at)
+    scan_start, scan_middle = scan_times(tags, told)
     return Suv(
         volume=volume,
         slice_axis=slice_axis,
-        factor=_reversed(factor) if reverse else factor,
+        factor=factor,
         patient=patient,
         radiopharmaceutical=radiopharmaceutical,
         injection=injection,
@@ -120,55 +207,45 @@ def convert(
     )
 
 
-def _read_injection(tags: Tags, warnings: list[str]) -> Injection:
-    nuclide = coded_nuclide(tags)
-    activity_bq = injected_activity_bq(tags, warnings, largest_guess_mbq=_LARGEST_GUESS_MBQ)
-    try:
-        return Injection(activity_bq, injection_time(tags, warnings), nuclide)
-    except BadInput as error:  # a fault only where the branch needs the time
-        return Injection(activity_bq, None, nuclide, fault=str(error))
+def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
+    """Tell how a SUV volume was made, for ``OUT.json``.
 
+    Times are differences only: dates can tell who the patient is.
 
-def _check_values(data: Float[np.ndarray, "i j k"], warnings: list[str]) -> None:
-    if not fits_float32(data):
-        raise BadInput("Every SUV must be a finite number, and some are not. Check Rescale Slope.")
-    negative = int((data < 0).sum())
-    if negative:
-        warnings.append(
-            f"{negative} voxels have a SUV below 0, down to {data.min():.3g} g/mL; they were kept."
-        )
-    if data.max() > LIKELY_LARGEST_SUV:
-        warnings.append(
-            f"The largest SUV is {data.max():.3g} g/mL: dose, weight or a time may be wrong."
-        )
-    if data.max() <= 0:
-        warnings.append("No voxel has a SUV above 0 g/mL: the image is empty.")
+    Args:
+        series: The source; of its UIDs only hashes are told.
 
-
-def _check_total(
-    data: Float[np.ndarray, "i j k"], voxel_ml: float, patient: Patient, warnings: list[str]
-) -> None:
-    """Hold the sum of SUV times volume (1 g/mL being the body's mean) against the weight."""
-    suv_volume_kg = float(data.sum()) * voxel_ml / 1e3
-    told = (
-        f"SUV times volume sums to {suv_volume_kg:.4g} kg in the field of view, and the patient "
-        f"weighs {patient.weight_kg:g} kg"
-    )
-    share = suv_volume_kg / patient.weight_kg
-    check_total(share, told, warnings, field_ml=data.size * voxel_ml)
-
-
-def _reversed(factor: SuvFactor) -> SuvFactor:
+    Returns:
+        A JSON-ready mapping. A quantity that differs between slices is a list in the
+        order of the slices along ``slice_axis``; one that nothing tells is ``None``.
+    """
+    factor, injection = suv.factor, suv.injection
     at = factor.at_reference
-    if at is not None:
-        at = replace(at, activity_bq=at.activity_bq[::-1], elapsed_s=at.elapsed_s[::-1])
-    return replace(factor, factor=factor.factor[::-1], at_reference=at)
-
-
-def _scan_times(tags: Tags, warnings: list[str]) -> tuple[datetime | None, datetime | None]:
-    """Return begin and middle of the scan, for information only."""
-    acquired = if_readable(lambda: acquisition_times(tags), warnings)
-    if acquired is None:
-        return None, None
-    begin = min((moment for moment in acquired if moment is not None), default=None)
-    return begin, if_readable(lambda: mid_scan(tags), warnings)
+    data = suv.volume.data
+    return {
+        "quantity": "SUV, body weight, g/mL",
+        "tracer": suv.radiopharmaceutical.tracer,
+        "tracer_told_by": suv.radiopharmaceutical.tracer_told_by,
+        "nuclide": suv.radiopharmaceutical.nuclide,
+        "branch": f"{factor.units_branch}, {at.decay_branch}" if at else factor.units_branch,
+        "units_branch": factor.units_branch,
+        "decay_branch": at.decay_branch if at else None,
+        "suv_factor": one_or_list(factor.factor),
+        "suv_factor_unit": factor.factor_unit,
+        "weight_kg": suv.patient.weight_kg,
+        "height_cm": suv.patient.height_cm,
+        "sex": suv.patient.sex,
+        "half_life_s": suv.radiopharmaceutical.half_life_s,
+        "injected_activity_mbq": injection.activity_bq / 1e6,
+        "activity_at_reference_mbq": (
+            one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
+        ),
+        "injection_to_reference_s": one_or_list(at.elapsed_s) if at else None,
+        "scanner_decay_factor": decay_factor_told(at.verdict, at.implied_after_s) if at else None,
+        "injection_to_scan_start_s": suv.scan_start_s,
+        "pet_time_min": None if suv.mid_scan_s is None else suv.mid_scan_s / 60.0,
+        "suv_min": float(data.min()),
+        "suv_max": float(data.max()),
+        "voxels_below_0": int((data < 0).sum()),
+        **suv.told(series, command=command),
+    }

@@ -27,7 +27,7 @@ from rpt_dosimetry.ingest.cohort_folder import (
     is_partial,
     locked,
 )
-from rpt_dosimetry.ingest.spread import spread
+from rpt_dosimetry.ingest.job import spread
 
 from rpt_phantom.anatomy import OwnAnatomy
 from rpt_phantom.case_files import CEILING, Task, libraries, write_case

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt8, UInt16
 from rpt_cohort import Volume
-from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.ingest.alignment import STAYS, field_of_view
-from rpt_dosimetry.ingest.dosing import CycleImages, cycle_dose
+from rpt_dosimetry.dose.activity_series import Therapy
+from rpt_dosimetry.ingest.alignment import STAYS, CycleImages, field_of_view
+from rpt_dosimetry.ingest.building import cycle_dose
 from rpt_dosimetry.ingest.study import Study
-from rpt_dosimetry.registration.one_grid import GridMm
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import GridMm, Rigid
 
 from rpt_phantom.grid import Grid
 from rpt_phantom.true_dose import lu177

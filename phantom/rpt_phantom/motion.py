@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import Rigid
 from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int16, UInt8
 from rpt_cohort import Volume
 from rpt_dosimetry.ingest.alignment import STAYS
 from rpt_dosimetry.registration.pair import Scan
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import Rigid
 
 from rpt_phantom.anatomy import ct_image
 from rpt_phantom.box import case_axes

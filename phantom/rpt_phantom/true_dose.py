@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
-from rpt_dosimetry.dose.convolution import convolve_octant
-from rpt_dosimetry.dose.density import floored
-from rpt_dosimetry.dose.engine import GY_G_PER_MBQ_H_KEV
-from rpt_dosimetry.dose.local import Local
+from rpt_dosimetry.dose.anatomy import floored
+from rpt_dosimetry.dose.engines import GY_G_PER_MBQ_H_KEV, Local, convolve_octant
 from rpt_dosimetry.radiation.kernel import compute_kernel
 from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide
 from scipy.ndimage import map_coordinates

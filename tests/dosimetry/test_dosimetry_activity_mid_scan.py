@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rpt_cohort import BadInput
 from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.concentration import read_concentration
-from rpt_dosimetry.decay import average_activity_time_s, decayed_activity_bq
+from rpt_dosimetry.dicom.decay import decayed_activity_bq
+from rpt_dosimetry.dicom.reference_time import average_activity_time_s
 
 # What pydicom says when the synthetic series is given a malformed clock.
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")

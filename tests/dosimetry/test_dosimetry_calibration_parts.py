@@ -7,37 +7,43 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.calibration.alignment import align
-from rpt_dosimetry.calibration.attenuation_path import (
-    FrontalPlane,
-    attenuation_path,
-    linear_attenuation_per_cm,
-)
-from rpt_dosimetry.calibration.conjugate import binned, geometric_mean, path_on
-from rpt_dosimetry.calibration.conversion import concentration_bq_per_ml
-from rpt_dosimetry.calibration.dead_time import (
+from rpt_dosimetry.calibration.counts import (
     MODELS,
     NON_PARALYZABLE,
     PARALYZABLE,
     DeadTime,
+    check_scatter,
+    choose_windows,
+    primary_counts,
     sweep_live_fraction,
 )
-from rpt_dosimetry.calibration.excretion import (
+from rpt_dosimetry.calibration.factor import (
+    CalibrationFactor,
+    SpectCounts,
+    concentration_bq_per_ml,
+    image_based_factor,
+)
+from rpt_dosimetry.calibration.image_based import (
     biological_half_life_h,
     retained_after,
     retained_by_half_life,
     retained_within,
 )
-from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts, image_based_factor
-from rpt_dosimetry.calibration.field import (
+from rpt_dosimetry.calibration.planar import (
+    FrontalPlane,
+    align,
+    attenuation_path,
+    binned,
     counts_at_edges,
     field_fraction,
+    geometric_mean,
     held_by_views,
+    linear_attenuation_per_cm,
     overlap,
+    path_on,
 )
-from rpt_dosimetry.calibration.scatter import check_scatter, choose_windows, primary_counts
-from rpt_dosimetry.nm.planar import ANTERIOR, Plane
-from rpt_dosimetry.nm.windows import EnergyWindow
+from rpt_dosimetry.dicom.nm import EnergyWindow
+from rpt_dosimetry.dicom.planar import ANTERIOR, Plane
 
 PEAK, LOWER, UPPER = (
     EnergyWindow(187.5, 229.2),

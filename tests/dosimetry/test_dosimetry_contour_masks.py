@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.contour_masks import contour_mask, contour_volume_ml, inside
-from rpt_dosimetry.structures import Structure, read_structures
+from rpt_dosimetry.dicom.contours import (
+    Structure,
+    contour_mask,
+    contour_volume_ml,
+    inside,
+    read_structures,
+)
 from structure_sets import FRAME, save, structure_set
 
 CORNERS = 720

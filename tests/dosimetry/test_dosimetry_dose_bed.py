@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.dose.bed import KIDNEY, OTHER, Tissues, bed_gy, lea_catcheside, parse_by_region
+from rpt_dosimetry.dose.rows import KIDNEY, OTHER, Tissues, bed_gy, lea_catcheside, parse_by_region
 from scipy.integrate import quad
 
 RATES = st.floats(0.003, 2.0)

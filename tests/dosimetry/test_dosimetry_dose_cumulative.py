@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.dose.cumulative import activity_to_limit
-from rpt_dosimetry.dose.cycle_table import RegionDose
+from rpt_dosimetry.dose.cumulative import RegionDose, activity_to_limit
 
 PARTS = ("calibration_sd_pct", "fit_sd_pct", "volume_sd_pct")
 COLUMNS = ("name", "dose_mean_gy", "bed_gy", "relative_sd_pct", *PARTS, "relative_95_pct")

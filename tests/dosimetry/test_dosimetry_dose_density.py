@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.dose.density import (
+from rpt_dosimetry.dose.anatomy import (
     LOWEST_G_PER_ML,
     body_g_per_ml,
     check_hu,

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rpt_cohort import BadInput
-from rpt_dosimetry.dose.engines import ENGINES, find_engine
-from rpt_dosimetry.dose.local import Local
+from rpt_dosimetry.dose.engines import ENGINES, Local, find_engine
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
 LU177 = find_nuclide("Lu-177")

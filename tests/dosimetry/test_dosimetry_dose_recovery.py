@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from rpt_dosimetry.dose.recovery import FWHM_PER_SD, recovery_coefficient
+from rpt_dosimetry.dose.rows import FWHM_PER_SD, recovery_coefficient
 from scipy.integrate import quad
 from scipy.stats import norm
 

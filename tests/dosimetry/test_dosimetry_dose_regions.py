@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rpt_dosimetry.dose.regions import find_regions, lesion_shares
-from rpt_dosimetry.dose.statistics import dose_statistics
+from rpt_dosimetry.dose.anatomy import find_regions, lesion_shares
+from rpt_dosimetry.dose.rows import dose_statistics
 from rpt_dosimetry.masks import read_organ_table
 
 SHAPE = (3, 4, 5)

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.dose.activity_series import IMPOSSIBLE_EXCESS, RISEN, ROUNDING, check_totals
-from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.dose.activity_series import (
+    IMPOSSIBLE_EXCESS,
+    RISEN,
+    ROUNDING,
+    Therapy,
+    check_totals,
+)
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
 LU177 = find_nuclide("Lu-177")

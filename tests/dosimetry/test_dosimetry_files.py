@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 from rpt_cohort import BadInput
 from rpt_dosimetry import choose_pet, convert, find_series, report
-from rpt_dosimetry.series import CT_STORAGE, choose_ct
+from rpt_dosimetry.dicom.series import CT_STORAGE, choose_ct
 
 SCREENSHOT, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.2.1"
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.geometry import find_grid, repeated_positions
+from rpt_dosimetry.dicom.slices import find_grid, repeated_positions
 
 OBLIQUE = tuple(np.round([0.96, 0.28, 0.0, -0.2688, 0.9216, 0.28], 6))
 

@@ -14,22 +14,29 @@ from nm_objects import NmObject
 from radiological import brightest_place, drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume, nifti_bytes
 from rpt_dosimetry.ingest import job
-from rpt_dosimetry.ingest.alignment import STAYS, align, field_of_view
+from rpt_dosimetry.ingest.alignment import (
+    STAYS,
+    CohortGrid,
+    align,
+    cohort_grid,
+    cycle_grid,
+    field_of_view,
+    nearest,
+    spacing_mm,
+    with_body,
+)
 from rpt_dosimetry.ingest.calibrating import Camera
 from rpt_dosimetry.ingest.cohort_folder import locked
-from rpt_dosimetry.ingest.cohort_grid import CohortGrid, cohort_grid, cycle_grid, spacing_mm
-from rpt_dosimetry.ingest.page_figures import dose_png
-from rpt_dosimetry.ingest.regions import nearest, with_body
+from rpt_dosimetry.ingest.cycle_files import dose_png
+from rpt_dosimetry.ingest.job import spread
 from rpt_dosimetry.ingest.scans import read_spect
 from rpt_dosimetry.ingest.sources import find_scan
-from rpt_dosimetry.ingest.spread import spread
 from rpt_dosimetry.ingest.study import FixedGrid, SpectSource
 from rpt_dosimetry.masks.labels import organ_labels
 from rpt_dosimetry.masks.names import read_organ_table
-from rpt_dosimetry.registration.one_grid import GridMm, grid_of, one_grid
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_emission
-from rpt_dosimetry.registration.rigid import shifted
+from rpt_dosimetry.registration.transform import GridMm, grid_of, one_grid, shifted
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")
 

@@ -11,7 +11,7 @@ from clinic import Clinic, write_study
 from nm_objects import code
 from rpt_cohort import read_cohort, read_cycle
 from rpt_dosimetry.ingest import job
-from rpt_dosimetry.ingest.identity import patient_keys
+from rpt_dosimetry.ingest.inspection import patient_keys
 from rpt_dosimetry.ingest.job import ingest, look
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")

@@ -30,13 +30,11 @@ from planar_patient import (
 from rpt_cohort import BadInput, Volume, nifti_bytes, read_cycle, read_volume
 from rpt_dosimetry.ingest.calibrating import Camera, factor_by_planar
 from rpt_dosimetry.ingest.inspection import inspect
-from rpt_dosimetry.ingest.job import ingest
-from rpt_dosimetry.ingest.plan import largest_calibration_sd
-from rpt_dosimetry.ingest.scans import read_spect, read_stored
+from rpt_dosimetry.ingest.job import ingest, spread
+from rpt_dosimetry.ingest.scans import largest_calibration_sd, read_spect, read_stored
 from rpt_dosimetry.ingest.sources import find_scan
-from rpt_dosimetry.ingest.spread import spread
 from rpt_dosimetry.ingest.study import EXAMPLE, read_study
-from rpt_dosimetry.masks.totalsegmentator import segment_organs
+from rpt_dosimetry.masks.labels import segment_organs
 from rpt_dosimetry.nifti import voxels_sha256
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")

@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels import ORGANS, SPHERES, self_dose
-from rpt_dosimetry.commands.kernel import WRITTEN_VOXELS
+from rpt_dosimetry.commands.dose import WRITTEN_VOXELS
 from rpt_dosimetry.radiation.kernel import (
     KEV_PER_MGY_G_PER_MBQ_S,
     absorbed_kev,
     compute_kernel,
     cut_shape,
     kernel_shape,
+    mirrored,
+    whole_sum,
 )
 from rpt_dosimetry.radiation.media import MEDIA
-from rpt_dosimetry.radiation.photon_kernel import photon_kernel
-from rpt_dosimetry.radiation.voxel_kernel import mirrored, whole_sum
+from rpt_dosimetry.radiation.photons import photon_kernel
 
 SOFT = 1.04
 SIZES_MM = ("3", "4.42", "4.8", "6")

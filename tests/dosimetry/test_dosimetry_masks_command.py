@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from clinic import Clinic, write_study
 from rpt_cohort.volumes import nifti_bytes, read_volume
-from rpt_dosimetry.ingest.alignment import STAYS
+from rpt_dosimetry.ingest.alignment import STAYS, nearest
 from rpt_dosimetry.ingest.job import ingest
-from rpt_dosimetry.ingest.regions import nearest
-from rpt_dosimetry.registration.one_grid import GridMm
+from rpt_dosimetry.registration.transform import GridMm
 from segmentations import lps_affine, segmentation
 from structure_sets import contour, roi, roi_contour, save, structure_set
 

@@ -7,10 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
 from rpt_dosimetry import choose_pet, convert, find_series
-from rpt_dosimetry.clock import parse_date, parse_datetime, parse_offset, parse_time
-from rpt_dosimetry.decimals import parse_decimal
-from rpt_dosimetry.nuclides import HALF_LIFE_S, check_half_life, nuclide_in_text, nuclide_of_code
-from rpt_dosimetry.tracers import name_tracer
+from rpt_dosimetry.dicom.reading import (
+    parse_date,
+    parse_datetime,
+    parse_decimal,
+    parse_offset,
+    parse_time,
+)
+from rpt_dosimetry.dicom.tracer import (
+    HALF_LIFE_S,
+    check_half_life,
+    name_tracer,
+    nuclide_in_text,
+    nuclide_of_code,
+)
 
 
 @given(moment=st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 12, 31)))

@@ -5,9 +5,8 @@ import pytest
 from nm_objects import LOWER, PEAK, UPPER, NmObject, item
 from pydicom.sequence import Sequence as Items
 from rpt_cohort import BadInput
-from rpt_dosimetry.nm.planar import ANTERIOR, POSTERIOR, read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
-from rpt_dosimetry.nm.windows import EnergyWindow
+from rpt_dosimetry.dicom.nm import WHOLE_BODY, EnergyWindow, read_nm
+from rpt_dosimetry.dicom.planar import ANTERIOR, POSTERIOR, read_planar
 
 ROWS, COLUMNS = 7, 5
 # A body seen from in front, shape (x, z): x to the patient's right, z to the head.

@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 from rpt_cohort import BadInput
-from rpt_dosimetry.radiation.attenuation import attenuation, klein_nishina_cm2
-from rpt_dosimetry.radiation.directions import isotropic, turned
-from rpt_dosimetry.radiation.electron_kernel import electron_kernel
-from rpt_dosimetry.radiation.electron_stopping import (
+from rpt_dosimetry.radiation.electrons import (
+    electron_kernel,
     inverse_transport_length_cm2_per_g,
     stopping_power_kev_cm2_per_g,
 )
 from rpt_dosimetry.radiation.media import MEDIA, find_medium
 from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.radiation.photon_kernel import TABULATED, photon_kernel, simulate
+from rpt_dosimetry.radiation.photons import (
+    TABULATED,
+    attenuation,
+    isotropic,
+    klein_nishina_cm2,
+    photon_kernel,
+    simulate,
+    turned,
+)
 
 # ICRP Publication 107, per decay: half-life h, electrons keV, photons keV. Lu-177 as the printed
 # tables have it; the others' β energies are those of the printed transitions.

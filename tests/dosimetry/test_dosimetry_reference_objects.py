@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from rpt_dosimetry import choose_pet, convert, find_series
-from rpt_dosimetry.report import report
+from rpt_dosimetry.suv import report
 
 REFERENCE_OBJECTS = ("0_0", "1_0", "2_0", "2_4", "3_0", "3_1", "4_0", "5_0")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rpt_cohort import BadInput
 from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.concentration import read_concentration
-from rpt_dosimetry.decay import average_activity_time_s
+from rpt_dosimetry.dicom.reference_time import average_activity_time_s
 
 LIFE_S = 6586.2  # the synthetic series' F-18
 FRAME_S = 300.0

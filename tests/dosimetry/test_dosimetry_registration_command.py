@@ -11,12 +11,11 @@ import pydicom
 import pytest
 from rpt_cohort import Volume, nifti_bytes, read_volume
 from rpt_dosimetry import choose_pet, find_series, read_concentration
-from rpt_dosimetry.contour_masks import contour_mask
+from rpt_dosimetry.dicom.contours import contour_mask, read_structures
 from rpt_dosimetry.nifti import beside_of, voxels_sha256
-from rpt_dosimetry.registration.one_grid import one_grid
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
-from rpt_dosimetry.structures import read_structures
+from rpt_dosimetry.registration.transform import one_grid
 from rpt_phantom import virtual_cycle
 from segmentations import segmentation
 from structure_sets import save

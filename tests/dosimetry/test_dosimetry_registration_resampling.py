@@ -5,13 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.registration.one_grid import GridMm, grid_of, one_grid
 from rpt_dosimetry.registration.resampling import (
     covered_share,
     resample_ct,
     resample_emission,
 )
-from rpt_dosimetry.registration.rigid import Rigid, shifted
+from rpt_dosimetry.registration.transform import GridMm, Rigid, grid_of, one_grid, shifted
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 

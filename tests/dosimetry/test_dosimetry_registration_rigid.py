@@ -7,19 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from radiological import brightest_place, drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.registration.check_picture import check_picture
 from rpt_dosimetry.registration.guides import guide
-from rpt_dosimetry.registration.itk_images import itk_affine, itk_values, to_itk
-from rpt_dosimetry.registration.one_grid import GridMm
-from rpt_dosimetry.registration.pair import Registration, Scan, register
-from rpt_dosimetry.registration.residual import (
+from rpt_dosimetry.registration.pair import (
     Agreement,
+    Registration,
     Residual,
+    Scan,
     agreement,
+    check_picture,
     check_residual,
+    register,
     residual,
 )
-from rpt_dosimetry.registration.rigid import Rigid, shifted
+from rpt_dosimetry.registration.transform import (
+    GridMm,
+    Rigid,
+    itk_affine,
+    itk_values,
+    shifted,
+    to_itk,
+)
 from rpt_phantom import virtual_cycle
 from scipy import ndimage
 from scipy.spatial.transform import Rotation

@@ -90,7 +90,7 @@ def test_dose_per_activity_is_refused_by_name(tmp_path, files, command, patient_
     [
         (json_bytes({"quantity": "SUV, body weight, g/mL"}), "does not tell 'absorbed dose, Gy'"),
         (json_bytes({"quantity": "absorbed dose per activity, Gy/GBq"}), "another quantity"),
-        (b"{", "JSON beside the dose must be readable"),
+        (b"{", "beside it must be JSON"),
     ],
 )
 def test_another_quantity_is_refused_by_its_json(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.rtdose.grid import to_frames
+from rpt_dosimetry.rtdose.reading import to_frames
 from scipy.spatial.transform import Rotation
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -4,8 +4,7 @@ import numpy as np
 import pydicom
 import pytest
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.contour_masks import contour_mask
-from rpt_dosimetry.structures import read_structures
+from rpt_dosimetry.dicom.contours import contour_mask, read_structures
 from structure_sets import FRAME, contour, roi, roi_contour, save, structure_set
 
 SQUARE = np.array([[0.0, 0, 5], [10, 0, 5], [10, 20, 5], [0, 20, 5]])
@@ -58,7 +57,7 @@ def _set_first(name, value):
 REFUSED = {
     "another object": (
         lambda one: setattr(one, "SOPClassUID", "1.2.840.10008.5.1.4.1.1.128"),
-        r"must be an RT Structure Set, got RTSTRUCT \(Positron Emission Tomography Image Storage\)",
+        r"that of a structure set, got RTSTRUCT \(Positron Emission Tomography Image Storage\)",
     ),
     "no regions": (
         lambda one: setattr(one, "StructureSetROISequence", []),

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.tia.exponential import after_infusion, unit_curve, unit_tia_h
-from rpt_dosimetry.tia.exponential_fit import fit_exponential
-from rpt_dosimetry.tia.region_fit import aicc, fit_region
-from rpt_dosimetry.tia.region_points import region_points
+from rpt_dosimetry.tia.exponential_fit import (
+    after_infusion,
+    fit_exponential,
+    unit_curve,
+    unit_tia_h,
+)
+from rpt_dosimetry.tia.region_fit import aicc, fit_region, region_points
 from rpt_dosimetry.tia.voxel_fit import fit_voxels
 from scipy.integrate import quad
 

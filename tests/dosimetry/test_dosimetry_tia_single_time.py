@@ -10,11 +10,22 @@ from rpt_cohort import BadInput
 from rpt_dosimetry.tia.single_time import (
     HAENSCHEID_VALID,
     MADSEN_VALID,
-    haenscheid_error,
     haenscheid_tia_mbq_h,
-    madsen_error,
     madsen_tia_mbq_h,
 )
+
+
+def haenscheid_error(*, time_h, effective_half_life_h):
+    """The relative error for an exponential: 2x/2^x − 1, x = t/T."""
+    x = time_h / effective_half_life_h
+    return 2.0 * x / math.pow(2.0, x) - 1.0
+
+
+def madsen_error(*, time_h, effective_half_life_h, population_half_life_h):
+    """The relative error for an exponential: λ/λₚ · e^((λₚ − λ)t) − 1."""
+    rate = math.log(2.0) / effective_half_life_h
+    assumed = math.log(2.0) / population_half_life_h
+    return rate / assumed * math.exp((assumed - rate) * time_h) - 1.0
 
 
 @given(time_h=st.floats(1.0, 400.0), half_life_h=st.floats(5.0, 159.0))

@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.tia.exponential import after_infusion, terms, unit_curve, unit_tia_h
-from rpt_dosimetry.tia.times import check_half_life, check_times, infusion_factor
+from rpt_dosimetry.tia.exponential_fit import (
+    after_infusion,
+    check_half_life,
+    check_times,
+    infusion_factor,
+    terms,
+    unit_curve,
+    unit_tia_h,
+)
 from scipy.integrate import quad
 
 

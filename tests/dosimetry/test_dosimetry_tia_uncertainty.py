@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput
-from rpt_dosimetry.tia.sphere_blur import (
+from rpt_dosimetry.tia.uncertainty import (
     FWHM_PER_SIGMA,
+    combine,
     counts_exponent,
+    diameter_mm,
     recovery_coefficient,
     recovery_exponent,
-)
-from rpt_dosimetry.tia.uncertainty import (
-    combine,
-    diameter_mm,
     volume_exponent,
     volume_relative_sd,
 )

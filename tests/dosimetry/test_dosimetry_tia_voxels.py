@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rpt_cohort import BadInput
-from rpt_dosimetry.tia.exponential import after_infusion, highest_rate_per_h
-from rpt_dosimetry.tia.region_fit import fit_region
-from rpt_dosimetry.tia.region_points import NEEDED
+from rpt_dosimetry.tia.exponential_fit import after_infusion, highest_rate_per_h
+from rpt_dosimetry.tia.region_fit import NEEDED, fit_region
 from rpt_dosimetry.tia.voxel_fit import (
     AT_FASTEST,
     AT_PHYSICAL,

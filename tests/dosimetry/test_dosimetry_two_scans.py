@@ -6,8 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from rpt_cohort.volumes import nifti_bytes, read_volume
-from rpt_dosimetry.contour_masks import contour_mask
-from rpt_dosimetry.structures import read_structures
+from rpt_dosimetry.dicom.contours import contour_mask, read_structures
 
 # Both liver lesions and their surroundings; the whole volume would take a minute.
 CROP = np.s_[120:210, 90:220, 90:190]

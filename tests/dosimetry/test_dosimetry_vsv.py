@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rpt_dosimetry.dose.convolution import convolve_octant
-from rpt_dosimetry.dose.local import Local
-from rpt_dosimetry.dose.vsv import Vsv
-from rpt_dosimetry.radiation.kernel import compute_kernel
+from rpt_dosimetry.dose.engines import Local, Vsv, convolve_octant
+from rpt_dosimetry.radiation.kernel import compute_kernel, mirrored
 from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.radiation.voxel_kernel import mirrored
 from scipy.signal import fftconvolve
 
 ENGINES = [Vsv(find_nuclide("Lu-177")), Local(find_nuclide("Lu-177"))]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from planar_contours import Contour, contour_dvh, structure_points
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.volumes import turned_to_ras
-from rpt_dosimetry.dose.statistics import dose_statistics
+from rpt_dosimetry.dose.rows import dose_statistics
 from rpt_eval.dvh import (
     Dvh,
     choose_supersampling,

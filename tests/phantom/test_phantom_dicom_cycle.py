@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from rpt_cohort import BadInput, read_cycle
 from rpt_cohort.schema import Laboratory
-from rpt_dosimetry.calibration.conversion import read_factor
+from rpt_dosimetry.calibration.factor import read_factor
 from rpt_dosimetry.ingest.job import ingest
 from rpt_dosimetry.ingest.study import read_study
 from rpt_phantom.dicom import cycle_entry, write_cycle, write_study

@@ -11,9 +11,9 @@ from rpt_cohort import BadInput, Volume
 from rpt_cohort.command import run_app
 from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.__main__ import app
-from rpt_dosimetry.ct import read_ct
-from rpt_dosimetry.nuclides import HALF_LIFE_S
-from rpt_dosimetry.series import choose_ct
+from rpt_dosimetry.concentration import read_ct
+from rpt_dosimetry.dicom.series import choose_ct
+from rpt_dosimetry.dicom.tracer import HALF_LIFE_S
 from rpt_phantom.dicom import PetTiming, VirtualPatient
 from rpt_phantom.dicom.ct import ct_series
 from rpt_phantom.dicom.header import save_series

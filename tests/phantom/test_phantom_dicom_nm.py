@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import RECON_TOMO, WHOLE_BODY, read_nm
-from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
+from rpt_dosimetry.dicom.nm import RECON_TOMO, WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
+from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
 from rpt_phantom.dicom import SpectTiming
 from rpt_phantom.dicom.header import save
 from rpt_phantom.dicom.isotope import Administered

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.contour_masks import contour_mask, inside
+from rpt_dosimetry.dicom.contours import contour_mask, inside, read_structures
 from rpt_dosimetry.masks.names import read_organ_table
-from rpt_dosimetry.structures import read_structures
 from rpt_phantom.dicom.ct import ct_series
 from rpt_phantom.dicom.header import save
 from rpt_phantom.dicom.outlines import outlines

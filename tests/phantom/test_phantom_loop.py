@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
 from rpt_cohort.labels import REMAINING_BODY
+from rpt_dosimetry.dose.activity_series import Therapy
+from rpt_dosimetry.dose.anatomy import mass_density_g_per_ml
 from rpt_dosimetry.dose.calculation import CycleDose
-from rpt_dosimetry.dose.density import mass_density_g_per_ml
-from rpt_dosimetry.dose.recovery import recovery_coefficient
-from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.ingest.dosing import CycleImages, cycle_dose
+from rpt_dosimetry.dose.rows import recovery_coefficient
+from rpt_dosimetry.ingest.alignment import CycleImages
+from rpt_dosimetry.ingest.building import cycle_dose
 from rpt_dosimetry.ingest.study import Study
 from rpt_dosimetry.tia.region_fit import RegionFit, fit_region
 from rpt_phantom import VirtualCycle, virtual_cycle

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nm_objects import NmObject
-from rpt_dosimetry.calibration.scatter import choose_windows
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
+from rpt_dosimetry.calibration.counts import choose_windows
+from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
 from rpt_phantom.spect import LU177_ME, PlanarScan, nm_frames, scan_planar
 
 SPACING_MM, SHAPE = 4.8, (48, 48, 60)

@@ -1,10 +1,29 @@
-"""The calibration factor: counts per second and activity, and what it is uncertain by."""
+"""The calibration factor, counts per second and activity: what it is uncertain by, and its use."""
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from rpt_cohort import BadInput
+import numpy as np
+from jaxtyping import Float64
+from rpt_cohort import (
+    BadInput,
+    Volume,
+    file_sha256,
+    json_bytes,
+    nifti_bytes,
+    provenance,
+    read_volume,
+)
+
+from rpt_dosimetry.calibration.counts import DeadTime
+from rpt_dosimetry.dicom.nm import BQ_PER_ML, COUNTS, RECON_TOMO, read_nm
+from rpt_dosimetry.dicom.reading import Moment
+from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
+from rpt_dosimetry.nifti import voxel_ml
 
 LARGEST_CPS_PER_MBQ = 1e4
 """Ours: a collimator passes about 1 photon in 10⁴, some 10 to 100 cps/MBq with two heads."""
@@ -58,7 +77,6 @@ class SpectCounts:
 
     Attributes:
         counts: Sum over the reconstructed image, corrected for attenuation and scatter.
-        duration_s: Of the scan, s.
         dead_time_correction: True over recorded counts, 1 or above.
     """
 
@@ -98,19 +116,12 @@ def image_based_factor(
     cps/MBq = counts / duration / (A₀ · 2^(−t/T) · retained · in_field).
 
     Args:
-        spect: Counts, duration and dead time.
         net_administered_mbq: A₀, residual subtracted, at the start of infusion, MBq.
         elapsed_h: t, start of infusion to mid-scan, h.
         half_life_h: T, physical, h.
         in_field: Fraction of the body's activity in the field of view.
         retained: Fraction not excreted.
         relative_sd: Part → standard uncertainty over the factor; counting is added.
-
-    Returns:
-        The factor with its parts.
-
-    Raises:
-        BadInput: A value is out of range.
 
     Source: Halty et al., EJNMMI Phys 5 (2018) 11. Counting is 1/√counts, which reconstruction and
     corrections raise somewhat; it is below 0.1 % in therapy.
@@ -127,3 +138,320 @@ def image_based_factor(
     left_mbq = net_administered_mbq * math.pow(2.0, -elapsed_h / half_life_h)
     parts = dict(relative_sd) | {"counting": 1.0 / math.sqrt(spect.counts)}
     return CalibrationFactor(spect.true_cps / (left_mbq * retained * in_field), parts)
+
+
+QUANTITY = "SPECT calibration factor, cps/MBq"
+_BQ_PER_MBQ = 1e6
+
+
+def concentration_bq_per_ml(
+    counts: Volume, *, factor: CalibrationFactor, spect: SpectCounts
+) -> Float64[np.ndarray, "x y z"]:
+    """Convert reconstructed counts to activity concentration at the time of the scan.
+
+    Args:
+        counts: Reconstructed counts, corrected for attenuation and scatter as those were by which
+            the factor was found.
+
+    Returns:
+        Bq/mL, shape (x, y, z).
+    """
+    per_count = spect.dead_time_correction / spect.duration_s / factor.cps_per_mbq
+    values: Float64[np.ndarray, "x y z"] = counts.data.astype(np.float64)
+    return values * (per_count * _BQ_PER_MBQ / voxel_ml(counts.affine))
+
+
+def read_factor(path: Path) -> CalibrationFactor:
+    """Read the factor of a CALIBRATION.json."""
+    if not path.exists():
+        raise BadInput(
+            "The calibration must be a JSON that calibrate wrote, and there is no such file. Check "
+            "the path."
+        )
+    try:
+        content: Any = json.loads(path.read_bytes())
+        if content["quantity"] != QUANTITY:
+            raise ValueError("another quantity")
+        cps_per_mbq, parts = _story(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            "The calibration must be a JSON that calibrate wrote, and it is not. Run calibrate "
+            "with an OUT that ends in .json first."
+        ) from error
+    return CalibrationFactor(cps_per_mbq, parts)
+
+
+def factor_beside(told: Mapping[str, Any]) -> CalibrationFactor | None:
+    """Take the factor by which an activity was made from the JSON beside it.
+
+    Returns:
+        The factor; ``None`` where the JSON tells of none, as that of ``activity``.
+
+    Raises:
+        BadInput: It tells of one otherwise than ``calibrate`` does.
+    """
+    if "relative_sd_pct" not in told:
+        return None
+    try:
+        cps_per_mbq, parts = _story(told)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            "cps_per_mbq and relative_sd_pct of the JSON beside the image must be as calibrate "
+            "writes them, and they are not. Convert the counts anew."
+        ) from error
+    return CalibrationFactor(cps_per_mbq, parts)
+
+
+def _story(told: Mapping[str, Any]) -> tuple[float, dict[str, float | None]]:
+    return float(told["cps_per_mbq"]), {
+        str(part): None if pct is None else float(pct) / 100.0
+        for part, pct in told["relative_sd_pct"].items()
+    }
+
+
+_NIFTI = (".nii", ".nii.gz")
+_S_PER_H = 3600.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the user told of a SPECT; ``None`` takes it from the NM object.
+
+    Attributes:
+        time_h: Start of infusion to mid-scan, h.
+        decay_reference: See ``read_tomogram``.
+    """
+
+    duration_s: float | None
+    time_h: float | None
+    heads: int
+    decay_reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Spect:
+    """A reconstructed SPECT.
+
+    Attributes:
+        volume: Counts or Bq/mL, RAS+ as read.
+        quantity: ``counts`` or ``Bq/mL``.
+        duration_s: Of the scan, s; ``None`` where nothing tells it.
+        time_h: Start of infusion to mid-scan, h; ``None`` where nothing tells it.
+        nuclide: As the NM object codes it; ``None`` where it does not.
+        factor: By which its Bq/mL were made of counts; ``None`` where nothing tells it.
+        header_h: Start of infusion to mid-scan by the header, h, whatever the user told.
+        infusion: Start of infusion by the header, if told.
+        told_mbq: Administered activity by the header, MBq, if told.
+    """
+
+    volume: Volume
+    quantity: str
+    duration_s: float | None
+    duration_branch: str
+    time_h: float | None
+    nuclide: str | None
+    sha256: str
+    warnings: list[str] = field(default_factory=list)
+    factor: CalibrationFactor | None = None
+    header_h: float | None = None
+    infusion: Moment | None = None
+    told_mbq: float | None = None
+
+    @property
+    def needed_duration_s(self) -> float:
+        """The duration, s."""
+        if self.duration_s is None:
+            raise BadInput(
+                "The duration of the SPECT must be told, and its header does not tell it. Give "
+                "duration_s."
+            )
+        return self.duration_s
+
+    @property
+    def needed_time_h(self) -> float:
+        """Start of infusion to mid-scan, h."""
+        if self.time_h is None:
+            raise BadInput(
+                "The time from the start of infusion to the middle of the SPECT must be told, and "
+                "its header does not tell it. Give time_h."
+            )
+        return self.time_h
+
+
+def read_spect(path: Path, told: Told) -> Spect:
+    """Read a reconstructed SPECT.
+
+    Args:
+        path: A NIfTI file of counts, an NM file, or a folder with one NM series of it.
+        told: What goes before the header.
+
+    Raises:
+        BadInput: It cannot be read, or is no SPECT.
+    """
+    if told.duration_s is not None and not 0 < told.duration_s < np.inf:
+        raise BadInput(f"duration_s must be above 0 s, got {told.duration_s!r} s.")
+    if path.name.endswith(_NIFTI):
+        return _from_nifti(path, told)
+    warnings: list[str] = []
+    tomogram = read_tomogram(
+        read_nm(path, kind=RECON_TOMO, warnings=warnings),
+        heads=told.heads,
+        duration_s=told.duration_s,
+        decay_reference=told.decay_reference,
+    )
+    return from_tomogram(tomogram, told, warnings=warnings)
+
+
+def from_tomogram(tomogram: Tomogram, told: Told, *, warnings: Sequence[str] = ()) -> Spect:
+    """Take a SPECT from reconstructed tomography; what is told goes before its header."""
+    after_s = tomogram.injection_to_mid_scan_s
+    tag_h = None if after_s is None else after_s / _S_PER_H
+    return Spect(
+        volume=tomogram.volume,
+        quantity=tomogram.scaling.quantity,
+        duration_s=tomogram.times.duration_s,
+        duration_branch=tomogram.times.branch,
+        time_h=tag_h if told.time_h is None else told.time_h,
+        nuclide=tomogram.administration.nuclide,
+        sha256=tomogram.sha256,
+        warnings=[*warnings, *tomogram.warnings],
+        header_h=tag_h,
+        infusion=tomogram.administration.begin,
+        told_mbq=tomogram.administration.activity_mbq,
+    )
+
+
+def _from_nifti(path: Path, told: Told) -> Spect:
+    volume = read_volume(path, name="The SPECT")
+    if not np.isfinite(volume.data).all():
+        raise BadInput("The SPECT must be finite everywhere, and it is not. Write it anew.")
+    return Spect(volume, COUNTS, told.duration_s, "told", told.time_h, None, file_sha256(path), [])
+
+
+def dead_time_correction(
+    dead_time: DeadTime | None, *, observed_cps: float | None, tau_relative_sd: float
+) -> tuple[float, float | None]:
+    """Return true over recorded counts, and its relative standard uncertainty by that of τ.
+
+    Args:
+        dead_time: ``None`` corrects nothing, and nobody knows what was lost.
+        observed_cps: Mean rate of one head in the window of τ during the SPECT, 1/s.
+
+    Raises:
+        BadInput: One of dead time and rate is missing, or they do not fit.
+    """
+    if (dead_time is None) != (observed_cps is None):
+        raise BadInput(
+            "tau_us and spect_cps must come together: reconstructed counts do not tell how "
+            "many a head recorded. Take the rate from the projections."
+        )
+    if dead_time is None or observed_cps is None:
+        return 1.0, None
+    if not 0 <= tau_relative_sd < 1:
+        raise BadInput(f"tau_sd_pct must be from 0 to below 100 %, got {tau_relative_sd:.1%}.")
+    low, middle, high = (
+        DeadTime(dead_time.tau_us * (1.0 + sign * tau_relative_sd), dead_time.model).correction(
+            observed_cps
+        )
+        for sign in (-1, 0, 1)
+    )
+    return middle, (high - low) / 2.0 / middle
+
+
+_LIBRARIES = ("rpt-cohort", "icrp107-database", "xraydb", "pydicom", "numpy", "scipy", "nibabel")
+
+
+def factor_content(
+    factor: CalibrationFactor,
+    told: Mapping[str, Any],
+    *,
+    parameters: Mapping[str, Any],
+    sha256: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what a CALIBRATION.json holds.
+
+    Args:
+        sha256: Role → SHA-256 of what was read.
+    """
+    return {
+        "quantity": QUANTITY,
+        **factor_story(factor),
+        **told,
+        "provenance": _provenance(parameters, sha256),
+    }
+
+
+def activity_files(
+    spect: Spect,
+    factor: CalibrationFactor | None,
+    *,
+    dead_time_correction: float,
+    inputs: Mapping[str, str],
+) -> tuple[tuple[bytes, bytes], float, list[str]]:
+    """Convert a SPECT to activity concentration.
+
+    Args:
+        spect: Counts; or Bq/mL, which are kept.
+        inputs: What else was read: role → SHA-256.
+
+    Returns:
+        The NIfTI file and its JSON, the activity in the field of view, MBq, and warnings.
+
+    Raises:
+        BadInput: A factor without counts or counts without one, or the duration is not told.
+    """
+    if (factor is None) != (spect.quantity == BQ_PER_ML):
+        raise BadInput(
+            "--factor or --camera-cps-per-mbq must be given with a SPECT in counts, and not with "
+            f"one in Bq/mL; this one is in {spect.quantity}."
+        )
+    data, story, warnings = spect.volume.data, {}, list(spect.warnings)
+    if factor is not None:
+        total = float(spect.volume.data.sum(dtype=np.float64))
+        counts = SpectCounts(total, spect.needed_duration_s, dead_time_correction)
+        data = concentration_bq_per_ml(spect.volume, factor=factor, spect=counts)
+        story = factor_story(factor) | {"dead_time_correction": dead_time_correction}
+        warnings += [] if factor.why_no_total is None else [factor.why_no_total]
+    total_mbq = float(data.sum(dtype=np.float64)) * voxel_ml(spect.volume.affine) / _BQ_PER_MBQ
+    content = {
+        "quantity": "activity concentration at mid-scan, Bq/mL",
+        "from": spect.quantity,
+        **story,
+        "nuclide": spect.nuclide,
+        "duration_s": spect.duration_s,
+        "duration_by": spect.duration_branch,
+        "injection_to_mid_scan_h": spect.time_h,
+        "activity_in_field_of_view_mbq": total_mbq,
+        "shape": list(data.shape),
+        "spacing_mm": list(spect.volume.spacing_mm),
+        "warnings": warnings,
+        "provenance": _provenance(
+            {"duration_s": spect.duration_s}, {"spect": spect.sha256, **inputs}
+        ),
+    }
+    image = nifti_bytes(data, spect.volume.affine, dtype=np.float32)
+    return (image, json_bytes(content)), total_mbq, warnings
+
+
+def factor_story(factor: CalibrationFactor) -> dict[str, Any]:
+    """Tell a factor and its uncertainty by parts; what is not known is ``None``."""
+    return {
+        "cps_per_mbq": factor.cps_per_mbq,
+        "relative_sd_pct": {part: _percent(sd) for part, sd in factor.relative_sd.items()},
+        "total_relative_sd_pct": _percent(factor.total_relative_sd),
+        "why_no_total": factor.why_no_total,
+    }
+
+
+def _percent(relative_sd: float | None) -> float | None:
+    return None if relative_sd is None else 100.0 * relative_sd
+
+
+def _provenance(parameters: Mapping[str, Any], sha256: Mapping[str, str]) -> dict[str, Any]:
+    return provenance(
+        package="rpt-dosimetry",
+        command="calibrate",
+        parameters=parameters,
+        inputs=sha256,
+        libraries=_LIBRARIES,
+    )

@@ -1,25 +1,114 @@
-"""A calibration factor from a patient's own planar scan, SPECT and CT."""
+"""A calibration factor from a patient's own planar scan, SPECT and CT.
 
+The planar scan is taken before any excretion, so all that was administered is on it. Later
+excretion is modelled by a half-life, told as a fraction, or bounded. That it leaves the field of
+view and the rest of the body in equal shares is ours.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.calibration.excretion import (
-    Retention,
-    biological_half_life_h,
-    retained_after,
-    retained_by_half_life,
-    retained_within,
+from rpt_dosimetry.calibration.factor import (
+    CalibrationFactor,
+    Spect,
+    SpectCounts,
+    image_based_factor,
 )
-from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts, image_based_factor
-from rpt_dosimetry.calibration.field import held_by_views
-from rpt_dosimetry.calibration.spect_input import Spect
-from rpt_dosimetry.calibration.views import Choices, ViewedField, view_field
-from rpt_dosimetry.nm.planar import Planar
-from rpt_dosimetry.nm.values import COUNTS
+from rpt_dosimetry.calibration.planar import Choices, ViewedField, held_by_views, view_field
+from rpt_dosimetry.dicom.nm import COUNTS
+from rpt_dosimetry.dicom.planar import Planar
 from rpt_dosimetry.radiation.nuclide import find_nuclide
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which fraction was still in the body at the SPECT, decay apart.
+
+    Attributes:
+        relative_sd: Standard uncertainty over ``fraction``; ``None`` where it is not known.
+    """
+
+    fraction: float
+    relative_sd: float | None
+    method: str
+
+
+def retained_by_half_life(
+    *, elapsed_h: float, biological_h: float, relative_sd: float | None = None
+) -> Retention:
+    """Model excretion by one exponential.
+
+    Args:
+        elapsed_h: Planar scan to SPECT, h.
+        biological_h: Biological half-life of the whole body, h; ``inf`` for no excretion.
+    """
+    if not 0 <= elapsed_h < math.inf:
+        raise BadInput(f"The planar scan must not be after the SPECT, got {elapsed_h!r} h between.")
+    if not biological_h > 0:
+        raise BadInput(f"biological_h must be above 0 h, got {biological_h!r} h.")
+    lost = math.log(2.0) * elapsed_h / biological_h
+    # d(ln R) / d(ln T) = λt, to first order.
+    sd = None if relative_sd is None else lost * _sd(relative_sd)
+    return Retention(math.exp(-lost), sd, "biological half-life")
+
+
+def biological_half_life_h(*, effective_h: float, physical_h: float) -> float:
+    """Take physical decay out of an effective half-life.
+
+    Raises:
+        BadInput: The effective half-life is not above 0 h and at most the physical one.
+    """
+    if not 0 < effective_h <= physical_h:
+        raise BadInput(
+            f"effective_h must be above 0 and at most the physical {physical_h:g} h, got "
+            f"{effective_h!r} h."
+        )
+    rate_per_h = 1.0 / effective_h - 1.0 / physical_h
+    return 1.0 / rate_per_h if rate_per_h > 0 else math.inf
+
+
+def retained_after(*, excreted_fraction: float, sd: float | None = None) -> Retention:
+    """Take a measured excretion, such as that of collected urine.
+
+    Args:
+        excreted_fraction: Of the activity in the body at the planar scan, decay-corrected.
+        sd: Its standard uncertainty, absolute.
+    """
+    retained = 1.0 - _fraction("excreted_fraction", excreted_fraction)
+    relative_sd = None if sd is None else _sd(sd) / retained
+    return Retention(retained, relative_sd, "excreted fraction")
+
+
+def retained_within(*, at_most_excreted: float) -> Retention:
+    """Bound excretion between none and a largest fraction.
+
+    Args:
+        at_most_excreted: Of the activity in the body at the planar scan, decay-corrected.
+
+    Returns:
+        The middle of the bounds, with the standard uncertainty of a rectangle, half-width / √3.
+
+    Source: JCGM 100:2008 (GUM), 4.3.7, for the rectangle.
+    """
+    half = _fraction("at_most_excreted", at_most_excreted) / 2.0
+    return Retention(1.0 - half, half / math.sqrt(3.0) / (1.0 - half), "bounds")
+
+
+def _fraction(name: str, value: float) -> float:
+    if not 0 <= value < 1:
+        raise BadInput(f"{name} must be a fraction from 0 to below 1, got {value!r}. 5 % is 0.05.")
+    return value
+
+
+def _sd(value: float) -> float:
+    if not 0 <= value < math.inf:
+        raise BadInput(f"A standard uncertainty must be 0 or above, got {value!r}.")
+    return value
+
 
 _S_PER_H = 3600.0
 LIMITS = (
@@ -53,11 +142,7 @@ class Administered:
 
     @property
     def net_mbq(self) -> float:
-        """Given, MBq.
-
-        Raises:
-            BadInput: Nothing is left.
-        """
+        """Given, MBq."""
         if not 0 <= self.residual_mbq < self.mbq <= 1e5:
             raise BadInput(
                 "administered_mbq must be above 0 and at most 100000 MBq, and residual_mbq 0 "
@@ -71,8 +156,6 @@ class Excretion:
     """How excretion between planar scan and SPECT is told; one of the four.
 
     Attributes:
-        biological_h: Biological half-life of the whole body, h.
-        effective_h: Effective half-life of the whole body, h.
         fraction: Excreted fraction, decay-corrected.
         at_most: Largest excreted fraction, decay-corrected.
         sd: Standard uncertainty of what is told: relative of a half-life, absolute of a fraction;
@@ -90,7 +173,6 @@ class Excretion:
 
         Args:
             between_h: Planar scan to SPECT, h; ``None`` where nothing tells it.
-            physical_h: Physical half-life, h.
 
         Raises:
             BadInput: None or several ways are told, or the one cannot be used.
@@ -126,12 +208,7 @@ class ImageBased:
     """A factor from images and what it rests on.
 
     Attributes:
-        factor: cps/MBq and its uncertainty.
-        field: The fraction of the activity in the field of view.
         held: Fraction of the activity that the views are taken to hold.
-        retention: What was not excreted.
-        counts: Of the SPECT.
-        warnings: A sentence each.
     """
 
     factor: CalibrationFactor
@@ -156,18 +233,10 @@ def calibrate_by_images(
     """Calibrate a SPECT by the patient's planar scan.
 
     Args:
-        spect: Reconstructed counts.
-        planar: The whole-body views.
         planar_time_h: Start of infusion to the planar scan, h; ``None`` takes the header's.
         ct: In the world of the SPECT, HU.
-        administered: What was given.
-        excretion: How it is told.
-        choices: Of the planar scan.
         dead_time: Correction of the SPECT's counts and its relative standard uncertainty;
             ``None`` where it is not corrected.
-
-    Returns:
-        The factor and what it rests on.
 
     Raises:
         BadInput: An input is missing, broken or contradicts another.

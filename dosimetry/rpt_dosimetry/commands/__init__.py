@@ -1,1 +1,1 @@
-"""The commands of ``python -m rpt_dosimetry``, one module each."""
+"""The commands of ``python -m rpt_dosimetry``."""

@@ -8,26 +8,28 @@ import typer
 from rpt_cohort import BadInput, file_sha256, json_bytes, read_volume, write_together
 from rpt_cohort.command import Overwrite, naming, refuse_existing, say
 
-from rpt_dosimetry.calibration.alignment import Alignment
-from rpt_dosimetry.calibration.conversion import read_factor
-from rpt_dosimetry.calibration.dead_time import MODELS, PARALYZABLE, DeadTime
-from rpt_dosimetry.calibration.factor import CalibrationFactor
+from rpt_dosimetry.calibration.counts import METHODS, MODELS, PARALYZABLE, TRIPLE, DeadTime
+from rpt_dosimetry.calibration.factor import (
+    CalibrationFactor,
+    Spect,
+    Told,
+    activity_files,
+    dead_time_correction,
+    factor_content,
+    read_factor,
+    read_spect,
+)
 from rpt_dosimetry.calibration.image_based import (
     Administered,
     Excretion,
     calibrate_by_images,
     images_story,
 )
-from rpt_dosimetry.calibration.output import activity_files, factor_content
-from rpt_dosimetry.calibration.scatter import METHODS, TRIPLE
-from rpt_dosimetry.calibration.spect_input import Spect, Told, dead_time_correction, read_spect
-from rpt_dosimetry.calibration.views import Choices, Sweep
-from rpt_dosimetry.commands.one_series import warn_of_each
-from rpt_dosimetry.commands.option_names import options_named
-from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
-from rpt_dosimetry.nm.tomogram import DECAY_REFERENCES
+from rpt_dosimetry.calibration.planar import Alignment, Choices, Sweep
+from rpt_dosimetry.commands.shared import SUFFIX, options_named, out_and_json, warn_of_each
+from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
+from rpt_dosimetry.dicom.spect import DECAY_REFERENCES
 
 _LUTETIUM_KEV = 208.37
 _ARGUMENTS = (

@@ -1,6 +1,5 @@
 """``masks``: contours or segments become numbers on the grid of an image."""
 
-import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,16 +9,12 @@ import typer
 from rpt_cohort import (
     BadInput,
     file_sha256,
-    json_bytes,
-    nifti_bytes,
     provenance,
     read_volume,
-    write_together,
 )
-from rpt_cohort.command import Overwrite, say
+from rpt_cohort.command import Overwrite, naming, say
 
-from rpt_dosimetry.commands.one_series import warn_of_each
-from rpt_dosimetry.commands.targets import SUFFIX, out_and_json
+from rpt_dosimetry.commands.shared import out_and_json, warn_of_each, write_volume
 from rpt_dosimetry.masks.labels import (
     Labels,
     frames_of_reference,
@@ -28,8 +23,13 @@ from rpt_dosimetry.masks.labels import (
     region_file,
 )
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
-from rpt_dosimetry.nifti import LESION_NUMBERS, ORGAN_NUMBERS
-from rpt_dosimetry.report import FRAME_SHA256, uid_sha256
+from rpt_dosimetry.nifti import (
+    FRAME_SHA256,
+    LESION_NUMBERS,
+    ORGAN_NUMBERS,
+    nifti_and_beside,
+    uid_sha256,
+)
 
 
 def masks(
@@ -127,12 +127,7 @@ def masks(
         ),
     }
     dtype = np.uint16 if lesions else np.uint8
-    write_together(
-        {
-            target: nifti_bytes(labels.volume.data, labels.volume.affine, dtype=dtype),
-            beside: json_bytes(told),
-        }
-    )
+    write_volume((target, beside), labels.volume, told, dtype=dtype)
     warn_of_each(warnings)
     for one in labels.regions:
         name = names.get(one.label, f"lesion {one.label}")
@@ -142,7 +137,8 @@ def masks(
 def _frame_uid(path: Path, like: Path, warnings: list[str]) -> str:
     """Return the frame of reference of the image, of those that the regions were drawn in."""
     drawn_in = frames_of_reference(path)
-    wanted = _told_frame(like)
+    with naming(like):
+        wanted = nifti_and_beside(like).text(FRAME_SHA256)
     if wanted is not None:
         fitting = [uid for uid in drawn_in if uid_sha256(uid) == wanted]
         if not fitting:
@@ -162,20 +158,6 @@ def _frame_uid(path: Path, like: Path, warnings: list[str]) -> str:
         "could not be checked. Look at them on the image."
     )
     return next(iter(drawn_in), "")
-
-
-def _told_frame(like: Path) -> str | None:
-    beside = like.with_name(like.name.removesuffix(SUFFIX).removesuffix(".nii") + ".json")
-    if not beside.is_file():
-        return None
-    try:
-        told: Any = json.loads(beside.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(
-            "The JSON beside --like must be readable, and it is not. Mend or remove it."
-        ) from error
-    found = told.get(FRAME_SHA256) if isinstance(told, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _regions(labels: Labels, names: Any) -> list[dict[str, Any]]:

@@ -1,21 +1,100 @@
 """The work of the ``dose`` command: from files to a folder, whole or not at all."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rpt_cohort import BadInput, json_bytes, new_folder, nifti_bytes, provenance
+from jaxtyping import Shaped
+from rpt_cohort import (
+    BadInput,
+    Volume,
+    file_sha256,
+    grid_fault,
+    json_bytes,
+    new_folder,
+    nifti_bytes,
+    provenance,
+    read_volume,
+)
+from rpt_cohort.command import naming
+from rpt_cohort.labels import LARGEST
 
-from rpt_dosimetry.dose.activity_series import check_totals
-from rpt_dosimetry.dose.calculation import Choices, CycleDose, calculate
-from rpt_dosimetry.dose.curves import refuse_rising_image
-from rpt_dosimetry.dose.cycle_table import SUMMARY, TABLE
-from rpt_dosimetry.dose.inputs import CycleImages, Files, read_images
-from rpt_dosimetry.dose.regions import Region
-from rpt_dosimetry.dose.summary import doubts, summarise
-from rpt_dosimetry.dose.table import table_csv
-from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.dose.activity_series import Therapy, read_activities
+from rpt_dosimetry.dose.anatomy import (
+    LARGEST_LESION,
+    Region,
+    check_hu,
+    check_labels,
+    find_regions,
+    mass_density_g_per_ml,
+)
+from rpt_dosimetry.dose.calculation import Choices, CycleDose
+from rpt_dosimetry.dose.cumulative import SUMMARY, TABLE
+from rpt_dosimetry.dose.rows import table_csv
+from rpt_dosimetry.dose.summary import dose_and_summary
+from rpt_dosimetry.nifti import HU, LESION_NUMBERS, ORGAN_NUMBERS, beside_of, check_beside
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a cycle's images are.
+
+    Attributes:
+        activities: One a time point, in the order of the times.
+        ct: CT in HU on the grid of the activities.
+    """
+
+    activities: Sequence[Path]
+    ct: Path | None = None
+    organs: Path | None = None
+    lesions: Path | None = None
+
+    def named(self) -> dict[str, Path]:
+        """Return role → path, the JSONs beside the activities included.
+
+        A file's own name may hold a patient's, and is not told.
+        """
+        paths = {f"activity_{i}": path for i, path in enumerate(self.activities, start=1)}
+        beside = {f"json_{i}": beside_of(path) for i, path in enumerate(self.activities, start=1)}
+        paths |= {role: path for role, path in beside.items() if path.is_file()}
+        others = {"ct": self.ct, "organs": self.organs, "lesions": self.lesions}
+        return paths | {role: path for role, path in others.items() if path is not None}
+
+    def sha256(self) -> dict[str, str]:
+        """Return role → SHA-256 of the file."""
+        return {role: file_sha256(path) for role, path in self.named().items()}
+
+    def check_there(self) -> None:
+        """Refuse what is not there, before the long work of reading what is."""
+        for role, path in self.named().items():
+            if not path.is_file():
+                raise BadInput(
+                    f"The file of {role} must be a NIfTI file, and there is none at '{path}'. "
+                    "Check the path."
+                )
+
+
+def _labels(
+    path: Path | None, grid: Volume, *, name: str, largest: int, quantity: str
+) -> Shaped[np.ndarray, "x y z"] | None:
+    if path is None:
+        return None
+    mask = _on_grid(path, grid, name=name)
+    check_beside(path, mask, name=name, quantity=quantity)
+    check_labels(mask, name=name, largest=largest)
+    return mask.data
+
+
+def _on_grid(path: Path, grid: Volume, *, name: str) -> Volume:
+    with naming(path):
+        volume = read_volume(path, name=name)
+        fault = grid_fault(volume, grid, name=name, like_name="the activity")
+        if fault is not None:
+            raise BadInput(fault)
+    return volume
+
 
 DOSE, DOSE_GY, TIA = "dose.nii.gz", "dose_gy.nii.gz", "tia.nii.gz"
 
@@ -32,9 +111,6 @@ def write_dose(
     """Compute the dose of one cycle and write its folder.
 
     Args:
-        files: The images.
-        therapy: What was given, and when the scans were.
-        choices: Engine and options.
         parameters: What the provenance is to tell of them.
         warnings: What is to be told first.
         out: Folder to write; must be new or empty.
@@ -46,21 +122,30 @@ def write_dose(
         BadInput: Something given cannot be used; nothing is left behind.
     """
     with new_folder(out) as folder:
-        images = read_images(files)
-        _check_names(choices, images.regions)
-        total = images.series.total_mbq()
-        said = [*warnings, *check_totals(total, therapy, paths=files.activities)]
-        refuse_rising_image(total)
-        result = calculate(
-            images.series,
-            images.regions,
-            therapy,
-            choices,
-            density_g_per_ml=images.density_g_per_ml,
+        series = read_activities(files.activities)
+        grid = series.grid
+        organs = _labels(
+            files.organs, grid, name="Organs (--organs)", largest=LARGEST, quantity=ORGAN_NUMBERS
         )
-        said += doubts(therapy, choices, result)
-        told = summarise(images.series, therapy, choices, result)
-        told["warnings"] = said
+        lesions = _labels(
+            files.lesions,
+            grid,
+            name="Lesions (--lesions)",
+            largest=LARGEST_LESION,
+            quantity=LESION_NUMBERS,
+        )
+        density = None
+        if files.ct is not None:
+            ct = _on_grid(files.ct, grid, name="CT (--ct)")
+            check_beside(files.ct, ct, name="CT (--ct)", quantity=HU)
+            check_hu(ct, name="CT (--ct)")
+            density = mass_density_g_per_ml(ct.data)
+        regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
+        _check_names(choices, regions)
+        result, told = dose_and_summary(
+            series, regions, therapy, choices, density_g_per_ml=density, paths=files.activities
+        )
+        told["warnings"] = [*warnings, *told["warnings"]]
         told["provenance"] = provenance(
             package="rpt-dosimetry",
             command="dose",
@@ -68,21 +153,16 @@ def write_dose(
             inputs=files.sha256(),
             libraries=("icrp107-database", "nibabel", "numpy", "scipy", "xraydb"),
         )
-        _write_maps(folder, images, result, therapy)
+        maps = {
+            DOSE: result.dose_gy / therapy.net_gbq,
+            DOSE_GY: result.dose_gy,
+            TIA: result.tia.mbq_h_per_ml,
+        }
+        for name, values in maps.items():
+            (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
         (folder / TABLE).write_bytes(table_csv(result.rows))
         (folder / SUMMARY).write_bytes(json_bytes(told))
-    return result, said
-
-
-def _write_maps(folder: Path, images: CycleImages, result: CycleDose, therapy: Therapy) -> None:
-    maps = {
-        DOSE: result.dose_gy / therapy.net_gbq,
-        DOSE_GY: result.dose_gy,
-        TIA: result.tia.mbq_h_per_ml,
-    }
-    for name, values in maps.items():
-        content = nifti_bytes(values, images.series.grid.affine, dtype=np.float32)
-        (folder / name).write_bytes(content)
+    return result, list(told["warnings"])
 
 
 def _check_names(choices: Choices, regions: list[Region]) -> None:

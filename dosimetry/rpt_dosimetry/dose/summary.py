@@ -1,23 +1,233 @@
-"""``summary.json``: how the dose was computed, and what one should know of it."""
+"""``summary.json``: how the dose was computed, and what one should know of it and of the curves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
-from rpt_dosimetry.dose.activity_series import ActivitySeries
-from rpt_dosimetry.dose.calculation import Choices, CycleDose
-from rpt_dosimetry.dose.curve_doubts import curve_doubts, fallback_of
-from rpt_dosimetry.dose.density import LEAST_BODY_G_PER_ML, LOWEST_G_PER_ML, MOST_BODY_G_PER_ML
-from rpt_dosimetry.dose.regions import lesion_shares
-from rpt_dosimetry.dose.rows import Row
-from rpt_dosimetry.dose.table import DEFINITIONS
-from rpt_dosimetry.dose.therapy import Therapy
+from rpt_dosimetry.dose.activity_series import ROUNDING, ActivitySeries, Therapy, check_totals
+from rpt_dosimetry.dose.anatomy import (
+    LEAST_BODY_G_PER_ML,
+    LOWEST_G_PER_ML,
+    MOST_BODY_G_PER_ML,
+    Region,
+    lesion_shares,
+)
+from rpt_dosimetry.dose.calculation import (
+    ONE_SCAN,
+    OWN,
+    RISES_IN_NOISE,
+    Choices,
+    CycleDose,
+    calculate,
+    refuse_rising_image,
+)
+from rpt_dosimetry.dose.rows import DEFINITIONS, Row
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
-from rpt_dosimetry.tia.region_fit import RegionFit
+from rpt_dosimetry.tia.region_fit import EARLY_H, MISSES, SLOWEST_UPTAKE, RegionFit
+from rpt_dosimetry.tia.single_time import HAENSCHEID_VALID
+from rpt_dosimetry.tia.voxel_fit import METHODS, RISES
+
+LARGEST_OFF = 0.10
+"""Of the voxels' summed TIA from that of their region's curve, before it is told. Ours."""
+LARGEST_UNSEEN = 0.02
+"""Of a region's TIA, by which an uptake that no scan saw may move it, before it is told. Ours."""
+LARGEST_BEFORE_FIRST = 0.5
+"""Of a region's TIA, before it is told that no scan saw it. Ours."""
+LARGEST_AFTER_LAST = 0.5
+"""Of a region's TIA, before it is told that it is extrapolated. Ours; a curve is usually asked to
+leave less than a fifth."""
+ABOVE_BOUND = 1.01
+"""Of the physical-tail bound, before it is told. Ours: rounding is not told."""
+
+
+def curve_doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
+    """Say what is doubtful of the curves, each a sentence."""
+    said = []
+    if len(therapy.time_h) == 1:
+        said.append(_one_scan(therapy, choices))
+    else:
+        said += _unseen(result)
+    fallbacks = fallback_of(result)
+    if fallbacks:
+        said.append(
+            f"{len(fallbacks)} regions could not be fitted and have a fallback, told in "
+            f"summary.json: {', '.join(fallbacks)}."
+        )
+    rising = result.tia.methods.get(METHODS[RISES], 0)
+    if rising:
+        said.append(
+            f"The activity of {rising} voxels rises; they have straight lines and physical decay "
+            "after the last point, an upper bound."
+        )
+    scaled = result.tia.methods.get(RISES_IN_NOISE, 0)
+    if scaled:
+        said.append(
+            f"The activity of {scaled} voxels rises by no more than the noise around them; they "
+            "have their region's curve, or the image's where there is no mask."
+        )
+    off = _off_their_curve(result)
+    if off:
+        why = "the curves of its parts, such as lesions in it, and its own do not agree."
+        if choices.voxel_curve == OWN:
+            why = (
+                "by noise, motion between the scans, or kinetics (such as an uptake) that the "
+                "voxels' mono-exponential does not have; --voxel-curve organ has the region's "
+                "curve."
+            )
+        said.append(
+            f"The voxels' TIA is more than {LARGEST_OFF:.0%} off the region's curve in "
+            f"{_sizes(off)}: {why}"
+        )
+    total_mbq_h = result.rows[0].map_tia_mbq_h
+    if total_mbq_h > therapy.most_tia_mbq_h * (1.0 + ROUNDING):
+        said.append(
+            f"The time-integrated activity of the image, {total_mbq_h:.6g} MBq h, is above the "
+            f"{therapy.most_tia_mbq_h:.6g} MBq h of the net activity that never leaves, by less "
+            "than two standard uncertainties of the calibration: check the calibration."
+        )
+    return said
+
+
+def fallback_of(result: CycleDose) -> dict[str, str]:
+    """Return region → what was done instead of the fit, a sentence; those without one left out."""
+    return {name: fit.fallback for name, fit in result.fits.items() if fit.fallback is not None}
+
+
+def _off_their_curve(result: CycleDose) -> dict[str, float]:
+    parts = {
+        row.region.name: row.map_tia_mbq_h / row.fit.tia_mbq_h - 1.0
+        for row in result.rows
+        if row.fit.tia_mbq_h > 0
+    }
+    return {name: part for name, part in parts.items() if abs(part) > LARGEST_OFF}
+
+
+def _unseen(result: CycleDose) -> list[str]:
+    said = []
+    curves = {row.region.name: row.fit for row in result.rows if row.fit.tia_mbq_h > 0}
+    missed = {name: fit.misfit for name, fit in curves.items() if fit.misfit > MISSES}
+    if missed:
+        said.append(
+            f"The curve misses its points by more than {MISSES:.0%} (RMS) in "
+            f"{_sizes(missed).replace('(+', '(')}: its "
+            "model does not hold there, or a point is wrong. See fit_rms_pct."
+        )
+    below = {
+        name: fit.tia_mbq_h / fit.measured_tia_mbq_h - 1.0
+        for name, fit in curves.items()
+        if fit.tia_mbq_h * ABOVE_BOUND < fit.measured_tia_mbq_h
+    }
+    if below:
+        said.append(
+            "The TIA lies below what was measured from 0 h to the last scan alone (straight lines "
+            f"up, exponentials down) in {_sizes(below)}: the curve cannot be right."
+        )
+    ranges = {name: fit.uptake_unseen for name, fit in curves.items()}
+    most = {
+        name: max(unseen, key=abs)
+        for name, unseen in ranges.items()
+        if unseen is not None and max(map(abs, unseen)) > LARGEST_UNSEEN
+    }
+    if most:
+        said.append(
+            f"Two scans, or none by {EARLY_H:g} h, tell no uptake. An uptake half-life from 0 h to "
+            f"{SLOWEST_UPTAKE:g} times the population's moves the TIA by up to {_sizes(most)}; a "
+            "slower one, or a first phase that washes out fast, cannot be known from these scans."
+        )
+    early = _names(
+        result.rows,
+        lambda fit: fit.before_first_mbq_h > LARGEST_BEFORE_FIRST * fit.tia_mbq_h,
+    )
+    if early:
+        said.append(
+            f"More than half of the TIA lies before the first scan, where the curve is a guess, in "
+            f"{early}."
+        )
+    late = {
+        name: fit.tail_mbq_h(fit.points[-1][0]) / fit.tia_mbq_h
+        for name, fit in curves.items()
+        if fit.tail_mbq_h(fit.points[-1][0]) > LARGEST_AFTER_LAST * fit.tia_mbq_h
+    }
+    if late:
+        said.append(
+            "More than half of the TIA lies after the last scan, where the curve is extrapolated, "
+            f"in {_sizes(late).replace('(+', '(')}."
+        )
+    above = _names(
+        result.rows, lambda fit: fit.tia_mbq_h > ABOVE_BOUND * fit.physical_tail_tia_mbq_h
+    )
+    if above:
+        said.append(
+            "The TIA is above that of straight lines from 0 MBq and a physical tail "
+            f"(physical_tail_tia_mbq_h) in {above}: the curve lies above its points, or has much "
+            "before the first scan."
+        )
+    return said
+
+
+def _sizes(parts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} ({part:+.0%})" for name, part in parts.items())
+
+
+def _names(rows: list[Row], doubtful: Callable[[RegionFit], bool]) -> str:
+    return ", ".join(row.region.name for row in rows if doubtful(row.fit))
+
+
+def _one_scan(therapy: Therapy, choices: Choices) -> str:
+    if choices.model not in ONE_SCAN:
+        return (
+            "One time point tells no washout: physical decay alone is taken, as was asked for, an "
+            "upper bound of what follows the scan and often two to three times too high. See "
+            "--model haenscheid and madsen."
+        )
+    if choices.population_half_life_h is not None:
+        return (
+            f"One time point: every voxel has the effective half-life that was stated, "
+            f"{choices.population_half_life_h:g} h."
+        )
+    low, high = (therapy.time_h[0] / x for x in reversed(HAENSCHEID_VALID))
+    return (
+        "One time point: the estimate is within -12 and +6 % only where the effective half-life "
+        f"is {low:.3g} to {high:.3g} h."
+    )
+
 
 LARGEST_LESION_SHARE = 0.01
 """Of an organ's voxels, before it is told. Ours."""
+
+
+def dose_and_summary(
+    series: ActivitySeries,
+    regions: Sequence[Region],
+    therapy: Therapy,
+    choices: Choices,
+    *,
+    density_g_per_ml: Float64[np.ndarray, "x y z"] | None,
+    paths: Sequence[Path] = (),
+) -> tuple[CycleDose, dict[str, Any]]:
+    """Compute the dose of one cycle, and tell of it.
+
+    Args:
+        density_g_per_ml: From a CT; ``None`` for soft tissue.
+        paths: Of the images, as typed, for a refusal; none where nobody typed them.
+
+    Returns:
+        The dose, and what ``summary.json`` tells of it, warnings included.
+
+    Raises:
+        BadInput: The activities cannot be those of the therapy, or there are fewer than the model
+            needs.
+    """
+    total_mbq = series.total_mbq()
+    warnings = check_totals(total_mbq, therapy, paths=paths)
+    refuse_rising_image(total_mbq)
+    result = calculate(series, regions, therapy, choices, density_g_per_ml=density_g_per_ml)
+    told = summarise(series, therapy, choices, result)
+    told["warnings"] = warnings + doubts(therapy, choices, result)
+    return result, told
 
 
 def summarise(

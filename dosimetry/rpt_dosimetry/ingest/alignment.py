@@ -1,19 +1,86 @@
-"""Bring the scans of a cycle to its grid, and tell where all of them are known."""
+"""Bring the scans and regions of a cycle to its grid, and tell where all of them are known.
 
+The contract gives a cohort one shape and one spacing. Each cycle's grid is that of its first
+SPECT where the voxels are the cohort's, so that the SPECT is not resampled; slices are added on
+both sides until they are as many as the cohort's. These choices are ours.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32, Shaped, UInt8
 from rpt_cohort import BadInput, Volume
+from rpt_cohort.labels import REMAINING_BODY
 
-from rpt_dosimetry.registration.check_picture import check_picture
-from rpt_dosimetry.registration.job import story
-from rpt_dosimetry.registration.one_grid import GridMm
-from rpt_dosimetry.registration.pair import Scan, register
+from rpt_dosimetry.ingest.study import FixedGrid
+from rpt_dosimetry.registration.pair import Scan, Start, check_picture, register, story
 from rpt_dosimetry.registration.resampling import Resampled, covered_share, resample_emission
-from rpt_dosimetry.registration.rigid import Rigid, shifted
-from rpt_dosimetry.registration.start import Start
+from rpt_dosimetry.registration.transform import GridMm, Rigid, one_grid, shifted
+
+SAME_MM = 5e-4
+"""Of voxel sizes; the contract's check allows twice as much."""
+
+
+@dataclass(frozen=True)
+class CohortGrid:
+    """What all cycles' grids have in common."""
+
+    shape: tuple[int, int, int]
+    voxel_mm: tuple[float, float, float]
+
+
+def spacing_mm(grid: GridMm) -> tuple[float, float, float]:
+    """Return the voxel size of a grid, mm."""
+    x, y, z = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
+    return x, y, z
+
+
+def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | None) -> CohortGrid:
+    """Choose the cohort's grid.
+
+    Args:
+        own: The grid of each cycle's first SPECT, at least one.
+        fixed: What the study states; ``None`` takes the first cycle's voxels and as many slices
+            as the longest SPECT needs.
+    """
+    if fixed is not None:
+        x, y, z = fixed.voxel_mm
+        return CohortGrid((slice_voxels, slice_voxels, fixed.slices), (x, y, z))
+    voxel_mm = spacing_mm(own[0])
+    longest_mm = max(grid.shape[2] * spacing_mm(grid)[2] for grid in own)
+    slices = int(np.ceil(longest_mm / voxel_mm[2] - 1e-3))
+    return CohortGrid((slice_voxels, slice_voxels, slices), voxel_mm)
+
+
+def cycle_grid(first_spect: Volume, cohort: CohortGrid, warnings: list[str]) -> GridMm:
+    """Return a cycle's grid.
+
+    Args:
+        first_spect: The first SPECT, slices across its third axis.
+    """
+    own = one_grid(first_spect, slice_voxels=cohort.shape[0])
+    if np.allclose(spacing_mm(own), cohort.voxel_mm, rtol=0, atol=SAME_MM):
+        first = (np.array(own.shape) - cohort.shape) // 2
+        affine = own.affine.copy()
+        affine[:3, 3] += own.affine[:3, :3] @ first
+    else:
+        affine = _about_middle(own, cohort)
+    cut_mm = own.shape[2] * spacing_mm(own)[2] - cohort.shape[2] * cohort.voxel_mm[2]
+    if cut_mm > cohort.voxel_mm[2]:
+        warnings.append(f"The SPECT is {cut_mm:.0f} mm longer than the grid; its ends are cut off.")
+    return GridMm(cohort.shape, affine)
+
+
+def _about_middle(own: GridMm, cohort: CohortGrid) -> np.ndarray:
+    axes = own.affine[:3, :3] / np.array(spacing_mm(own))
+    middle_mm = own.affine[:3, :3] @ ((np.array(own.shape) - 1) / 2.0) + own.affine[:3, 3]
+    affine = np.eye(4)
+    affine[:3, :3] = axes * np.array(cohort.voxel_mm)
+    affine[:3, 3] = middle_mm - affine[:3, :3] @ ((np.array(cohort.shape) - 1) / 2.0)
+    return affine
+
 
 STAYS = shifted(np.zeros(3))
 WHOLLY = 0.999
@@ -44,8 +111,6 @@ def align(fixed: Scan, still: Resampled, moving: Scan, grid: GridMm, *, start: S
         fixed: The first SPECT/CT.
         still: The first SPECT on the grid.
         moving: What is carried to it; without a CT, emission steers.
-        grid: The cycle's grid.
-        start: Where the registration begins.
 
     Raises:
         BadInput: The registration failed.
@@ -68,7 +133,6 @@ def field_of_view(
     Args:
         spects: Each SPECT, and position on the grid → position in it.
         ct: CT of the first SPECT, for the density.
-        grid: The cycle's grid.
 
     A turning camera sees the circle inscribed in its slices; their corners are left out (ours).
 
@@ -101,3 +165,78 @@ def _in_circle(volume: Volume, grid: GridMm, rigid: Rigid) -> Bool[np.ndarray, "
         squared += ((a * x + b * y + c * z + start - (size - 1) / 2.0) / (size / 2.0)) ** 2
     inside: Bool[np.ndarray, "x y z"] = squared <= 1.0
     return inside
+
+
+BODY_ABOVE_HU = -300.0
+"""Ours: between air and fat, half-way as a voxel on the skin is."""
+
+
+def nearest(labels: Volume, grid: GridMm, rigid: Rigid) -> Shaped[np.ndarray, "x y z"]:
+    """Carry labels to a grid: each voxel has the label at its centre, 0 outside.
+
+    Args:
+        rigid: Position on the grid → position in ``labels``.
+    """
+    whole = np.linalg.inv(labels.affine) @ rigid.fixed_to_moving @ grid.affine
+    x, y, z = (np.arange(size) for size in grid.shape)
+    inside = np.ones(grid.shape, dtype=np.bool_)
+    index = []
+    for axis, size in enumerate(labels.data.shape):
+        a, b, c, start = whole[axis]
+        at = (a * x)[:, None, None] + (b * y)[:, None] + (c * z + start)
+        # Half a millionth of a voxel, so that rounding does not decide what lies on a face.
+        voxel = np.floor(at + 0.5 + 5e-7).astype(np.int32)
+        inside &= (voxel >= 0) & (voxel < size)
+        index.append(np.clip(voxel, 0, size - 1))
+    carried: Shaped[np.ndarray, "x y z"] = labels.data[tuple(index)]
+    carried[~inside] = 0
+    return carried
+
+
+def with_body(
+    organs: Shaped[np.ndarray, "x y z"] | None, ct_hu: Float[np.ndarray, "x y z"]
+) -> UInt8[np.ndarray, "x y z"]:
+    """Add the remaining body to organs, from the CT.
+
+    The body is the largest part above −300 HU after an opening of the slices by a voxel, which
+    takes the couch off, and the air that it encloses in a slice. The steps are ours.
+
+    Raises:
+        BadInput: The CT shows no body.
+    """
+    from scipy import ndimage
+
+    # Within slices alone: an opening along them would eat the ends of the body.
+    cross = ndimage.generate_binary_structure(2, 1)[:, :, np.newaxis]
+    thick = ndimage.binary_opening(ct_hu > BODY_ABOVE_HU, cross)
+    parts, count = ndimage.label(thick)
+    if not count:
+        raise BadInput(
+            f"The CT must show a body, above {BODY_ABOVE_HU:g} HU, where the first SPECT is, and "
+            "it does not. Name the CT of that SPECT."
+        )
+    body = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    for slice_ in np.moveaxis(body, 2, 0):
+        slice_[:] = ndimage.binary_fill_holes(slice_)
+    found = np.zeros(ct_hu.shape, dtype=np.uint8) if organs is None else organs.astype(np.uint8)
+    return np.where((found == 0) & body, np.uint8(REMAINING_BODY), found)
+
+
+@dataclass(frozen=True)
+class CycleImages:
+    """The images of a cycle on its grid.
+
+    Attributes:
+        bq_per_ml: One a SPECT, shape (t, x, y, z), Bq/mL at its own time.
+        ct_hu: CT of the first SPECT, HU.
+        lesions: Lesion numbers; ``None`` where no file of them is named.
+        known: Where every SPECT is.
+        affine: Voxel index → position, mm, RAS+.
+    """
+
+    bq_per_ml: Float32[np.ndarray, "t x y z"]
+    ct_hu: Float[np.ndarray, "x y z"]
+    organs: Shaped[np.ndarray, "x y z"]
+    lesions: Shaped[np.ndarray, "x y z"] | None
+    known: Bool[np.ndarray, "x y z"]
+    affine: Float[np.ndarray, "4 4"]

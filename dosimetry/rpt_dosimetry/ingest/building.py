@@ -1,38 +1,60 @@
-"""Make one cohort cycle from its DICOM folders."""
+"""Make one cohort cycle from its DICOM folders: read, register, dose, write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.command import part_of_work, tell_done
 
+from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
-from rpt_dosimetry.calibration.output import factor_story
-from rpt_dosimetry.ingest.alignment import STAYS, Aligned, align, field_of_view
-from rpt_dosimetry.ingest.calibrating import Camera, factor_by_planar
-from rpt_dosimetry.ingest.cohort_grid import cycle_grid
+from rpt_dosimetry.dose.activity_series import ActivitySeries, Therapy
+from rpt_dosimetry.dose.anatomy import find_regions, mass_density_g_per_ml
+from rpt_dosimetry.dose.calculation import Choices, CycleDose
+from rpt_dosimetry.dose.engines import find_engine
+from rpt_dosimetry.dose.rows import Tissues, Told
+from rpt_dosimetry.dose.summary import dose_and_summary
+from rpt_dosimetry.ingest.alignment import (
+    STAYS,
+    Aligned,
+    CycleImages,
+    align,
+    cycle_grid,
+    field_of_view,
+    nearest,
+    with_body,
+)
+from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, factor_by_planar
 from rpt_dosimetry.ingest.cycle_files import write_cycle_json, write_report, write_volumes
-from rpt_dosimetry.ingest.dosing import CycleImages, check_therapy, cycle_dose
 from rpt_dosimetry.ingest.inspection import organ_table_path
-from rpt_dosimetry.ingest.plan import Plan, Scans, largest_calibration_sd
-from rpt_dosimetry.ingest.regions import nearest, with_body
-from rpt_dosimetry.ingest.scans import read_pet, read_scan_ct, read_spect, read_stored
+from rpt_dosimetry.ingest.scans import (
+    Plan,
+    Scans,
+    largest_calibration_sd,
+    read_pet,
+    read_scan_ct,
+    read_spect,
+    read_stored,
+)
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
-from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file
+from rpt_dosimetry.ingest.study import CycleSource, Study
+from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file, segment_organs
 from rpt_dosimetry.masks.names import read_organ_table
-from rpt_dosimetry.masks.totalsegmentator import segment_organs
-from rpt_dosimetry.registration.one_grid import GridMm
+from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_ct, resample_emission
+from rpt_dosimetry.registration.transform import GridMm
+from rpt_dosimetry.tia.exponential_fit import check_times
+from rpt_dosimetry.tia.region_fit import check_model
 
 
 def build_cycle(plan: Plan, folder: Path) -> list[str]:
     """Make a cycle's files.
 
     Args:
-        plan: What is to be made.
         folder: Where; there and empty.
 
     Returns:
@@ -202,3 +224,63 @@ def _named(role: str) -> Iterator[None]:
         yield
     except BadInput as error:
         raise BadInput(f"{role}: {error}") from error
+
+
+def check_therapy(cycle: CycleSource, study: Study, time_h: Sequence[float]) -> Therapy:
+    """Check what was given and when the scans were, before the long work.
+
+    Raises:
+        BadInput: An activity or a time is impossible, or the model needs more scans.
+    """
+    check_times(time_h, infusion_h=cycle.infusion_h)
+    check_model(study.model, points=len(time_h), name="the regions")
+    return Therapy(
+        nuclide=find_nuclide(NUCLIDE),
+        administered_mbq=cycle.administered_mbq,
+        residual_mbq=cycle.residual_mbq,
+        infusion_h=cycle.infusion_h,
+        time_h=tuple(time_h),
+    )
+
+
+def cycle_dose(
+    images: CycleImages, therapy: Therapy, study: Study, *, calibration_relative_sd: float | None
+) -> tuple[CycleDose, dict[str, Any]]:
+    """Compute the dose of a cycle.
+
+    Organs and lesions count as far as they lie where every SPECT is: beyond, a curve would fall
+    because a scan ends.
+
+    Args:
+        calibration_relative_sd: Standard uncertainty of the SPECTs' calibration over it;
+            ``None`` where it is not known.
+
+    Returns:
+        The dose, and what ``summary.json`` tells of it, warnings included.
+
+    Raises:
+        BadInput: The activities cannot be those of the therapy.
+    """
+    choices = Choices(
+        engine=find_engine(study.engine, therapy.nuclide),
+        model=study.model,
+        population_half_life_h=None,
+        voxel_curve=study.voxel_curve,
+        told=Told(
+            Tissues({}, {}),
+            calibration_relative_sd=calibration_relative_sd,
+            fwhm_mm=None,
+        ),
+    )
+    series = ActivitySeries(images.bq_per_ml, Volume(images.bq_per_ml[0], images.affine))
+    organs, lesions = (
+        None if labels is None else np.where(images.known, labels, labels.dtype.type(0))
+        for labels in (images.organs, images.lesions)
+    )
+    regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
+    result, told = dose_and_summary(
+        series, regions, therapy, choices, density_g_per_ml=mass_density_g_per_ml(images.ct_hu)
+    )
+    told["regions"] = "organs and lesions as far as they lie in fov.nii.gz"
+    told["warnings"] = told.pop("warnings")  # which stand last
+    return result, told

@@ -7,24 +7,26 @@ from pathlib import Path
 import numpy as np
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.calibration.alignment import Alignment
-from rpt_dosimetry.calibration.conversion import concentration_bq_per_ml, read_factor
-from rpt_dosimetry.calibration.dead_time import DeadTime
-from rpt_dosimetry.calibration.factor import CalibrationFactor, SpectCounts
+from rpt_dosimetry.calibration.counts import DeadTime
+from rpt_dosimetry.calibration.factor import (
+    CalibrationFactor,
+    Spect,
+    SpectCounts,
+    concentration_bq_per_ml,
+    dead_time_correction,
+    read_factor,
+)
 from rpt_dosimetry.calibration.image_based import (
     Administered,
     Excretion,
     ImageBased,
     calibrate_by_images,
 )
-from rpt_dosimetry.calibration.spect_input import Spect, dead_time_correction
-from rpt_dosimetry.calibration.views import Choices, Sweep
-from rpt_dosimetry.ingest.infusion import refuse_other_activity, refuse_other_infusion
-from rpt_dosimetry.ingest.stored import StoredSpect
+from rpt_dosimetry.calibration.planar import Alignment, Choices, Sweep
+from rpt_dosimetry.dicom.nm import COUNTS, WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
+from rpt_dosimetry.ingest.sources import refuse_other_activity, refuse_other_infusion
 from rpt_dosimetry.ingest.study import CycleSource, DeadTimeSource, PlanarSource, SpectSource
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
-from rpt_dosimetry.nm.values import COUNTS
 
 NUCLIDE, PHOTON_KEV = "Lu-177", 208.37
 
@@ -34,10 +36,7 @@ class Calibrated:
     """A SPECT in Bq/mL.
 
     Attributes:
-        volume: Activity concentration, Bq/mL.
         relative_sd: Standard uncertainty of its calibration; ``None`` where it is not known.
-        branch: How it came about.
-        warnings: A sentence each.
     """
 
     volume: Volume
@@ -51,7 +50,6 @@ class Camera:
     """What makes activity of a cycle's counts.
 
     Attributes:
-        root: The study's folder.
         dead_time: How the camera loses counts; ``None`` corrects nothing.
         planar: Its factor by the cycle's planar scan; goes after a SPECT's own file of one.
         told_relative_sd: Standard uncertainty of SPECTs that come in Bq/mL, as the study tells it,
@@ -66,11 +64,6 @@ class Camera:
 
 def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
     """Bring a SPECT to Bq/mL; one that is in Bq/mL is kept.
-
-    Args:
-        spect: Counts or Bq/mL.
-        source: What the study tells of it.
-        camera: What makes activity of counts.
 
     Raises:
         BadInput: Counts without a factor, Bq/mL with a file of one, or no duration.
@@ -108,16 +101,8 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
     )
 
 
-def factor_by_planar(
-    first: StoredSpect, ct: Volume, cycle: CycleSource, root: Path
-) -> ImageBased | None:
+def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -> ImageBased | None:
     """Find the camera's factor from the first SPECT and the planar scan.
-
-    Args:
-        first: The first SPECT.
-        ct: Its CT, HU.
-        cycle: What the study tells.
-        root: The study's folder.
 
     Returns:
         The factor; ``None`` where the cycle has no planar scan.
@@ -136,7 +121,7 @@ def factor_by_planar(
     if not cycle.activities_differ:
         refuse_other_activity("The planar scan", given.activity_mbq, cycle.administered_mbq)
     found = calibrate_by_images(
-        first.image,
+        first,
         planar=planar,
         planar_time_h=source.time_h,
         ct=ct,

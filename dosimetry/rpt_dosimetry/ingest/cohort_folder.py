@@ -23,7 +23,7 @@ from rpt_cohort.reading import read_json
 from rpt_cohort.schema import SCHEMA_VERSION
 from rpt_cohort.seal import OUTPUTS, is_sealed, output_sha256
 
-from rpt_dosimetry.ingest.cohort_grid import CohortGrid
+from rpt_dosimetry.ingest.alignment import CohortGrid
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 from rpt_dosimetry.ingest.study import Study
 
@@ -145,9 +145,6 @@ def write_lists(
     """Write ``cohort.json`` and ``datalist.json`` over the cycles that are there.
 
     Args:
-        out: The cohort folder.
-        study: Name, folds and who is for testing.
-        grid: The cohort's grid.
         cycles: What ``cycle.json`` tells of each, in the order of the study.
         inputs: Cycle → fingerprint.
 

@@ -1,24 +1,199 @@
-"""The files of one cohort cycle: volumes, ``cycle.json``, and the report beside them."""
+"""The files of one cohort cycle: volumes, ``cycle.json``, and the page that a person judges."""
 
-from collections.abc import Mapping
+import io
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float, Float32
 from pydantic import ValidationError
-from rpt_cohort import BadInput, CycleInfo, json_bytes, nifti_bytes, provenance
+from rpt_cohort import BadInput, CycleInfo, Volume, json_bytes, nifti_bytes, provenance
+from rpt_cohort.figures import Plane, draw_plane, fullest_plane
 from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 
+from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, Therapy
 from rpt_dosimetry.dose.calculation import CycleDose
-from rpt_dosimetry.dose.cycle_table import REPORT, SUMMARY, TABLE
-from rpt_dosimetry.dose.table import table_csv
-from rpt_dosimetry.dose.therapy import Therapy
-from rpt_dosimetry.ingest.alignment import Aligned
-from rpt_dosimetry.ingest.dosing import CycleImages
-from rpt_dosimetry.ingest.page import cycle_page
-from rpt_dosimetry.ingest.plan import Plan, Scans
-from rpt_dosimetry.registration.mutual_information import SEED
+from rpt_dosimetry.dose.cumulative import REPORT, SUMMARY, TABLE
+from rpt_dosimetry.dose.rows import Row, table_csv
+from rpt_dosimetry.ingest.alignment import Aligned, CycleImages
+from rpt_dosimetry.ingest.scans import Plan, Scans
+from rpt_dosimetry.registration.pair import SEED
+
+MOST_CURVES = 8
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7"),
+    *("#56B4E9", "#E69F00", "#000000", "#F0E442"),
+)
+"""Okabe and Ito's, told apart by the colour-blind."""
+HU_LOW, HU_HIGH = -160.0, 240.0
+LEAST_SHARE = 0.05
+"""Ours: of the scale's top; fainter dose leaves the CT free."""
+TOP_PERCENTILE = 99.9
+"""Ours: of the body's voxels; a few hotter ones are shown as this hot."""
+
+
+def curves_png(rows: Sequence[Row]) -> bytes:
+    """Draw the points and curves of organs and lesions, those of most activity."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, 4.5), layout="constrained")
+    ax = figure.subplots()
+    drawn = (row for row in rows if row.region.kind in ("organ", "lesion"))
+    active = (row for row in drawn if row.fit.tia_mbq_h > 0)
+    shown = sorted(active, key=lambda row: -row.fit.tia_mbq_h)[:MOST_CURVES]
+    for row, colour in zip(shown, COLOURS, strict=False):
+        times_h, activities_mbq = np.array(row.fit.points).T
+        dense_h = np.linspace(times_h[0] / 4.0, 1.5 * times_h[-1], 200)
+        label = f"{row.region.name}, {row.fit.model}"
+        ax.plot(dense_h, row.fit.activity_mbq(dense_h), color=colour, label=label)
+        ax.plot(times_h, activities_mbq, "o", color=colour)
+    ax.set_xlabel("Time after start of infusion (h)")
+    ax.set_ylabel("Activity (MBq)")
+    ax.set_ylim(bottom=0.0)
+    if shown:
+        ax.legend()
+    return png(figure)
+
+
+def dose_png(
+    ct_hu: Float[np.ndarray, "x y z"],
+    dose_gy: Float[np.ndarray, "x y z"],
+    *,
+    body: Bool[np.ndarray, "x y z"],
+    affine: Float[np.ndarray, "4 4"],
+) -> bytes:
+    """Draw the dose over the CT in the planes of most dose, coronal, sagittal and axial."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12.0, 4.5), layout="constrained")
+    axes = figure.subplots(1, 3)
+    top = max(float(np.percentile(dose_gy[body], TOP_PERCENTILE)), 1e-30)
+    under = Volume(ct_hu, affine)
+    over = Volume(np.where(dose_gy < LEAST_SHARE * top, np.nan, dose_gy), affine)
+    planes: tuple[Plane, ...] = ("coronal", "sagittal", "axial")
+    image: Any = None
+    for ax, plane in zip(axes, planes, strict=True):
+        at = fullest_plane(Volume(np.maximum(dose_gy, 0.0), affine), plane)
+        draw_plane(ax, under, plane, at=at, cmap="gray", vmin=HU_LOW, vmax=HU_HIGH)
+        image = draw_plane(ax, over, plane, at=at, cmap="inferno", vmin=0.0, vmax=top, alpha=0.7)
+        ax.set_title(plane)
+    figure.colorbar(image, ax=list(axes), label="Absorbed dose (Gy)")
+    return png(figure)
+
+
+def png(figure: Any) -> bytes:
+    """Encode a figure; the same figure gives the same bytes."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=80, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def finite_or_dash(value: float | None, digits: int = 4) -> str:
+    """Write a number for people; a dash where there is none."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}g}"
+
+
+_STYLE = (
+    "body{font-family:sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
+    "table{border-collapse:collapse}th,td{padding:.2em .6em;border-bottom:1px solid #ccc;"
+    "text-align:right}th:first-child,td:first-child{text-align:left}img{max-width:100%}"
+)
+_ORGANS = (
+    *("region", "volume (mL)", "mass (g)", "mean dose (Gy)", "per activity (Gy/GBq)", "D2 (Gy)"),
+    *("D98 (Gy)", "effective half-life (h)", "curve", "uncertainty, 1 SD (%)"),
+)
+_SHIFTS = ("scan", "by", "centre moved (mm)", "turned (°)", "agreement before", "after")
+
+
+def cycle_page(
+    name: str,
+    aligned: Mapping[str, Aligned],
+    images: CycleImages,
+    result: CycleDose,
+    told: Mapping[str, Any],
+) -> bytes:
+    """Write the page: registrations, curves, organ table and dose, with their warnings.
+
+    Args:
+        name: The cycle's folder, ``P001/C1``.
+        aligned: Role → scan on the grid.
+        told: What ``summary.json`` tells.
+
+    Returns:
+        HTML that needs no other file and no network.
+    """
+    title = f"{escape(name)}, {escape(told['origin'])} patient"
+    parts = [
+        f"<h1>{title}</h1>",
+        f"<p>Net administered activity {told['net_administered_mbq']:.5g} MBq of "
+        f"{escape(told['nuclide'])}; engine {escape(told['engine'])}. For research only.</p>",
+        "<h2>To know</h2>",
+        _listed(told["warnings"]),
+        "<h2>Registration to the first SPECT/CT</h2>",
+        _table(_SHIFTS, [_shift(role, story) for role, story in told["registrations"].items()]),
+        *(
+            f"<h3>{escape(role)}</h3>{_image(one.picture, f'registration of {role}')}"
+            for role, one in aligned.items()
+            if one.picture is not None
+        ),
+        "<h2>Time–activity curves</h2>",
+        _image(curves_png(result.rows), "time-activity curves"),
+        "<h2>Regions</h2>",
+        _table(_ORGANS, [_organ(row) for row in result.rows]),
+        "<h2>Absorbed dose</h2>",
+        _image(
+            dose_png(
+                images.ct_hu,
+                np.where(images.known, result.dose_gy, 0.0),
+                body=images.organs > 0,
+                affine=images.affine,
+            ),
+            "dose over CT",
+        ),
+    ]
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html lang="en">{head}\n{body}\n</html>\n'.encode()
+
+
+def _organ(row: Row) -> list[str]:
+    sd = None if row.sd.total is None else 100.0 * row.sd.total
+    per_gbq = row.dose.mean_gy * MBQ_PER_GBQ / row.net_mbq
+    numbers = (
+        *(row.volume_ml, row.mass_g, row.dose.mean_gy, per_gbq),
+        *(row.dose.d2_gy, row.dose.d98_gy, row.fit.effective_half_life_h),
+    )
+    return [row.region.name, *map(finite_or_dash, numbers), row.fit.model, finite_or_dash(sd, 2)]
+
+
+def _shift(role: str, story: Mapping[str, Any]) -> list[str]:
+    residual = story["residual"]
+    agreement = (
+        f"{residual[when]['normalised_mutual_information']:.3f}" for when in ("before", "after")
+    )
+    moved = f"{residual['centre_mm']:.1f}", f"{residual['rotation_deg']:.1f}"
+    return [role, story["registered_by"], *moved, *agreement]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    if not sentences:
+        return "<p>Nothing was found to doubt.</p>"
+    return f"<ul>{''.join(f'<li>{escape(one)}</li>' for one in sentences)}</ul>"
+
+
+def _image(content: bytes, what: str) -> str:
+    return f'<img alt="{escape(what)}" src="data:image/png;base64,{b64encode(content).decode()}">'
+
 
 LIBRARIES = (
     *("rpt-cohort", "pydicom", "numpy", "scipy", "nibabel", "SimpleITK", "matplotlib"),

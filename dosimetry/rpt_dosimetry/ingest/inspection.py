@@ -1,7 +1,11 @@
-"""Look at what a study names, without converting anything: found, missing, and its hash."""
+"""Look at what a study names, without converting anything: found, missing, whose, and its hash.
+
+Patients are told apart by hashes that never leave the process.
+"""
 
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -10,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from rpt_cohort import BadInput, file_sha256, read_volume
 
-from rpt_dosimetry.geometry import find_grid, to_ras
-from rpt_dosimetry.ingest.identity import patient_keys, refuse_several, refuse_telling
+from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
+from rpt_dosimetry.dicom.planar import read_planar
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.dicom.slices import find_grid, to_ras
 from rpt_dosimetry.ingest.scans import calibration_sha256, read_nm_spect
 from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.ingest.study import (
@@ -24,13 +31,115 @@ from rpt_dosimetry.ingest.study import (
     SpectSource,
     Study,
 )
-from rpt_dosimetry.masks.labels import dicom_below, region_file
+from rpt_dosimetry.masks.labels import dicom_below, find_totalsegmentator, region_file
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
-from rpt_dosimetry.masks.totalsegmentator import find_totalsegmentator
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
-from rpt_dosimetry.nm.planar import read_planar
-from rpt_dosimetry.nm.reading import WHOLE_BODY, read_nm
-from rpt_dosimetry.registration.one_grid import GridMm, one_grid
+from rpt_dosimetry.registration.transform import GridMm, one_grid
+
+SHORTEST_TELLING = 3
+"""Ours: letters; shorter words tell nobody."""
+_TAGS = ["PatientID", "PatientName", "PatientBirthDate"]
+
+
+def patient_keys(paths: Iterable[Path]) -> frozenset[str]:
+    """Return one hash a patient whom DICOM files name.
+
+    Returns:
+        Hashes of Patient ID; of name and date of birth where that is empty. Files that name
+        nobody, as de-identified ones may, add nothing.
+
+    Raises:
+        BadInput: A file is damaged.
+    """
+    return frozenset(key for key in (_key(path) for path in paths) if key)
+
+
+def refuse_several(keys: frozenset[str]) -> None:
+    """Refuse a folder with several patients."""
+    if len(keys) > 1:
+        raise BadInput(
+            f"The folder must hold one patient, and by Patient ID (0010,0020) it holds {len(keys)}."
+            " Give each patient a folder."
+        )
+
+
+def refuse_telling(pseudonym: str, paths: Sequence[Path]) -> None:
+    """Refuse a pseudonym that holds the patient's name.
+
+    Args:
+        paths: DICOM files of that patient; the first tells.
+    """
+    if not paths:
+        return
+    # Letters alone: de-identified files have pseudonyms such as P001 for names.
+    parts = [
+        word
+        for word in re.findall(r"[^\W\d_]+", _told(paths[0])[1].casefold())
+        if len(word) >= SHORTEST_TELLING
+    ]
+    letters = "".join(re.findall(r"[^\W\d_]+", pseudonym.casefold()))
+    held = [word for word in parts if word in letters]
+    if len(held) > 1 or parts[:1] == held[:1] != []:
+        raise BadInput(
+            "A pseudonym must not hold the family name, or two words, of Patient's Name "
+            "(0010,0010), and it does. Give another one."
+        )
+
+
+def shared_patients(patients: Sequence[tuple[str, frozenset[str]]]) -> dict[str, list[str]]:
+    """Find persons who go by several pseudonyms: they would be in training and in testing.
+
+    Returns:
+        Pseudonym → what is wrong, a sentence each.
+    """
+    of_key: dict[str, set[str]] = {}
+    for pseudonym, keys in patients:
+        for key in keys:
+            of_key.setdefault(key, set()).add(pseudonym)
+    groups = sorted({tuple(sorted(names)) for names in of_key.values() if len(names) > 1})
+    faults: dict[str, list[str]] = {}
+    for names in groups:
+        for name in names:
+            faults.setdefault(name, []).append(
+                f"{' and '.join(names)} must be different persons, and by Patient ID (0010,0020) "
+                "they are one. Give one person one pseudonym."
+            )
+    return faults
+
+
+def other_patients(patients: Sequence[tuple[str, frozenset[str]]]) -> dict[str, str]:
+    """Find pseudonyms whose cycles are of several persons.
+
+    Args:
+        patients: Pseudonym and hashes of each cycle, those left out where IDs may differ.
+    """
+    of_name: dict[str, set[str]] = {}
+    for pseudonym, keys in patients:
+        if len(keys) <= 1:  # a cycle of several persons is told by itself
+            of_name.setdefault(pseudonym, set()).update(keys)
+    return {
+        name: f"All cycles of {name} must be of one person, and by Patient ID (0010,0020) they are "
+        "not. Check the folders; where another hospital gave its own number, set ids_differ."
+        for name, keys in of_name.items()
+        if len(keys) > 1
+    }
+
+
+def _key(path: Path) -> str:
+    told = _told(path)
+    who = told[0] or "".join(told[1:])
+    return sha256(who.encode()).hexdigest() if who else ""
+
+
+def _told(path: Path) -> list[str]:
+    """Return ID, name and date of birth; empty where they are missing."""
+    try:
+        with quiet():
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+            return [str(dataset.get(tag, "") or "").strip() for tag in _TAGS]
+    except DICOM_ERRORS as error:
+        raise BadInput("Every DICOM file must be whole, and one is not. Export it anew.") from error
+
 
 PLACES = {"folder", "series", "ct", "ct_series", "calibration", "file"}
 """Of a study: where something is, which changes no result."""
@@ -85,8 +194,6 @@ def inspect(cycle: CycleSource, study: Study, root: Path) -> Found:
     """Look at one cycle's folders.
 
     Args:
-        cycle: Which.
-        study: The study.
         root: Its folder, from which paths are meant.
 
     Returns:
@@ -171,10 +278,10 @@ def _scan(looking: _Looking, role: str, source: PetSource | SpectSource, root: P
         looking.inputs[f"{role} ct"] = _hash_of(files.ct_paths)
     if isinstance(source, SpectSource) and (calibration := calibration_sha256(source, root)):
         looking.inputs[f"{role} calibration"] = calibration
-    return _told(files)
+    return _scan_told(files)
 
 
-def _told(files: ScanFiles) -> str:
+def _scan_told(files: ScanFiles) -> str:
     emission = files.emission
     with_ct = "no CT" if files.ct is None else f"CT, {len(files.ct_paths)} files"
     more = "".join(f"; {sentence}" for sentence in files.warnings)

@@ -1,28 +1,81 @@
-"""The work of the ``ingest`` command: look, plan, make what is not done, list."""
+"""The work of the ``ingest`` command: look, plan, make what is not done, list.
 
-from collections.abc import Mapping, Sequence
+Cycles are spread over the cores of this machine, or over the workers of a Dask cluster.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rpt_cohort import BadInput, read_cycle
+from rpt_cohort.command import in_parallel
 
+from rpt_dosimetry.ingest.alignment import CohortGrid, cohort_grid
 from rpt_dosimetry.ingest.building import build_cycle, check_inputs
-from rpt_dosimetry.ingest.cohort_folder import (
-    check_out,
-    cycle_folder,
-    is_done,
-    locked,
-    write_lists,
+from rpt_dosimetry.ingest.cohort_folder import check_out, cycle_folder, is_done, locked, write_lists
+from rpt_dosimetry.ingest.inspection import (
+    Found,
+    fingerprint,
+    inspect,
+    other_patients,
+    parameters_of,
+    shared_patients,
 )
-from rpt_dosimetry.ingest.cohort_grid import CohortGrid, cohort_grid
-from rpt_dosimetry.ingest.identity import other_patients, shared_patients
-from rpt_dosimetry.ingest.inspection import Found, fingerprint, inspect, parameters_of
-from rpt_dosimetry.ingest.plan import Plan
-from rpt_dosimetry.ingest.spread import spread
+from rpt_dosimetry.ingest.scans import Plan
 from rpt_dosimetry.ingest.study import CycleSource, Study, read_study
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def spread(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    description: str,
+    workers: int | None,
+    dask: str | None,
+) -> list[Result]:
+    """Apply ``function`` to every item.
+
+    Args:
+        function: Of one item; must be picklable, as items and results must.
+        workers: Processes on this machine; by default one for each core.
+        dask: Address of a Dask scheduler, whose workers see the same files; ``None`` for this
+            machine.
+
+    Returns:
+        The results, in the order of the items.
+
+    Raises:
+        BadInput: Dask is not installed, or the scheduler does not answer.
+        BrokenProcessPool: A process was ended from outside.
+    """
+    if dask is None:
+        return in_parallel(function, items, description=description, workers=workers)
+    try:
+        distributed = import_module("dask.distributed")
+    except ImportError as error:
+        raise BadInput(
+            "--dask needs Dask, and it is not installed. Run: pip install 'dask[distributed]'."
+        ) from error
+    try:
+        client = distributed.Client(dask)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            "--dask must be the address of a running scheduler, such as tcp://HOST:8786, and "
+            "none answers there."
+        ) from error
+    with client:
+        # Not pure: what is in the files does not show in the arguments.
+        try:
+            return list(client.gather(client.map(function, items, pure=False)))
+        except distributed.KilledWorker as error:
+            raise BrokenProcessPool("a Dask worker was ended") from error
 
 
 @dataclass(frozen=True)
@@ -32,8 +85,6 @@ class Outcome:
     Attributes:
         name: The cycle's folder, ``P001/C1``.
         how: ``made``; ``kept`` where it was done before; or ``failed``.
-        faults: Why it failed, a sentence each.
-        warnings: What the user should know of one that was made, a sentence each.
     """
 
     name: str
@@ -47,10 +98,8 @@ class Looked:
     """What a study's folders hold.
 
     Attributes:
-        study: The study.
         found: One a cycle, in the order of the study.
         plans: What is to be made, or is done; cycles with faults have none.
-        done: Names of the cycles that are done.
         grid: The cohort's; ``None`` where no SPECT was found.
     """
 
@@ -72,10 +121,8 @@ def look(
     """Look at all that a study names, and write nothing.
 
     Args:
-        study_path: ``STUDY.yaml``.
         out: The cohort folder, to know what is done.
         workers: Processes; by default one for each core.
-        dask: Address of a Dask scheduler.
         whole: Read every scan and region, too; without it headers alone.
 
     Raises:
@@ -121,10 +168,8 @@ def ingest(
     there of it before stays, unlisted.
 
     Args:
-        study_path: ``STUDY.yaml``.
         out: The cohort folder; new, or begun by an earlier run.
         workers: Processes; by default one for each core. The files do not depend on it.
-        dask: Address of a Dask scheduler.
 
     Returns:
         One outcome a cycle, in the order of the study.

@@ -1,28 +1,138 @@
-"""Read a scan: the PET as SUV, a SPECT as activity concentration, each with its CT."""
+"""The scans of a cycle, from DICOM or NIfTI: PET as SUV, SPECT as activity, each with its CT.
 
+The plan tells what is to be made of them.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
-from rpt_cohort import BadInput, Volume, file_sha256
+from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 from rpt_cohort.schema import Tracer
+from rpt_cohort.volumes import turned_to_ras
 
-from rpt_dosimetry.calibration.conversion import read_factor
-from rpt_dosimetry.calibration.spect_input import Spect as StoredImage
-from rpt_dosimetry.calibration.spect_input import Told, from_tomogram
-from rpt_dosimetry.clock import Moment
-from rpt_dosimetry.concentration import read_concentration
-from rpt_dosimetry.ct import read_ct
+from rpt_dosimetry.calibration.factor import Spect as StoredImage
+from rpt_dosimetry.calibration.factor import Told, factor_beside, from_tomogram, read_factor
+from rpt_dosimetry.calibration.image_based import ImageBased
+from rpt_dosimetry.concentration import read_concentration, read_ct
+from rpt_dosimetry.dicom.nm import BQ_PER_ML, RECON_TOMO, read_nm
+from rpt_dosimetry.dicom.nm import COUNTS as NM_COUNTS
+from rpt_dosimetry.dicom.reading import Moment
+from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
+from rpt_dosimetry.dose.anatomy import check_hu
+from rpt_dosimetry.ingest.alignment import CohortGrid
 from rpt_dosimetry.ingest.calibrating import NUCLIDE, Camera, calibrate
-from rpt_dosimetry.ingest.nifti_scans import ct_of_nifti, pet_of_nifti, spect_of_nifti
-from rpt_dosimetry.ingest.sources import ScanFiles
-from rpt_dosimetry.ingest.stored import StoredPet, StoredSpect
-from rpt_dosimetry.ingest.study import PetSource, SpectSource
-from rpt_dosimetry.nifti import Nifti
-from rpt_dosimetry.nm.reading import RECON_TOMO, read_nm
-from rpt_dosimetry.nm.tomogram import Tomogram, read_tomogram
-from rpt_dosimetry.nm.values import BQ_PER_ML
+from rpt_dosimetry.ingest.sources import (
+    ScanFiles,
+    refuse_other_activity,
+    refuse_other_infusion,
+)
+from rpt_dosimetry.ingest.study import CycleSource, PetSource, SpectSource, Study
+from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
 from rpt_dosimetry.suv import Suv, convert
+
+_KG = (1.0, 500.0)
+
+
+@dataclass(frozen=True)
+class StoredPet:
+    """A PET as read from DICOM or NIfTI.
+
+    Attributes:
+        activity_mbq: Injected activity, MBq.
+        time_min: Injection to mid-scan, min; ``None`` where it is not told.
+        injected: When, if told.
+        nuclide: The coded one, such as ``Ga-68``; ``None`` where nothing known is coded.
+    """
+
+    suv: Volume
+    tracer: Tracer
+    activity_mbq: float
+    time_min: float | None
+    weight_kg: float
+    height_cm: float | None
+    injected: Moment | None
+    nuclide: str | None
+    branch: str
+    warnings: list[str]
+
+
+def pet_of_nifti(image: Nifti) -> StoredPet:
+    """Read a PET in SUV, as the command ``suv`` writes it.
+
+    Raises:
+        BadInput: The sidecar says something else, or lacks activity or weight.
+    """
+    image.quantity(SUV)
+    weight_kg = image.need("weight_kg")
+    if not _KG[0] <= weight_kg <= _KG[1]:
+        raise BadInput(
+            f"weight_kg of the JSON beside the PET must be {_KG[0]:g} to {_KG[1]:g} kg, got "
+            f"{weight_kg:g} kg."
+        )
+    tracer: Any = image.told.get("tracer") or "unknown"
+    if tracer not in get_args(Tracer):
+        raise BadInput(
+            "tracer of the JSON beside the PET must be one of "
+            f"{', '.join(get_args(Tracer))}, and it is not."
+        )
+    return StoredPet(
+        suv=_values(image, name="The PET"),
+        tracer=tracer,
+        activity_mbq=image.need("injected_activity_mbq"),
+        time_min=image.number("pet_time_min"),
+        weight_kg=weight_kg,
+        height_cm=image.number("height_cm"),
+        injected=None,
+        nuclide=None,
+        branch="SUV in NIfTI",
+        warnings=[],
+    )
+
+
+def spect_of_nifti(image: Nifti, told: Told) -> StoredImage:
+    """Read a SPECT in Bq/mL at mid-scan, as the command ``activity`` writes it, or in counts.
+
+    Raises:
+        BadInput: The sidecar says something else.
+    """
+    quantity = image.quantity(ACTIVITY, COUNTS)
+    header_h = image.number("injection_to_mid_scan_h")
+    return StoredImage(
+        volume=_values(image, name="The SPECT"),
+        quantity=BQ_PER_ML if quantity == ACTIVITY else NM_COUNTS,
+        duration_s=told.duration_s or image.number("duration_s"),
+        duration_branch="NIfTI",
+        time_h=told.time_h or header_h,
+        nuclide=image.text("nuclide"),
+        sha256=file_sha256(image.path),
+        factor=factor_beside(image.told) if quantity == ACTIVITY else None,
+        header_h=header_h,
+        told_mbq=image.number("injected_activity_mbq"),
+    )
+
+
+def ct_of_nifti(image: Nifti) -> Volume:
+    """Read a CT in HU.
+
+    Raises:
+        BadInput: Its values are no HU.
+    """
+    volume = _values(image, name="The CT")
+    check_hu(volume, name="The CT")
+    return volume
+
+
+def _values(image: Nifti, *, name: str) -> Volume:
+    stored = read_volume(image.path, name=name)
+    image.refuse_other_voxels(stored)
+    volume = turned_to_ras(stored)
+    if not np.isfinite(volume.data).all():
+        raise BadInput(f"{name} must be finite everywhere, and it is not. Write it anew.")
+    return Volume(volume.data.astype(np.float32), volume.affine)
+
 
 LARGEST_NEGATIVE = 0.01
 """Ours: of the activity; more below 0 than this, and the image is no concentration."""
@@ -37,15 +147,9 @@ class Pet:
 
     Attributes:
         suv: SUV, g/mL, nowhere below 0.
-        ct: CT, HU.
-        tracer: The contract's name.
         activity_mbq: Injected activity, MBq.
         time_min: Injection to mid-scan, min.
-        weight_kg: Of the patient, kg.
-        height_cm: Of the patient, cm; ``None`` where it is not told.
         injected: When by its header, if told.
-        branch: How the SUV was found.
-        warnings: A sentence each.
     """
 
     suv: Volume
@@ -72,8 +176,6 @@ class Spect:
         infusion: Start of infusion by its header; ``None`` where that is not told, or where the
             study tells the time.
         calibration_relative_sd: Standard uncertainty of its calibration; ``None`` if not known.
-        branch: How the activity was found.
-        warnings: A sentence each.
     """
 
     bq_per_ml: Volume
@@ -152,21 +254,15 @@ def _pet_of_dicom(suv: Suv) -> StoredPet:
 def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
     """Read one SPECT/CT.
 
-    Args:
-        files: Its series.
-        source: What the study tells of it.
-        camera: What makes activity of counts.
-
     Raises:
         BadInput: It cannot become an activity concentration of Lu-177, or its time is missing.
     """
     warnings = list(files.warnings)
-    read = read_stored(files, source)
-    image = read.image
+    image = read_stored(files, source)
     warnings += image.warnings
     if image.nuclide not in (None, NUCLIDE):
         raise BadInput(f"The SPECT must be of {NUCLIDE}, and its header names {image.nuclide}.")
-    _compare_times(read, warnings, by_json=isinstance(files.emission, Nifti))
+    _compare_times(image, warnings, by_json=isinstance(files.emission, Nifti))
     found = calibrate(image, source, camera)
     warnings += found.warnings
     ct = read_scan_ct(files)
@@ -174,17 +270,17 @@ def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
         bq_per_ml=_not_negative(found.volume, warnings),
         ct=None if ct is None else ct[0],
         time_h=image.needed_time_h,
-        told_mbq=read.told_mbq,
-        infusion=read.infusion if source.time_h is None else None,
+        told_mbq=image.told_mbq,
+        infusion=image.infusion if source.time_h is None else None,
         calibration_relative_sd=found.relative_sd,
         branch=f"{image.duration_branch}; {found.branch}" if files.is_nm else found.branch,
         warnings=(*warnings, *(() if ct is None else ct[1])),
     )
 
 
-def _compare_times(read: StoredSpect, warnings: list[str], *, by_json: bool) -> None:
+def _compare_times(image: StoredImage, warnings: list[str], *, by_json: bool) -> None:
     """Refuse a time that a JSON contradicts, as ``dose`` does; a scanner's clock can be wrong."""
-    time_h, header_h = read.image.time_h, read.header_h
+    time_h, header_h = image.time_h, image.header_h
     if time_h is None or header_h is None or abs(time_h - header_h) <= SAME_TIME_H:
         return
     if by_json:
@@ -199,25 +295,17 @@ def _compare_times(read: StoredSpect, warnings: list[str], *, by_json: bool) -> 
     )
 
 
-def read_stored(files: ScanFiles, source: SpectSource) -> StoredSpect:
-    """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts.
-
-    Raises:
-        BadInput: It cannot be read.
-    """
+def read_stored(files: ScanFiles, source: SpectSource) -> StoredImage:
+    """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts."""
     told = Told(source.duration_s, source.time_h, source.heads, source.decay_reference)
     if isinstance(files.emission, Nifti):
         return spect_of_nifti(files.emission, told)
     if files.is_nm:
-        tomogram = read_nm_spect(files, source)
-        given, after_s = tomogram.administration, tomogram.injection_to_mid_scan_s
-        header_h = None if after_s is None else after_s * _H_PER_S
-        image = from_tomogram(tomogram, told)
-        return StoredSpect(image, header_h, given.begin, given.activity_mbq)
+        return from_tomogram(read_nm_spect(files, source), told)
     read = read_concentration(files.emission)
     after_s, told_bq = read.injection_to_mid_scan_s, read.injected_activity_bq
     header_h = None if after_s is None else after_s * _H_PER_S
-    image = StoredImage(
+    return StoredImage(
         volume=read.volume,
         quantity=BQ_PER_ML,
         duration_s=None,
@@ -226,9 +314,10 @@ def read_stored(files: ScanFiles, source: SpectSource) -> StoredSpect:
         nuclide=read.nuclide,
         sha256="",
         warnings=list(read.warnings),
+        header_h=header_h,
+        infusion=read.administered,
+        told_mbq=None if told_bq is None else told_bq * _MBQ_PER_BQ,
     )
-    told_mbq = None if told_bq is None else told_bq * _MBQ_PER_BQ
-    return StoredSpect(image, header_h, read.administered, told_mbq)
 
 
 def read_nm_spect(files: ScanFiles, source: SpectSource) -> Tomogram:
@@ -271,3 +360,111 @@ def _not_negative(volume: Volume, warnings: list[str]) -> Volume:
         )
     warnings.append(f"Values below 0, {share:.2g} of the image, were set to 0.")
     return Volume(np.maximum(volume.data, np.float32(0)), volume.affine)
+
+
+LARGEST_DIFFERENCE = 0.05
+"""Ours: of the activity that a header tells from the study's; headers may leave out residuals."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One cycle to be made, checked as far as headers tell.
+
+    Attributes:
+        inputs: Role → SHA-256 over its files.
+        parameters: What the result depends on beside them.
+        fingerprint: By which the finished cycle is known.
+    """
+
+    cycle: CycleSource
+    study: Study
+    root: Path
+    grid: CohortGrid
+    inputs: dict[str, str]
+    parameters: dict[str, Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Scans:
+    """The scans of a cycle as read.
+
+    Attributes:
+        spects: The SPECT/CTs, in the order of time.
+        first_ct: CT of the first SPECT, HU.
+        files: ``pet``, ``spect 1`` … → its series.
+        planar: What the planar scan tells of the camera; ``None`` without one.
+    """
+
+    pet: Pet
+    spects: list[Spect]
+    first_ct: Volume
+    files: dict[str, ScanFiles]
+    planar: ImageBased | None = None
+
+    def drawn_on(self, scan: str) -> tuple[Volume, str]:
+        """Return a CT and its Frame of Reference UID.
+
+        Args:
+            scan: ``spect_ct``, that of the first SPECT, or ``pet_ct``.
+        """
+        uid = self.files["pet" if scan == "pet_ct" else "spect 1"].frame_uid
+        return (self.pet.ct if scan == "pet_ct" else self.first_ct), uid
+
+    def warnings(self) -> list[str]:
+        """Return what was told while reading, each sentence after its role."""
+        of = {"pet": self.pet.warnings}
+        of |= {f"spect {n}": spect.warnings for n, spect in enumerate(self.spects, start=1)}
+        if self.planar is not None:
+            of["planar"] = tuple(self.planar.warnings)
+        return [f"{role}: {sentence}" for role, told in of.items() for sentence in told]
+
+    def refuse_other_infusions(self) -> None:
+        """Refuse SPECTs whose headers put the start of infusion at different moments."""
+        told = {f"spect {n}": one.infusion for n, one in enumerate(self.spects, start=1)}
+        known = [(role, begin) for role, begin in told.items() if begin is not None]
+        for role, begin in known[1:]:
+            refuse_other_infusion(role, begin, *known[0])
+
+    def doubtful_order(self) -> list[str]:
+        """Say that the PET came after the therapy had begun, where the headers tell it."""
+        told = [one.infusion for one in self.spects if one.infusion is not None]
+        if not told or self.pet.injected is None:
+            return []
+        after_h = self.pet.injected.hours_after(told[0])
+        if after_h <= 0:
+            return []
+        return [
+            f"pet: It was injected {after_h:.4g} h after the start of infusion: a PET of before "
+            "the therapy is wanted."
+        ]
+
+    def doubtful_activities(self, cycle: CycleSource) -> list[str]:
+        """Say which SPECT's header tells another activity than the study, a sentence each.
+
+        Raises:
+            BadInput: One tells less than half or more than twice of it, unless the study says
+                that activities differ.
+        """
+        administered_mbq = cycle.administered_mbq
+        told = {f"spect {n}": spect.told_mbq for n, spect in enumerate(self.spects, start=1)}
+        if not cycle.activities_differ:
+            for role, mbq in told.items():
+                refuse_other_activity(role, mbq, administered_mbq)
+        return [
+            f"{role}: Its header tells {mbq:.5g} MBq administered, the study "
+            f"{administered_mbq:.5g} MBq; the study's was taken."
+            for role, mbq in told.items()
+            if mbq is not None and abs(mbq / administered_mbq - 1.0) > LARGEST_DIFFERENCE
+        ]
+
+
+def largest_calibration_sd(spects: Sequence[Spect]) -> float | None:
+    """Return the largest relative standard uncertainty of the SPECTs' calibration.
+
+    Returns:
+        ``None`` where one's is not known.
+    """
+    all_of_them = [spect.calibration_relative_sd for spect in spects]
+    known = [one for one in all_of_them if one is not None]
+    return max(known) if len(known) == len(all_of_them) else None

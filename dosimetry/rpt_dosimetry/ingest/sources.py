@@ -1,15 +1,52 @@
-"""Find the series and NIfTI files that a study names."""
+"""Find the series and NIfTI files that a study names, and what their headers tell of the infusion.
+
+One cycle has one infusion: headers that tell another moment or activity are refused.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.attributes import FRAME_OF_REFERENCE
+from rpt_dosimetry.dicom import attributes as dcm
+from rpt_dosimetry.dicom.nm import NM_STORAGE
+from rpt_dosimetry.dicom.reading import Moment
+from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
-from rpt_dosimetry.nm.reading import NM_STORAGE
-from rpt_dosimetry.series import Series, choose_ct, choose_pet, find_series
+
+ONE_INFUSION_H = 0.25
+"""Ours: by which headers may tell the start of infusion unlike: it is noted by hand."""
+LARGEST_RATIO = 2.0
+"""Ours: of the administered activities that a header and the study tell."""
+
+
+def refuse_other_infusion(role: str, begin: Moment, first_role: str, first: Moment) -> None:
+    """Refuse a scan whose header puts the start of infusion elsewhere than another's."""
+    apart_h = begin.hours_after(first)
+    if abs(apart_h) > ONE_INFUSION_H:
+        raise BadInput(
+            f"{role}: All SPECTs of a cycle, and its planar scan, must tell one start of infusion, "
+            f"and by {dcm.START_DATETIME} (or {dcm.START_TIME}) it is {apart_h:+.2f} h from that "
+            f"of {first_role}: a date, a clock or a time zone ({dcm.TIMEZONE}) changed. Correct "
+            "it, or give the right time_h of each scan."
+        )
+
+
+def refuse_other_activity(role: str, told_mbq: float | None, administered_mbq: float) -> None:
+    """Refuse a scan whose header tells another activity than the study.
+
+    Raises:
+        BadInput: It tells less than half or more than twice of it.
+    """
+    if told_mbq is None or 1 / LARGEST_RATIO <= told_mbq / administered_mbq <= LARGEST_RATIO:
+        return
+    raise BadInput(
+        f"{role}: administered_mbq must be that of {dcm.DOSE}, {told_mbq:.5g} MBq, at least within "
+        f"a factor of {LARGEST_RATIO:g}, got {administered_mbq:.5g} MBq. Correct it, or set "
+        "activities_differ where you made sure of it."
+    )
+
 
 NO_CT = "It has no CT: it is registered by its emission."
 
@@ -19,10 +56,7 @@ class ScanFiles:
     """The files of one scan.
 
     Attributes:
-        emission: PET or SPECT.
-        ct: Its CT; ``None`` where there is none.
         everything: All DICOM files of the folders that were searched.
-        warnings: A sentence each.
     """
 
     emission: Series | Nifti
@@ -56,8 +90,6 @@ def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> 
     """Find the series of one scan.
 
     Args:
-        source: What the study tells of it.
-        root: The study's folder.
         need_ct: Whether a CT must be there; that of a later SPECT may be missing.
 
     Raises:
@@ -108,9 +140,9 @@ def _check_frame(emission: Series, ct: Series, source: ScanSource) -> None:
     same = emission.frame_of_reference_uid == ct.frame_of_reference_uid
     if not source.same_frame and not same:
         raise BadInput(
-            f"{FRAME_OF_REFERENCE} of the CT must be that of its PET or SPECT, and it is not: the "
-            "CT may be of another scan. Name the right one by ct or ct_series, or set same_frame "
-            "where you made sure that it is."
+            f"{dcm.FRAME_OF_REFERENCE} of the CT must be that of its PET or SPECT, and it is not: "
+            "the CT may be of another scan. Name the right one by ct or ct_series, or set "
+            "same_frame where you made sure that it is."
         )
 
 

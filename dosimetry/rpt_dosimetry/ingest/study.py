@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rpt_cohort import BadInput
 from rpt_cohort.schema import Laboratory, PatientName, Positive, Therapy, Tracer
 
-from rpt_dosimetry.dose.curves import VOXEL_CURVES
+from rpt_dosimetry.dose.calculation import VOXEL_CURVES
 from rpt_dosimetry.dose.engines import ENGINES
-from rpt_dosimetry.registration.start import Start
-from rpt_dosimetry.tia.region_points import NEEDED
+from rpt_dosimetry.registration.pair import Start
+from rpt_dosimetry.tia.region_fit import NEEDED
 
 EXAMPLE = Path(__file__).with_name("study_example.yaml")
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -209,9 +209,6 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def read_study(path: Path) -> Study:
     """Read and check a study; no folder that it names is looked at.
-
-    Args:
-        path: The YAML file.
 
     Raises:
         BadInput: No YAML, or a value is missing, unknown or impossible; the sentence names its

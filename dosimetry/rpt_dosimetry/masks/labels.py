@@ -1,20 +1,30 @@
-"""Regions that others drew, as numbers on a grid: organs in the contract's, lesions from 1 on."""
+"""Regions that others drew, as numbers on a grid: organs in the contract's, lesions from 1 on.
 
+Organs come by TotalSegmentator, too, where the user has it: its numbers are the contract's. It is
+run as a program of its own and never imported, so that it may live in another environment; this
+package does not install it, and fetches no weights.
+
+Source: Wasserthal et al., Radiol Artif Intell 5 (2023) e230024; v2, class map ``total``.
+"""
+
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pydicom
 from jaxtyping import Bool
-from rpt_cohort import BadInput, Volume, read_volume
+from rpt_cohort import BadInput, Volume, grid_fault, nifti_bytes, read_volume
 from rpt_cohort.labels import LARGEST
 
-from rpt_dosimetry.attributes import SOP_CLASS
-from rpt_dosimetry.contour_masks import contour_mask, contour_volume_ml
-from rpt_dosimetry.dose.regions import LARGEST_LESION, check_labels
-from rpt_dosimetry.elements import components
+from rpt_dosimetry.dicom.attributes import SOP_CLASS
+from rpt_dosimetry.dicom.contours import contour_mask, contour_volume_ml, read_structures
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, is_dicom, quiet
+from rpt_dosimetry.dose.anatomy import LARGEST_LESION, check_labels
 from rpt_dosimetry.masks.names import OrganTable, words_of
 from rpt_dosimetry.masks.segmentation import (
     SEGMENTATION_STORAGE,
@@ -22,8 +32,7 @@ from rpt_dosimetry.masks.segmentation import (
     segment_mask,
     segment_volume_ml,
 )
-from rpt_dosimetry.reading import DICOM_ERRORS, is_dicom, quiet
-from rpt_dosimetry.structures import read_structures
+from rpt_dosimetry.nifti import voxel_ml
 
 LARGEST_DIFFERENCE = 0.1
 """Ours: of a mask's volume from the volume that was drawn; more deserves a word."""
@@ -55,7 +64,6 @@ class Labels:
     """Regions as numbers.
 
     Attributes:
-        volume: The numbers.
         regions: Which region each is, by rising number; empty where a file of numbers was read.
     """
 
@@ -69,8 +77,6 @@ class _Drawn:
 
     Attributes:
         kind: ``ROI`` or ``segment``.
-        number: Its number in the file.
-        name: Free text.
         code: SNOMED CT code; empty where there is none.
         side: ``left``, ``right`` or empty.
         is_empty: Nothing that encloses anything was drawn.
@@ -102,10 +108,7 @@ def organ_labels(
     Args:
         path: RTSTRUCT, SEG or NIfTI.
         image: The image that they were drawn on, or another in its world.
-        frame_uid: Its Frame of Reference UID.
-        table: What the regions' names mean.
         regions: Names of the regions to take; ``None`` takes all that enclose something.
-        warnings: Takes what the user should know.
 
     Returns:
         Numbers, on the grid of ``image``, or on a NIfTI file's own. Where organs overlap, the
@@ -159,11 +162,7 @@ def lesion_labels(
 
 
 def region_file(path: Path) -> Path:
-    """Return a file of regions: the one named, or the only DICOM file of a folder.
-
-    Raises:
-        BadInput: There is none, or there are several.
-    """
+    """Return a file of regions: the one named, or the only DICOM file of a folder."""
     if path.is_dir():
         files = dicom_below(path)
         if len(files) != 1:
@@ -187,9 +186,6 @@ def frames_of_reference(path: Path) -> set[str]:
 
     Args:
         path: An RTSTRUCT or a SEG.
-
-    Raises:
-        BadInput: It cannot be read.
     """
     dataset = _read(path, "FrameOfReferenceUID", "StructureSetROISequence")
     try:
@@ -252,8 +248,7 @@ def _placed(
 ) -> tuple[Bool[np.ndarray, "x y z"], Placed]:
     """Make a region's mask, and say where it holds another volume than was drawn."""
     mask = one.mask(warnings)
-    voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000.0
-    drawn_ml, mask_ml = one.drawn_ml(), float(np.count_nonzero(mask)) * voxel_ml
+    drawn_ml, mask_ml = one.drawn_ml(), float(np.count_nonzero(mask)) * voxel_ml(image.affine)
     if mask_ml and abs(mask_ml - drawn_ml) > LARGEST_DIFFERENCE * drawn_ml:
         warnings.append(
             f"The mask of {one.kind} {one.number} holds {mask_ml:.4g} mL, and {drawn_ml:.4g} mL "
@@ -270,7 +265,6 @@ def _counted(
     warnings: list[str],
 ) -> Labels:
     """Count each region's voxels where all are placed; warn of one that others left none."""
-    voxel_ml = abs(float(np.linalg.det(labels.affine[:3, :3]))) / 1000.0
     voxels = np.bincount(labels.data.ravel(), minlength=LARGEST_LESION + 1)
     for one in placed:
         if one.mask_ml and not voxels[one.label]:
@@ -279,7 +273,9 @@ def _counted(
                 f"its {one.mask_ml:.4g} mL lie in others too, which have them. Check that no "
                 "region was drawn twice."
             )
-    counted = [replace(one, mask_ml=float(voxels[one.label]) * voxel_ml) for one in placed]
+    counted = [
+        replace(one, mask_ml=float(voxels[one.label]) * voxel_ml(labels.affine)) for one in placed
+    ]
     return Labels(labels, tuple(counted))
 
 
@@ -299,3 +295,57 @@ def _from_nifti(path: Path, *, largest: int, dtype: type[np.generic]) -> Volume:
     volume = read_volume(path, name="The file of regions")
     check_labels(volume, name="The file of regions", largest=largest)
     return Volume(volume.data.astype(dtype), volume.affine)
+
+
+PROGRAM = "TotalSegmentator"
+LARGEST_OF_PROGRAM = 117
+
+
+def find_totalsegmentator() -> str:
+    """Return the program's path.
+
+    Raises:
+        BadInput: It is not installed.
+    """
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise BadInput(
+            f"{PROGRAM} must be on the PATH, and it is not. Run: pip install TotalSegmentator, in "
+            "an environment of its own if you like, and once: totalseg_download_weights -t total. "
+            "Or give organs as RTSTRUCT, SEG or NIfTI."
+        )
+    return found
+
+
+def segment_organs(ct: Volume, *, fast: bool) -> Volume:
+    """Segment a CT.
+
+    Args:
+        fast: Its model of 3 mm, for a machine without a GPU.
+
+    Returns:
+        Organ numbers 1 to 117, uint8, on the grid of ``ct``.
+
+    Raises:
+        BadInput: It is not installed, fails, or gives something else.
+    """
+    program = find_totalsegmentator()
+    with TemporaryDirectory() as folder:
+        given, made = Path(folder, "ct.nii.gz"), Path(folder, "organs.nii.gz")
+        given.write_bytes(nifti_bytes(np.rint(ct.data), ct.affine, dtype=np.int16))
+        words = [program, "-i", str(given), "-o", str(made), "--ml", "--task", "total"]
+        ended = subprocess.run(
+            words + ["--fast"] * fast, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if ended.returncode != 0 or not made.is_file():
+            raise BadInput(
+                f"{PROGRAM} must segment the CT, and it failed (exit {ended.returncode}). Run it "
+                "on a CT by hand to see why; its weights may not be there: "
+                "totalseg_download_weights -t total."
+            )
+        organs = read_volume(made, name=f"What {PROGRAM} made")
+    fault = grid_fault(organs, ct, name=f"What {PROGRAM} made", like_name="the CT")
+    if fault is not None:
+        raise BadInput(fault)
+    check_labels(organs, name=f"What {PROGRAM} made", largest=LARGEST_OF_PROGRAM)
+    return Volume(organs.data.astype(np.uint8), organs.affine)

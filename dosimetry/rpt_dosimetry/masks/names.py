@@ -110,9 +110,6 @@ def read_organ_table(path: Path = OWN_TABLE) -> OrganTable:
         path: A CSV file with the columns id, name, side, sct_code and aliases, the last
             separated by ``|`` and without the side; the package's own by default.
 
-    Returns:
-        Its names and codes.
-
     Raises:
         BadInput: The table cannot be read, an id is not 1 to 199, or two organs share a name.
     """

@@ -9,31 +9,153 @@ lengths).
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydicom.encaps import generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.uid import RLELossless
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.attributes import FRAME_OF_REFERENCE, SOP_CLASS, Tag
-from rpt_dosimetry.elements import components, object_kind
+from rpt_dosimetry.dicom import attributes as dcm
+from rpt_dosimetry.dicom.reading import (
+    BOUNDS,
+    DICOM_ERRORS,
+    components,
+    quiet,
+    read_object,
+)
+from rpt_dosimetry.dicom.slices import need_decoder
 from rpt_dosimetry.masks.names import SIDE_CODES
-from rpt_dosimetry.masks.segment_grid import FrameGeometry, segment_grid
-from rpt_dosimetry.pixels import need_decoder
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
+from rpt_dosimetry.nifti import voxel_ml
+
+_ASTRAY_VOXELS = 0.05
+"""By how much a frame may leave the grid, ours: decimals cut off."""
+_COSINES = 1e-3
+_LARGEST_SLICES = 4096
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class FrameGeometry:
+    """Where one frame stands, in DICOM's LPS.
+
+    Attributes:
+        position_mm: Centre of its first voxel.
+        cosines: Directions of a row and of a column.
+        spacing_mm: Distance of rows, then of columns.
+        step_mm: Distance of neighbouring frames, as told; ``None`` where nothing tells.
+    """
+
+    position_mm: Float[np.ndarray, "3"]
+    cosines: Float[np.ndarray, "2 3"]
+    spacing_mm: Float[np.ndarray, "2"]
+    step_mm: float | None
+
+
+def segment_grid(
+    frames: Sequence[FrameGeometry],
+) -> tuple[Float[np.ndarray, "4 4"], Int[np.ndarray, " frames"]]:
+    """Find the regular grid of frames, in any order and with gaps.
+
+    Returns:
+        Column, row, slice → position, mm, RAS+ world; and the slice of each frame.
+
+    Raises:
+        BadInput: Frames differ in orientation or spacing, nothing tells their distance, or
+            they leave the grid.
+    """
+    first = frames[0]
+    lengths = np.linalg.norm(first.cosines, axis=1)
+    right = np.abs(lengths - 1.0).max() < _COSINES and abs(np.dot(*first.cosines)) < _COSINES
+    if not right or any(
+        not np.abs(one.cosines - first.cosines).max() <= _COSINES for one in frames
+    ):
+        raise BadInput(
+            f"{dcm.ORIENTATION} must be two unit vectors at a right angle, the same in every frame "
+            "of the segmentation, and it is not. Export it anew."
+        )
+    if not (first.spacing_mm > 0).all() or any(
+        not np.abs(one.spacing_mm - first.spacing_mm).max() <= 1e-4 for one in frames
+    ):
+        raise BadInput(
+            f"{dcm.PIXEL_SPACING} must be above 0 mm and the same in every frame, and it is not."
+        )
+    positions_mm = np.array([one.position_mm for one in frames])
+    if not (np.abs(positions_mm) <= BOUNDS[dcm.POSITION].high).all():  # NaN compares as false
+        raise BadInput(f"{dcm.POSITION} must be within 1e5 mm in every frame, and it is not.")
+    normal = np.cross(first.cosines[0], first.cosines[1])
+    distances_mm = positions_mm @ normal
+    start = int(np.argmin(distances_mm))
+    step_mm = _step_mm(frames, distances_mm)
+    at = (distances_mm - distances_mm[start]) / step_mm
+    slices = np.rint(at).astype(np.intp)
+    _check_places(positions_mm, slices, start, step_mm * normal, first)
+    affine = np.eye(4)
+    affine[:3, 0] = first.cosines[0] * first.spacing_mm[1]
+    affine[:3, 1] = first.cosines[1] * first.spacing_mm[0]
+    affine[:3, 2] = normal * step_mm
+    affine[:3, 3] = positions_mm[start]
+    return _LPS_TO_RAS @ affine, slices
+
+
+def _step_mm(frames: Sequence[FrameGeometry], distances_mm: Float[np.ndarray, " frames"]) -> float:
+    """Return the distance of frames: the smallest met, or the told one where it divides it.
+
+    Slice Thickness is often untrue; of frames that are left out it may be all that is told.
+    """
+    apart_mm = np.diff(np.sort(distances_mm))
+    apart_mm = apart_mm[apart_mm > 1e-3]
+    told_mm = frames[0].step_mm
+    if not len(apart_mm):
+        if told_mm is None or not told_mm > 0:
+            raise BadInput(
+                "A segmentation in one plane must tell Slice Thickness (0018,0050), and it does "
+                "not. Export it anew."
+            )
+        return told_mm
+    step_mm = float(apart_mm.min())
+    if told_mm is not None and 0 < told_mm < step_mm:
+        ratio = step_mm / told_mm
+        if abs(ratio - round(ratio)) < _ASTRAY_VOXELS:
+            step_mm /= round(ratio)
+    # Over the whole extent, so that the decimals of one distance do not add up.
+    extent_mm = float(np.ptp(distances_mm))
+    return extent_mm / round(extent_mm / step_mm)
+
+
+def _check_places(
+    positions_mm: Float[np.ndarray, "frames 3"],
+    slices: Int[np.ndarray, " frames"],
+    start: int,
+    step: Float[np.ndarray, "3"],
+    first: FrameGeometry,
+) -> None:
+    if slices.max() >= _LARGEST_SLICES:
+        raise BadInput(
+            f"{dcm.POSITION} must span at most {_LARGEST_SLICES} slices. Export it anew."
+        )
+    astray_mm = positions_mm - positions_mm[start] - slices[:, np.newaxis] * step
+    smallest_mm = min(float(np.linalg.norm(step)), *first.spacing_mm.tolist())
+    worst = float(np.linalg.norm(astray_mm, axis=1).max()) / smallest_mm
+    if worst > _ASTRAY_VOXELS:
+        raise BadInput(
+            f"{dcm.POSITION} must place all frames of the segmentation on one grid, and a frame "
+            f"leaves it by {worst:.2g} voxels. Resample the segmentation to an upright grid."
+        )
+
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 """Transfer syntax Deflated Image Frame Compression."""
 
-_TYPE = Tag("Segmentation Type", 0x0062, 0x0001)
-_FRAMES = Tag("Per-Frame Functional Groups Sequence", 0x5200, 0x9230)
+_TYPE = dcm.Tag("Segmentation Type", 0x0062, 0x0001)
+_FRAMES = dcm.Tag("Per-Frame Functional Groups Sequence", 0x5200, 0x9230)
 # Nothing that tells who the patient or the reader is.
 _READ = [
     *("SOPClassUID", "Modality", "FrameOfReferenceUID", "SegmentationType", "SegmentSequence"),
@@ -48,7 +170,6 @@ class Segment:
     """One segment on the grid of its own file.
 
     Attributes:
-        number: Segment Number.
         label: Segment Label, such as ``Kidney_L``; free text.
         code: SNOMED CT code of what it is; empty where it has none.
         side: ``left``, ``right`` or empty, by its modifier's code.
@@ -69,7 +190,6 @@ def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
 
     Args:
         path: A DICOM segmentation, binary.
-        frame_of_reference_uid: Frame of Reference UID of the image.
 
     Returns:
         The segments in the order of the file, those without voxels too.
@@ -78,11 +198,15 @@ def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
         BadInput: The file is damaged, no binary segmentation or of another frame of
             reference, or its frames stand on no one grid.
     """
-    dataset = _read(path)
-    if components(dataset, FRAME_OF_REFERENCE) != [frame_of_reference_uid]:
+    dataset, _ = read_object(
+        path, _READ, sop_class=SEGMENTATION_STORAGE, noun="a segmentation", name="SEG"
+    )
+    if components(dataset, _TYPE) != ["BINARY"]:
+        raise BadInput(f"{_TYPE} must be BINARY, and it is not. Export it with a threshold.")
+    if components(dataset, dcm.FRAME_OF_REFERENCE) != [frame_of_reference_uid]:
         raise BadInput(
-            f"{FRAME_OF_REFERENCE} of the segmentation must be that of the image, and it is not. "
-            "Give the image that it was made on."
+            f"{dcm.FRAME_OF_REFERENCE} of the segmentation must be that of the image, and it is "
+            "not. Give the image that it was made on."
         )
     if str(dataset.file_meta.get("TransferSyntaxUID", "")) != DEFLATED_FRAMES:
         need_decoder(dataset, name="the segmentation")
@@ -115,9 +239,7 @@ def segment_mask(segment: Segment, image: Volume, warnings: list[str]) -> Bool[n
     """Find the voxels of a volume whose centres lie in a segment.
 
     Args:
-        segment: The segment, on any grid.
         image: The volume whose grid the mask is to have.
-        warnings: Takes that the mask is empty, or that a part of the segment lies outside.
 
     Returns:
         The mask, on the axes of ``image``.
@@ -145,8 +267,7 @@ def segment_mask(segment: Segment, image: Volume, warnings: list[str]) -> Bool[n
 
 def segment_volume_ml(segment: Segment) -> float:
     """Return the volume of a segment's voxels on its own grid, mL."""
-    voxel_ml = abs(float(np.linalg.det(segment.affine[:3, :3]))) / 1000.0
-    return float(np.count_nonzero(segment.mask)) * voxel_ml
+    return float(np.count_nonzero(segment.mask)) * voxel_ml(segment.affine)
 
 
 def _outside(segment: Segment, image: Volume) -> float:
@@ -154,24 +275,6 @@ def _outside(segment: Segment, image: Volume) -> float:
     at = np.argwhere(segment.mask) @ to_image[:3, :3].T + to_image[:3, 3]
     beyond = (at < -0.5 - 1e-3) | (at > np.array(image.data.shape) - 0.5 + 1e-3)
     return float(beyond.any(axis=1).mean())
-
-
-def _read(path: Path) -> Any:
-    try:
-        with quiet():
-            dataset = pydicom.dcmread(path, specific_tags=_READ)
-    except DICOM_ERRORS as error:  # the file's name may hold the patient's
-        raise BadInput(
-            "The segmentation must be a whole DICOM file that can be read, and it is not."
-        ) from error
-    if components(dataset, SOP_CLASS) != [SEGMENTATION_STORAGE]:
-        raise BadInput(
-            f"{SOP_CLASS} must be that of a segmentation, got {object_kind(dataset)}. Name the SEG "
-            "file; label maps are not read."
-        )
-    if components(dataset, _TYPE) != ["BINARY"]:
-        raise BadInput(f"{_TYPE} must be BINARY, and it is not. Export it with a threshold.")
-    return dataset
 
 
 def _values(dataset: Any) -> Bool[np.ndarray, "..."]:

@@ -1,4 +1,4 @@
-"""Tissues: elemental composition and mass density.
+"""Tissues: elemental composition and mass density; and where a point source's energy goes in them.
 
 Source: Cristy & Eckerman, ORNL/TM-8381 vol. 1 (1987), table 5, the tissues of the ORNL
 phantoms (soft tissue, skeleton, lung); water is H2O at 1 g/cm³; cortical bone is ESTAR's "Bone,
@@ -8,6 +8,8 @@ Cortical (ICRP)", material 120 (NIST Standard Reference Database 124), with its 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float
 from rpt_cohort import BadInput
 
 
@@ -16,9 +18,6 @@ class Medium:
     """A homogeneous material.
 
     Attributes:
-        name: What the commands call it.
-        what: What it is.
-        density_g_per_cm3: Mass density.
         mass_percent: Element → percent of the mass.
         mean_excitation_ev: Mean excitation energy I, eV, for the stopping power.
     """
@@ -74,11 +73,42 @@ SOFT_TISSUE_G_PER_CM3 = MEDIA["soft"].density_g_per_cm3
 
 
 def find_medium(name: str) -> Medium:
-    """Look a medium up.
-
-    Raises:
-        BadInput: There is none of that name.
-    """
+    """Look a medium up."""
     if name not in MEDIA:
         raise BadInput(f"The medium must be one of {', '.join(MEDIA)}, got '{name}'.")
     return MEDIA[name]
+
+
+@dataclass(frozen=True)
+class PointKernel:
+    """Energy absorbed per decay in spherical shells around a point source.
+
+    Attributes:
+        edge_g_per_cm2: Radii that bound the shells, times density, g/cm², ascending from 0; one
+            more than shells.
+        shell_kev: Energy absorbed per decay in each shell, keV.
+        beyond_kev: Energy absorbed outside the last shell, keV per decay.
+    """
+
+    edge_g_per_cm2: Float[np.ndarray, " edges"]
+    shell_kev: Float[np.ndarray, " shells"]
+    beyond_kev: float
+
+    @property
+    def absorbed_kev(self) -> float:
+        """Energy absorbed anywhere, keV per decay."""
+        return float(self.shell_kev.sum()) + self.beyond_kev
+
+    def within_kev(self, radius_g_per_cm2: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+        """Return the energy absorbed within a radius, keV per decay.
+
+        Inside a shell the energy is taken as evenly spread over the radius.
+
+        Args:
+            radius_g_per_cm2: Radius times density, g/cm².
+        """
+        cumulative = np.r_[0.0, np.cumsum(self.shell_kev)]
+        within: Float[np.ndarray, " m"] = np.interp(
+            radius_g_per_cm2, self.edge_g_per_cm2, cumulative
+        )
+        return within

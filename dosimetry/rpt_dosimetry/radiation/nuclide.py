@@ -31,12 +31,7 @@ NOT_MODELLED = ("alpha", "alpha recoil", "fission", "neutron", "betaD")
 
 @dataclass(frozen=True)
 class Lines:
-    """Radiations of fixed energy.
-
-    Attributes:
-        energy_kev: Energy of each, keV.
-        per_decay: How many of each come from a decay.
-    """
+    """Radiations of fixed energy."""
 
     energy_kev: Float[np.ndarray, " n"]
     per_decay: Float[np.ndarray, " n"]
@@ -104,9 +99,6 @@ def find_nuclide(name: str) -> Nuclide:
 
     Args:
         name: Element, dash, mass number, such as ``Lu-177`` or ``Tc-99m``.
-
-    Returns:
-        Its half-life and radiations.
 
     Raises:
         BadInput: The database has no such nuclide, or it emits what is not modelled here:

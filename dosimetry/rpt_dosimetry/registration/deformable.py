@@ -10,9 +10,15 @@ from jaxtyping import Bool, Float, Float64
 from rpt_cohort import BadInput
 
 from rpt_dosimetry.registration.guides import Guide
-from rpt_dosimetry.registration.itk_images import LPS, itk_affine, itk_values, simpleitk, to_itk
-from rpt_dosimetry.registration.one_grid import GridMm
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import (
+    LPS,
+    GridMm,
+    Rigid,
+    itk_affine,
+    itk_values,
+    simpleitk,
+    to_itk,
+)
 
 CONTROL_SPACING_MM = 40.0
 """Ours: between control points; an organ moves, a lesion in it is not reshaped."""
@@ -89,11 +95,6 @@ class Deformation:
 def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, JacobianReport]:
     """Find what a rigid registration leaves, and refuse what no body does.
 
-    Args:
-        fixed: What stays.
-        moving: What is carried to it.
-        rigid: The rigid transform between them, applied first.
-
     Returns:
         The deformation, and how it changes volumes in the body.
 
@@ -114,11 +115,6 @@ def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, Jaco
 
 def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.ndarray, "x y z 3"]:
     """Find what a rigid registration leaves, by B-splines and mutual information.
-
-    Args:
-        fixed: What stays.
-        moving: What is carried to it.
-        rigid: The rigid transform between them, applied first.
 
     Returns:
         Displacement at the voxels of ``fixed``, mm, RAS+: the point x of the fixed world lies at

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Shaped
 from rpt_cohort import BadInput, Volume, grid_fault
 from scipy import ndimage
 
-from rpt_dosimetry.dose.density import check_hu
-from rpt_dosimetry.registration.itk_images import (
+from rpt_dosimetry.dose.anatomy import check_hu
+from rpt_dosimetry.registration.transform import (
     check_axes,
     itk_affine,
     itk_values,
@@ -52,7 +52,6 @@ class Guide:
         smooth: The same, smoothed to judge agreement by.
         body: True in the patient, shape (x, y, z) of the image.
         near: True there and within ``RIM_MM`` of it.
-        kind: What it was made of.
     """
 
     image: Any
@@ -86,8 +85,6 @@ def guide(volume: Volume, *, kind: Kind, name: str, mask: Volume | None = None) 
 
     Args:
         volume: CT in HU, or emission: activity concentration, Bq/mL, or SUV, g/mL.
-        kind: Which of the two.
-        name: What an error calls it.
         mask: Where to look, above 0, on the grid of ``volume``; the body by default.
 
     Raises:

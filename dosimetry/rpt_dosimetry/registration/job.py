@@ -1,8 +1,7 @@
 """The work of the ``register`` command: from files to a folder, whole or not at all."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rpt_cohort import (
@@ -17,6 +16,7 @@ from rpt_cohort import (
 from rpt_cohort.command import naming, part_of_work, tell_done
 
 from rpt_dosimetry.nifti import (
+    FRAME_SHA256,
     HU,
     VOXELS_SHA256,
     Nifti,
@@ -25,15 +25,19 @@ from rpt_dosimetry.nifti import (
     voxels_sha256,
 )
 from rpt_dosimetry.registration import deformable
-from rpt_dosimetry.registration.check_picture import check_picture
-from rpt_dosimetry.registration.mutual_information import SEED, SETTINGS
-from rpt_dosimetry.registration.one_grid import GridMm, one_grid
-from rpt_dosimetry.registration.pair import Registration, Scan, deformed, register
+from rpt_dosimetry.registration.pair import (
+    SEED,
+    SETTINGS,
+    Registration,
+    Scan,
+    Start,
+    check_picture,
+    deformed,
+    register,
+    story,
+)
 from rpt_dosimetry.registration.resampling import Resampled, resample_ct, resample_emission
-from rpt_dosimetry.registration.residual import LIMITS
-from rpt_dosimetry.registration.rigid import shifted
-from rpt_dosimetry.registration.start import Start
-from rpt_dosimetry.report import FRAME_SHA256
+from rpt_dosimetry.registration.transform import GridMm, one_grid, shifted
 
 FIXED, MOVING, COVERED, CT = "fixed.nii.gz", "moving.nii.gz", "covered.nii.gz", "ct.nii.gz"
 LIBRARIES = ("rpt-cohort", "SimpleITK", "numpy", "scipy", "nibabel", "matplotlib")
@@ -54,8 +58,6 @@ class RegistrationFiles:
     Attributes:
         fixed: Emission image of the scan that stays.
         moving: Emission image of the scan that is carried to it.
-        fixed_ct: CT of the fixed scan.
-        moving_ct: CT of the moving scan.
         mask: Where to look.
     """
 
@@ -66,11 +68,7 @@ class RegistrationFiles:
     mask: Path | None = None
 
     def read(self) -> tuple[Scan, Scan, Volume | None]:
-        """Read the fixed scan, the moving scan and the mask.
-
-        Raises:
-            BadInput: A file is missing or broken.
-        """
+        """Read the fixed scan, the moving scan and the mask."""
         return (
             Scan(
                 _read(self.fixed, name="The fixed image"),
@@ -94,9 +92,6 @@ def write_registration(
     """Register two scans and write both on one grid.
 
     Args:
-        files: The images.
-        start: Where to begin.
-        deform: Whether a deformation follows the rigid transform.
         slice_voxels: Voxels along and across a slice of the common grid.
         out: Folder to write; must be new or empty.
 
@@ -153,35 +148,12 @@ def write_registration(
     return found, carried
 
 
-def story(
-    found: Registration, still: Resampled, carried: Resampled, grid: GridMm
-) -> dict[str, Any]:
-    """Tell what a registration did, for its JSON."""
-    return {
-        "quantity": "emission images on one grid, in the unit they came in",
-        "registered_by": found.fixed.kind,
-        "fixed_to_moving_ras_mm": found.rigid.fixed_to_moving.tolist(),
-        "start_ras_mm": found.start.fixed_to_moving.tolist(),
-        "residual": asdict(found.residual),
-        **({} if found.volumes is None else {"jacobian_in_body": found.volumes.told()}),
-        "limits": LIMITS,
-        "activity": {"fixed": _activity(still), "moving": _activity(carried)},
-        "activity_unit": "the image's unit times mL: Bq of Bq/mL, g of a SUV in g/mL",
-        "shape": list(grid.shape),
-        "affine_ras_mm": grid.affine.tolist(),
-    }
-
-
 def _write_beside(
     path: Path, source: Nifti, image: Resampled, grid: GridMm, *, world: Nifti
 ) -> None:
     """Hand on what the JSON beside an image told, where it told something that still holds.
 
     Args:
-        path: The image that was written.
-        source: What it was made of.
-        image: Its values.
-        grid: Where they stand.
         world: The image in whose world they stand: the fixed one.
     """
     facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
@@ -204,15 +176,6 @@ def _write_beside(
         ),
     }
     beside_of(path).write_bytes(json_bytes(content))
-
-
-def _activity(one: Resampled) -> dict[str, float]:
-    return {
-        "integral_before": one.integral_before,
-        "integral_on_grid": one.integral_on_grid,
-        "outside_grid_pct": 100.0 * one.left_share,
-        "change_by_interpolation_pct": 100.0 * one.change_share,
-    }
 
 
 def _write_deformation(folder: Path, found: Registration) -> None:

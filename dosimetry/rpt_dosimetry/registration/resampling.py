@@ -19,9 +19,15 @@ from jaxtyping import Float, Float32
 from rpt_cohort import BadInput, Volume
 
 from rpt_dosimetry.registration.deformable import Deformation
-from rpt_dosimetry.registration.itk_images import itk_values, simpleitk, to_itk
-from rpt_dosimetry.registration.one_grid import GridMm, grid_of, widened
-from rpt_dosimetry.registration.rigid import Rigid
+from rpt_dosimetry.registration.transform import (
+    GridMm,
+    Rigid,
+    grid_of,
+    itk_values,
+    simpleitk,
+    to_itk,
+    widened,
+)
 
 LARGEST_CHANGE = 0.005
 """Of the activity by interpolation alone."""
@@ -41,7 +47,6 @@ class Resampled:
     """An emission image on a new grid.
 
     Attributes:
-        data: Concentration on the new grid, shape (x, y, z).
         covered: Share of each new voxel that the old image covers, 0 to 1.
         integral_before: Sum times voxel volume of the old image, the image's unit times mL:
             Bq where it is Bq/mL, g where it is a SUV in g/mL.
@@ -73,9 +78,7 @@ def resample_emission(
 
     Args:
         emission: Concentration, Bq/mL or g/mL, with a sum above 0.
-        grid: Where it is to stand.
         rigid: Position on the grid → position in ``emission``.
-        name: What an error calls it.
         deformation: Applied before ``rigid``; ``None`` for none.
 
     Raises:

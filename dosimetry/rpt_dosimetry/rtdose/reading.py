@@ -1,59 +1,141 @@
-"""Read an RT Dose object as a volume of absorbed dose.
+"""Read an RT Dose object as a volume of absorbed dose; and where the frames of a dose stand.
 
-Source: DICOM PS3.3, C.8.8.3 (RT Dose). Dose = stored value × Dose Grid Scaling.
+Dose = stored value × Dose Grid Scaling. A volume's axes are turned to run to the left, back and
+head as nearly as they can: a dose on an upright grid then has the orientation 1, 0, 0, 0, 1, 0,
+the only one that some planning systems read. Oblique grids keep their angles. DICOM's patient
+axes are LPS, NIfTI's RAS.
+
+Source: DICOM PS3.3, C.8.8.3 (RT Dose), C.7.6.2 (Image Plane: a position is that of a voxel's
+centre) and C.8.8.3.2 (Grid Frame Offset Vector: distances along the normal, from the first
+frame).
 """
 
-import hashlib
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from jaxtyping import Float, Shaped
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from pydicom.dataset import Dataset
-from rpt_cohort import BadInput, Volume
+from pydicom.valuerep import format_number_as_ds
+from rpt_cohort import BadInput, Volume, grid_fault
 
-from rpt_dosimetry.attributes import (
-    COLUMNS,
-    FRAME_OF_REFERENCE,
-    NUMBER_OF_FRAMES,
-    ORIENTATION,
-    PIXEL_SPACING,
-    POSITION,
-    ROWS,
-    SAMPLES_PER_PIXEL,
-    SOP_CLASS,
-    Tag,
-    header_numbers,
+from rpt_dosimetry.dicom import attributes as dcm
+from rpt_dosimetry.dicom.reading import (
+    BOUNDS,
+    components,
+    read_decimal,
+    read_object,
 )
-from rpt_dosimetry.decimals import read_decimal
-from rpt_dosimetry.elements import components, object_kind
-from rpt_dosimetry.geometry import Grid, find_grid
-from rpt_dosimetry.pixels import decoded
-from rpt_dosimetry.reading import DICOM_ERRORS, quiet
-from rpt_dosimetry.rtdose.attributes import (
-    BITS_ALLOCATED,
-    DOSE_COMMENT,
-    DOSE_TYPE,
-    DOSE_UNITS,
-    FRAME_OFFSETS,
-    GRID_SCALING,
-    NOT_CLINICAL,
-    PIXEL_REPRESENTATION,
-    RT_DOSE_STORAGE,
-    SUMMATION_TYPE,
-)
+from rpt_dosimetry.dicom.slices import Grid, decoded, find_grid
+
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class FrameGrid:
+    """The attributes that place the frames, as decimal strings of 16 characters at most.
+
+    Attributes:
+        position_mm: Centre of the first voxel of the first frame, LPS.
+        orientation: Direction cosines of a row, then of a column, LPS.
+        spacing_mm: Distance of rows, then of columns.
+        offsets_mm: Distance of each frame from the first, along the normal.
+    """
+
+    position_mm: tuple[str, ...]
+    orientation: tuple[str, ...]
+    spacing_mm: tuple[str, ...]
+    offsets_mm: tuple[str, ...]
+
+    @property
+    def affine(self) -> Float[np.ndarray, "4 4"]:
+        """Column, row, frame → position, mm, LPS, of the strings as they are written."""
+        row, column = np.array(self.orientation, dtype=np.float64).reshape(2, 3)
+        rows_mm, columns_mm = (float(text) for text in self.spacing_mm)
+        affine = np.eye(4)
+        affine[:3, 0] = row * columns_mm
+        affine[:3, 1] = column * rows_mm
+        affine[:3, 2] = np.cross(row, column) * float(self.offsets_mm[1])
+        affine[:3, 3] = np.array(self.position_mm, dtype=np.float64)
+        return affine
+
+
+def to_frames(volume: Volume) -> tuple[Shaped[np.ndarray, "frame row column"], FrameGrid]:
+    """Turn a volume into frames.
+
+    Returns:
+        The values, and where they stand; every centre within 1e-3 mm of its own.
+
+    Raises:
+        BadInput: Axes that are not at right angles, fewer than two frames, or voxels of a
+            size that is not plausible.
+    """
+    affine = _RAS_TO_LPS @ volume.affine
+    turn = io_orientation(affine)
+    affine = affine @ inv_ornt_aff(turn, volume.data.shape)
+    data = apply_orientation(volume.data, turn)
+    if np.linalg.det(affine[:3, :3]) < 0:  # a normal is right-handed
+        affine[:3, 3] += affine[:3, 2] * (data.shape[2] - 1)
+        affine[:3, 2] *= -1.0
+        data = data[:, :, ::-1]
+    if data.shape[2] < 2:
+        raise BadInput(
+            f"A dose must have at least 2 slices, got {data.shape[2]}: an RT Dose tells the "
+            "distance of slices by their offsets. Give the whole dose."
+        )
+    _check_spacing(affine)
+    grid = _written(affine, frames=data.shape[2])
+    if grid_fault(Volume(data, grid.affine), Volume(data, affine), name="", like_name=""):
+        raise BadInput(
+            "The dose's axes must stand at right angles, and its affine is sheared or lies too "
+            "far out. Resample it to an upright grid."
+        )
+    return np.ascontiguousarray(data.transpose(2, 1, 0)), grid
+
+
+def _written(affine: Float[np.ndarray, "4 4"], *, frames: int) -> FrameGrid:
+    columns_mm, rows_mm, step_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    cosines = np.concatenate([affine[:3, 0] / columns_mm, affine[:3, 1] / rows_mm])
+    return FrameGrid(
+        position_mm=_decimals(affine[:3, 3]),
+        orientation=_decimals(cosines),
+        spacing_mm=_decimals(np.array([rows_mm, columns_mm])),
+        offsets_mm=_decimals(np.arange(frames) * step_mm),
+    )
+
+
+def _decimals(values: Float[np.ndarray, " n"]) -> tuple[str, ...]:
+    # Adding 0 turns −0 into 0. Ten decimals: no digits of rounding.
+    return tuple(format_number_as_ds(float(value)) for value in np.round(values, 10) + 0.0)
+
+
+def _check_spacing(affine: Float[np.ndarray, "4 4"]) -> None:
+    bounds = BOUNDS[dcm.PIXEL_SPACING]
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (bounds.low <= spacing_mm.min() and spacing_mm.max() <= bounds.high):
+        told = " × ".join(f"{size:g}" for size in spacing_mm)
+        raise BadInput(
+            f"The dose's voxels must measure {bounds.low:g} to {bounds.high:g} mm, got {told} mm. "
+            "Correct its affine."
+        )
+
 
 EVEN_MM = 0.01
 """By how much distances of frames may differ, ours: decimals cut off, and no more."""
 
-_OWN = (DOSE_UNITS, DOSE_TYPE, DOSE_COMMENT, SUMMATION_TYPE, FRAME_OFFSETS, GRID_SCALING)
+_OWN = (
+    dcm.DOSE_UNITS,
+    dcm.DOSE_TYPE,
+    dcm.DOSE_COMMENT,
+    dcm.SUMMATION_TYPE,
+    dcm.FRAME_OFFSETS,
+    dcm.GRID_SCALING,
+)
 # The patient and free text but the comment are not loaded, so that no message can show them.
-_TAGS = [*header_numbers(), *((tag.group << 16) | tag.element for tag in _OWN), 0x7FE00010]
+_TAGS = [*dcm.header_numbers(), *((tag.group << 16) | tag.element for tag in _OWN), 0x7FE00010]
 
 
 @dataclass(frozen=True)
@@ -63,10 +145,7 @@ class RtDose:
     Attributes:
         summation_type: Dose Summation Type, such as ``PLAN``.
         scaling_gy: Dose Grid Scaling, Gy per stored value.
-        bits: Bits Allocated, 16 or 32.
-        frame_of_reference_uid: Frame of Reference UID; empty where it is missing.
         is_prediction: It bears this package's mark of a prediction.
-        sha256: Of the file, in hex.
     """
 
     summation_type: str
@@ -80,9 +159,6 @@ class RtDose:
 def read_rtdose(path: Path) -> tuple[Volume, RtDose]:
     """Read a dose grid.
 
-    Args:
-        path: An RT Dose file.
-
     Returns:
         Absorbed dose, Gy, float64, axes nearest RAS+; and what the file tells of it.
 
@@ -93,20 +169,20 @@ def read_rtdose(path: Path) -> tuple[Volume, RtDose]:
     dataset, sha256 = _read(path)
     _check_quantity(dataset)
     grid = _grid(dataset)
-    scaling_gy = float(_numbers(dataset, GRID_SCALING, 1)[0])
+    scaling_gy = float(_numbers(dataset, dcm.GRID_SCALING, 1)[0])
     if scaling_gy <= 0:
-        raise BadInput(f"{GRID_SCALING} must be above 0 Gy, got {scaling_gy:g}. Export anew.")
+        raise BadInput(f"{dcm.GRID_SCALING} must be above 0 Gy, got {scaling_gy:g}. Export anew.")
     stored = _stored(dataset, grid)
     frames = stored[grid.order].transpose(2, 1, 0).astype(np.float64)
     turn = io_orientation(grid.affine)
     data = np.ascontiguousarray(apply_orientation(frames * scaling_gy, turn))
     volume = Volume(data, grid.affine @ inv_ornt_aff(turn, grid.shape))
     return volume, RtDose(
-        summation_type=_code(dataset, SUMMATION_TYPE),
+        summation_type=_code(dataset, dcm.SUMMATION_TYPE),
         scaling_gy=scaling_gy,
         bits=stored.dtype.itemsize * 8,
-        frame_of_reference_uid="".join(components(dataset, FRAME_OF_REFERENCE)),
-        is_prediction=components(dataset, DOSE_COMMENT) == [NOT_CLINICAL],
+        frame_of_reference_uid="".join(components(dataset, dcm.FRAME_OF_REFERENCE)),
+        is_prediction=components(dataset, dcm.DOSE_COMMENT) == [dcm.NOT_CLINICAL],
         sha256=sha256,
     )
 
@@ -115,50 +191,37 @@ def _read(path: Path) -> tuple[Any, str]:
     if path.is_dir() or not path.exists():
         told = "it is a folder" if path.is_dir() else "there is no such file"
         raise BadInput(f"The RT Dose must be a whole DICOM file, and {told}. Check the path.")
-    try:
-        content = path.read_bytes()
-        with quiet():
-            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS)
-    except DICOM_ERRORS as error:  # the file's name may hold the patient's
-        raise BadInput(
-            "The RT Dose must be a whole DICOM file that can be read, and it is not. Copy or "
-            "export it anew."
-        ) from error
-    if components(dataset, SOP_CLASS) != [RT_DOSE_STORAGE]:
-        raise BadInput(
-            f"{SOP_CLASS} must be that of an RT Dose, got {object_kind(dataset)}. Name the RTDOSE "
-            "file."
-        )
-    return dataset, hashlib.sha256(content).hexdigest()
+    return read_object(path, _TAGS, sop_class=dcm.RT_DOSE_STORAGE, noun="an RT Dose", name="RTDOSE")
 
 
 def _check_quantity(dataset: Any) -> None:
     for tag, wanted, why in (
-        (DOSE_UNITS, "GY", "A relative dose has no Gy"),
-        (DOSE_TYPE, "PHYSICAL", "An effective dose is weighted for biology, an error is none"),
-        (SAMPLES_PER_PIXEL, "1", "A dose has one value a voxel"),
-        (PIXEL_REPRESENTATION, "0", "An absorbed dose has no sign"),
+        (dcm.DOSE_UNITS, "GY", "A relative dose has no Gy"),
+        (dcm.DOSE_TYPE, "PHYSICAL", "An effective dose is weighted for biology, an error is none"),
+        (dcm.SAMPLES_PER_PIXEL, "1", "A dose has one value a voxel"),
+        (dcm.PIXEL_REPRESENTATION, "0", "An absorbed dose has no sign"),
     ):
         if _code(dataset, tag) != wanted:
             raise BadInput(
                 f"{tag} must be {wanted}, got {_code(dataset, tag) or 'none'}. {why}; export the "
                 "absorbed dose in Gy."
             )
-    if _code(dataset, BITS_ALLOCATED) not in ("16", "32"):
+    if _code(dataset, dcm.BITS_ALLOCATED) not in ("16", "32"):
         raise BadInput(
-            f"{BITS_ALLOCATED} must be 16 or 32, got {_code(dataset, BITS_ALLOCATED) or 'none'}."
+            f"{dcm.BITS_ALLOCATED} must be 16 or 32, got "
+            f"{_code(dataset, dcm.BITS_ALLOCATED) or 'none'}."
         )
 
 
 def _grid(dataset: Any) -> Grid:
     """Place each frame as if it were a slice, and find their common grid."""
-    position_mm = _numbers(dataset, POSITION, 3)
-    cosines = _numbers(dataset, ORIENTATION, 6)
+    position_mm = _numbers(dataset, dcm.POSITION, 3)
+    cosines = _numbers(dataset, dcm.ORIENTATION, 6)
     normal = np.cross(cosines[:3], cosines[3:])
     headers = []
     for distance_mm in _distances_mm(dataset, normal, z_mm=position_mm[2]):
         header = Dataset()
-        for tag in (ROWS, COLUMNS, PIXEL_SPACING, ORIENTATION):
+        for tag in (dcm.ROWS, dcm.COLUMNS, dcm.PIXEL_SPACING, dcm.ORIENTATION):
             if (tag.group, tag.element) in dataset:
                 header[tag.group, tag.element] = dataset[tag.group, tag.element]
         header.ImagePositionPatient = [f"{x:.8f}" for x in position_mm + distance_mm * normal]
@@ -170,18 +233,18 @@ def _distances_mm(
     dataset: Any, normal: Float[np.ndarray, "3"], *, z_mm: float
 ) -> Float[np.ndarray, " frames"]:
     """Return the distance of each frame from the first, along the normal."""
-    frames = _code(dataset, NUMBER_OF_FRAMES)
-    count = len(components(dataset, FRAME_OFFSETS))
+    frames = _code(dataset, dcm.NUMBER_OF_FRAMES)
+    count = len(components(dataset, dcm.FRAME_OFFSETS))
     if count < 2 or frames != str(count):
         raise BadInput(
-            f"{FRAME_OFFSETS} must tell one offset for each frame of two or more, got {count} "
+            f"{dcm.FRAME_OFFSETS} must tell one offset for each frame of two or more, got {count} "
             f"offsets for {frames or 'no'} frames. Export the whole dose."
         )
-    offsets_mm = _numbers(dataset, FRAME_OFFSETS, count)
+    offsets_mm = _numbers(dataset, dcm.FRAME_OFFSETS, count)
     steps_mm = np.diff(offsets_mm)
     if np.abs(steps_mm - steps_mm[0]).max() > EVEN_MM:
         raise BadInput(
-            f"{FRAME_OFFSETS} must rise evenly, and its steps are {steps_mm.min():g} to "
+            f"{dcm.FRAME_OFFSETS} must rise evenly, and its steps are {steps_mm.min():g} to "
             f"{steps_mm.max():g} mm. Export the dose on a regular grid."
         )
     if offsets_mm[0] == 0.0:
@@ -189,7 +252,7 @@ def _distances_mm(
     # C.8.8.3.2 lets a transverse grid tell the frames' z instead; the first is then its own.
     if abs(offsets_mm[0] - z_mm) > EVEN_MM or abs(normal[2]) < 1.0 - 1e-6:
         raise BadInput(
-            f"{FRAME_OFFSETS} must begin with 0 mm, or with the z of a transverse grid, got "
+            f"{dcm.FRAME_OFFSETS} must begin with 0 mm, or with the z of a transverse grid, got "
             f"{offsets_mm[0]:g} mm. Export the dose anew."
         )
     distances_mm: Float[np.ndarray, " frames"] = (offsets_mm - offsets_mm[0]) * np.sign(normal[2])
@@ -205,13 +268,13 @@ def _stored(dataset: Any, grid: Grid) -> Shaped[np.ndarray, "frame row column"]:
     return stored
 
 
-def _numbers(dataset: Any, tag: Tag, count: int) -> Float[np.ndarray, " count"]:
+def _numbers(dataset: Any, tag: dcm.Tag, count: int) -> Float[np.ndarray, " count"]:
     texts = components(dataset, tag)
     if len(texts) != count:
         raise BadInput(f"{tag} must be {count} numbers, got {len(texts)}. Export the dose anew.")
     return np.array([read_decimal(text, tag) for text in texts])
 
 
-def _code(dataset: Any, tag: Tag) -> str:
+def _code(dataset: Any, tag: dcm.Tag) -> str:
     """Return a short code or number, reduced to the letters that codes have."""
     return re.sub(r"[^A-Z0-9_ .+-]", "?", "\\".join(components(dataset, tag)))[:16]

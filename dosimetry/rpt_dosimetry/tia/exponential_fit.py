@@ -1,25 +1,280 @@
-"""Weighted least squares of the exponential models, the amplitude eliminated.
+"""Weighted least squares of the exponential models, their shapes, and the trapezoid beside them.
 
 For given rates the best amplitude is Σwyf / Σwf² (f the unit curve, w the inverse variance),
 never negative where activities are not. Only rates are searched: on a grid, which sees every
 valley, then from its best nodes on by scipy: one rate by bounded minimisation between the
 neighbouring nodes, two by bounded least squares.
 
+A bolus that gives a·e^(−kt) becomes, when the same activity is infused at a constant rate for T
+from time 0 on, after the end of the infusion a · (e^(kT) − 1)/(kT) · e^(−kt): the mean of
+a·e^(−k(t−s)) over the starts s from 0 to T. The time integral from 0 to ∞ stays a/k, since every
+part of the activity decays as if it had been a bolus of its own.
+
 Source: variable projection, Golub & Pereyra, SIAM J Numer Anal 10 (1973) 413.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from rpt_cohort import BadInput
 from scipy.optimize import least_squares, minimize_scalar
 
-from rpt_dosimetry.tia.exponential import (
-    after_infusion,
-    highest_rate_per_h,
-    unit_curve,
-    unit_tia_h,
-)
+
+def check_times(time_h: Sequence[float], *, infusion_h: float = 0.0) -> Float[np.ndarray, " t"]:
+    """Check the times of a series of scans.
+
+    Args:
+        time_h: Start of infusion to mid-scan, h, one a scan.
+        infusion_h: Duration of the infusion, h; 0 for a bolus.
+
+    Returns:
+        The times, h.
+
+    Raises:
+        BadInput: There is none, one is not finite or not above 0 h, they are repeated or out of
+            order, or one is before the end of the infusion, where the curve is not modelled.
+    """
+    if not (np.isfinite(infusion_h) and infusion_h >= 0):
+        raise BadInput(f"infusion_h must be a finite number of at least 0 h, got {infusion_h!r} h.")
+    times = np.asarray(time_h, dtype=np.float64)
+    if times.ndim != 1 or times.size == 0:
+        raise BadInput("time_h must hold at least one scan time in h, got none. Give one a scan.")
+    for time in times:
+        if not (np.isfinite(time) and time > 0):
+            raise BadInput(
+                f"time_h must be finite and above 0 h, got {time:g} h. Count from the start of "
+                "infusion to mid-scan."
+            )
+    for earlier, later in pairwise(times.tolist()):
+        if earlier == later:
+            raise BadInput(
+                f"time_h must be distinct, and {later:g} h is repeated. Give each scan its own "
+                "time."
+            )
+        if later < earlier:
+            raise BadInput(
+                f"time_h must ascend, and {later:g} h comes after {earlier:g} h. Put the scans in "
+                "order of time."
+            )
+    if times[0] < infusion_h:
+        raise BadInput(
+            f"time_h must not be before the end of the infusion at {infusion_h:g} h, got "
+            f"{times[0]:g} h. Leave that scan out, or count from the start of infusion."
+        )
+    return times
+
+
+def check_half_life(half_life_h: float) -> float:
+    """Return the physical decay rate, 1/h.
+
+    Args:
+        half_life_h: Physical half-life, h; Lu-177: 159.528.
+
+    Raises:
+        BadInput: It is not a finite number above 0 h.
+    """
+    if not (np.isfinite(half_life_h) and half_life_h > 0):
+        raise BadInput(
+            f"half_life_h must be a finite number above 0 h, got {half_life_h!r} h. 6.647 d is "
+            "159.528 h."
+        )
+    return float(np.log(2.0)) / half_life_h
+
+
+def infusion_factor(*, rate_per_h: float, infusion_h: float) -> float:
+    """Return (e^(kT) − 1)/(kT), the amplitude of e^(−kt) after an infusion over that of a bolus.
+
+    Args:
+        rate_per_h: k, 1/h, above 0.
+        infusion_h: T, h; 0 gives 1.
+    """
+    x = rate_per_h * infusion_h
+    return float(np.expm1(x) / x) if x > 0 else 1.0
+
+
+SHORTEST_OF_FIRST_TIME = 0.25
+SHORTEST_OF_HALF_LIFE = 0.1
+"""No effective half-life is fitted below the smaller of a quarter of the first scan's time and a
+tenth of the physical half-life. Ours: where only the first point is above 0, least squares drives
+the rate to infinity, and the activity before that point, which nobody measured, with it. A fit
+that ends here is not used: straight lines and physical decay after the last point are."""
+
+
+def highest_rate_per_h(*, first_time_h: float, half_life_h: float) -> float:
+    """Return the fastest washout that is fitted, 1/h, above the physical rate.
+
+    Args:
+        first_time_h: Time of the first scan, h.
+        half_life_h: Physical half-life, h.
+    """
+    shortest_h = min(SHORTEST_OF_FIRST_TIME * first_time_h, SHORTEST_OF_HALF_LIFE * half_life_h)
+    return float(np.log(2.0)) / shortest_h
+
+
+def unit_curve(
+    time_h: Float[np.ndarray, " t"], rates_per_h: tuple[float, ...], *, infusion_h: float
+) -> Float[np.ndarray, " t"]:
+    """Return e^(−k₁t), or e^(−k₁t) − e^(−k₂t) with an uptake, both after an infusion.
+
+    Args:
+        time_h: Times, h, not before the end of the infusion.
+        rates_per_h: Washout k₁, and uptake k₂ above it if there is one, 1/h.
+        infusion_h: Duration of the infusion, h.
+    """
+    curves = [after_infusion(time_h, rate, infusion_h=infusion_h) for rate in rates_per_h]
+    return curves[0] if len(curves) == 1 else curves[0] - curves[1]
+
+
+def unit_tia_h(rates_per_h: tuple[float, ...]) -> float:
+    """Return the time integral of :func:`unit_curve` from 0 to ∞, h; the infusion has no effect."""
+    washout, *uptake = rates_per_h
+    return 1.0 / washout - sum(1.0 / rate for rate in uptake)
+
+
+def terms(
+    amplitude_mbq: float, rates_per_h: tuple[float, ...], *, infusion_h: float
+) -> tuple[tuple[float, float], ...]:
+    """Return the curve as (amplitude in MBq, rate in 1/h), whose sum holds after the infusion.
+
+    Args:
+        amplitude_mbq: That of the bolus, MBq.
+        rates_per_h: Washout and, if there is one, uptake, 1/h.
+        infusion_h: Duration of the infusion, h.
+    """
+    signs = (1.0, -1.0)
+    return tuple(
+        (sign * amplitude_mbq * infusion_factor(rate_per_h=rate, infusion_h=infusion_h), rate)
+        for sign, rate in zip(signs, rates_per_h, strict=False)
+    )
+
+
+def after_infusion(
+    time_h: Float[np.ndarray, "..."] | float,
+    rate_per_h: Float[np.ndarray, "..."] | float,
+    *,
+    infusion_h: float,
+) -> Float[np.ndarray, "..."]:
+    """Return (e^(kT) − 1)/(kT) · e^(−kt), counted from the end of infusion so as not to overflow.
+
+    Args:
+        time_h: t, h, not before the end of the infusion.
+        rate_per_h: k, 1/h.
+        infusion_h: T, h.
+    """
+    x = np.asarray(rate_per_h * infusion_h)
+    mean = -np.expm1(-x) / x if infusion_h > 0 else 1.0
+    return np.asarray(mean * np.exp(-rate_per_h * (time_h - infusion_h)))
+
+
+FALLS = 1e-6
+"""Relative, ours: by which a point must be below the one before it to be on an exponential."""
+
+
+def trapezoid_tia(
+    time_h: Float[np.ndarray, " t"], activity: Float[np.ndarray, "t ..."]
+) -> Float[np.ndarray, "..."]:
+    """Integrate from 0 h to the last point along straight lines, the first from 0 at 0 h.
+
+    Args:
+        time_h: Times, h, ascending.
+        activity: Activities, any unit, of a region or of many voxels.
+
+    Returns:
+        Unit of the activity × h.
+    """
+    rise = 0.5 * activity[0] * time_h[0]
+    return np.asarray(rise + np.trapezoid(activity, time_h, axis=0))
+
+
+def log_trapezoid_tia(
+    time_h: Float[np.ndarray, " t"], activity_mbq: Float[np.ndarray, " t"]
+) -> float:
+    """Integrate from 0 h to the last point: rises along straight lines, falls exponentially, MBq·h.
+
+    Source: the linear-up, logarithmic-down trapezoid of pharmacokinetics; exact for exponentials
+    between scans that lie far apart, where straight lines are tens of percent too high.
+
+    Args:
+        time_h: Times, h, ascending.
+        activity_mbq: Activities, MBq.
+    """
+    before, after = activity_mbq[:-1], activity_mbq[1:]
+    mean = 0.5 * (before + after)
+    falls = _falls(activity_mbq)
+    mean[falls] = (before[falls] - after[falls]) / np.log(before[falls] / after[falls])
+    return float(0.5 * activity_mbq[0] * time_h[0] + mean @ np.diff(time_h))
+
+
+def _falls(activity_mbq: Float[np.ndarray, " t"]) -> Bool[np.ndarray, " s"]:
+    """Tell of each step whether it is an exponential."""
+    before, after = activity_mbq[:-1], activity_mbq[1:]
+    return np.asarray((after > 0) & (after < before * (1.0 - FALLS)))
+
+
+def physical_tail_tia(
+    time_h: Float[np.ndarray, " t"], activity: Float[np.ndarray, "t ..."], *, decay_per_h: float
+) -> Float[np.ndarray, "..."]:
+    """Add to the trapezoid only physical decay after the last point: the largest tail there is.
+
+    Args:
+        time_h: Times, h, ascending.
+        activity: Activities, any unit, of a region or of many voxels.
+        decay_per_h: Physical decay rate, 1/h.
+
+    Returns:
+        Unit of the activity × h.
+    """
+    return np.asarray(trapezoid_tia(time_h, activity) + activity[-1] / decay_per_h)
+
+
+def tail_rate_per_h(
+    time_h: Float[np.ndarray, " t"], activity_mbq: Float[np.ndarray, " t"], *, decay_per_h: float
+) -> float:
+    """Return the rate of the exponential through the last two points, at least the physical one.
+
+    Two points and not more are ours: an earlier one still belongs to a faster phase.
+
+    Args:
+        time_h: Times, h, ascending, at least two.
+        activity_mbq: Activities, MBq.
+        decay_per_h: Physical decay rate, 1/h; returned where the last activity is 0, and with it
+            the tail.
+    """
+    before, last = float(activity_mbq[-2]), float(activity_mbq[-1])
+    if not 0 < last < before:
+        return decay_per_h
+    return max(float(np.log(before / last) / (time_h[-1] - time_h[-2])), decay_per_h)
+
+
+def trapezoid_activity_mbq(
+    at_h: Float[np.ndarray, " n"],
+    time_h: Float[np.ndarray, " t"],
+    activity_mbq: Float[np.ndarray, " t"],
+    *,
+    rate_per_h: float,
+    exponentials: bool,
+) -> Float[np.ndarray, " n"]:
+    """Return the curve that a trapezoid and its tail integrate, MBq.
+
+    Args:
+        at_h: Where, h.
+        time_h: Measured times, h, ascending.
+        activity_mbq: Measured activities, MBq.
+        rate_per_h: Of the tail, 1/h.
+        exponentials: Whether it falls along exponentials, as :func:`log_trapezoid_tia`, or lines.
+    """
+    inside = np.interp(at_h, np.append(0.0, time_h), np.append(0.0, activity_mbq))
+    if exponentials and len(time_h) > 1:
+        step = np.clip(np.searchsorted(time_h, at_h, side="right") - 1, 0, len(time_h) - 2)
+        between = (at_h >= time_h[0]) & (at_h < time_h[-1]) & _falls(activity_mbq)[step]
+        logs = np.log(np.maximum(activity_mbq, np.finfo(np.float64).tiny))
+        inside = np.where(between, np.exp(np.interp(at_h, time_h, logs)), inside)
+    late_h = np.maximum(at_h - time_h[-1], 0.0)
+    return np.asarray(inside * np.exp(-rate_per_h * late_h))
+
 
 FASTEST_UPTAKE_PER_H = float(np.log(2.0)) * 60.0
 """An uptake half-life of 1 min; faster is a bolus into the organ. Ours."""

@@ -1,7 +1,7 @@
 """TIA from one scan.
 
-Both methods assume one exponential, a·e^(−λt), from 0 h on. Their error, for a curve that is one,
-is exact and given beside them; it says nothing of uptake or of a second phase.
+Both methods assume one exponential, a·e^(−λt), from 0 h on. Where their estimate is good, for a
+curve that is one, is given beside them; it says nothing of uptake or of a second phase.
 """
 
 import math
@@ -40,17 +40,6 @@ def haenscheid_tia_mbq_h(*, activity_mbq: float, time_h: float) -> float:
     return activity_mbq * 2.0 * time_h / math.log(2.0)
 
 
-def haenscheid_error(*, time_h: float, effective_half_life_h: float) -> float:
-    """Return the relative error of Hänscheid's estimate of an exponential: 2x/2^x − 1, x = t/T.
-
-    Args:
-        time_h: Injection to mid-scan, h.
-        effective_half_life_h: The true T, h.
-    """
-    x = time_h / _positive(effective_half_life_h, "effective_half_life_h")
-    return 2.0 * x / math.pow(2.0, x) - 1.0
-
-
 def madsen_tia_mbq_h(*, activity_mbq: float, time_h: float, population_half_life_h: float) -> float:
     """Return A(t) · e^(λt)/λ, λ the population's effective rate.
 
@@ -73,21 +62,6 @@ def madsen_tia_mbq_h(*, activity_mbq: float, time_h: float, population_half_life
     _check(activity_mbq, time_h)
     rate = math.log(2.0) / _positive(population_half_life_h, "population_half_life_h")
     return activity_mbq * math.exp(rate * time_h) / rate
-
-
-def madsen_error(
-    *, time_h: float, effective_half_life_h: float, population_half_life_h: float
-) -> float:
-    """Return the relative error of Madsen's estimate of an exponential: λ/λₚ · e^((λₚ − λ)t) − 1.
-
-    Args:
-        time_h: Injection to mid-scan, h.
-        effective_half_life_h: The true ln 2/λ, h.
-        population_half_life_h: ln 2/λₚ, h.
-    """
-    rate = math.log(2.0) / _positive(effective_half_life_h, "effective_half_life_h")
-    assumed = math.log(2.0) / _positive(population_half_life_h, "population_half_life_h")
-    return rate / assumed * math.exp((assumed - rate) * time_h) - 1.0
 
 
 def _check(activity_mbq: float, time_h: float) -> None:

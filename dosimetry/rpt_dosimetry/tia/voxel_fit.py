@@ -18,10 +18,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.tia.exponential import after_infusion, highest_rate_per_h
+from rpt_dosimetry.tia.exponential_fit import (
+    after_infusion,
+    check_half_life,
+    check_times,
+    highest_rate_per_h,
+    physical_tail_tia,
+)
 from rpt_dosimetry.tia.region_fit import RegionFit
-from rpt_dosimetry.tia.times import check_half_life, check_times
-from rpt_dosimetry.tia.trapezoid import physical_tail_tia
 
 ZERO, MONO, AT_PHYSICAL, AT_FASTEST, RISES, ONE_POINT = range(6)
 METHODS = {

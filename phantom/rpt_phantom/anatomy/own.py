@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 from rpt_cohort.labels import ORGANS
 from rpt_cohort.volumes import grid_fault
-from rpt_dosimetry.dose.density import check_hu
-from rpt_dosimetry.ingest.regions import BODY_ABOVE_HU, with_body
+from rpt_dosimetry.dose.anatomy import check_hu
+from rpt_dosimetry.ingest.alignment import BODY_ABOVE_HU, with_body
 from scipy.ndimage import affine_transform, distance_transform_edt, find_objects
 
 from rpt_phantom.anatomy import ids

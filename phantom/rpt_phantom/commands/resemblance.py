@@ -9,7 +9,7 @@ import typer
 from rpt_cohort import BadInput, json_bytes, provenance, read_cohort, write_together
 from rpt_cohort.command import say
 from rpt_dosimetry.ingest.cohort_folder import COHORT, DATALIST
-from rpt_dosimetry.ingest.spread import spread
+from rpt_dosimetry.ingest.job import spread
 
 from rpt_phantom.case_files import libraries
 from rpt_phantom.clinic import check_remade, read_settings

@@ -2,7 +2,7 @@
 
 Source: DICOM PS3.3, C.8.9.2 (PET Isotope: activity in Bq) and C.8.4.10 (NM Isotope: in MBq);
 codes of PS3.16, context groups 18, 4020 and 19 to 21. Half-lives: ICRP Publication 107, as in
-``rpt_dosimetry.nuclides``.
+``rpt_dosimetry.dicom.tracer``.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 from rpt_cohort import BadInput
-from rpt_dosimetry.nuclides import HALF_LIFE_S
+from rpt_dosimetry.dicom.tracer import HALF_LIFE_S
 
 from rpt_phantom.dicom.header import clock, code, date_time, item
 

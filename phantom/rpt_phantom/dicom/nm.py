@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 from pydicom.dataset import Dataset
 from pydicom.uid import NuclearMedicineImageStorage
-from rpt_dosimetry.nm.windows import EnergyWindow
+from rpt_dosimetry.dicom.nm import EnergyWindow
 
 from rpt_phantom.dicom.header import (
     code,

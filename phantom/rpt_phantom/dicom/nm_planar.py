@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from rpt_cohort import BadInput
-from rpt_dosimetry.nm.windows import EnergyWindow
+from rpt_dosimetry.dicom.nm import EnergyWindow
 
 from rpt_phantom.dicom.header import code, decimal, item
 from rpt_phantom.dicom.isotope import Administered
@@ -35,7 +35,7 @@ class WholeBody:
 
     Attributes:
         anterior: Counts from in front, shape (window, x, z): x runs to the patient's right, z to
-            the head, as in ``rpt_dosimetry.nm.planar``.
+            the head, as in ``rpt_dosimetry.dicom.planar``.
         posterior: Counts from behind, on the same axes.
         pixel_mm: Distance of pixels along x and z, mm.
         time_h: Begin of infusion to the middle of the scan, h.

@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.schema import Tracer
-from rpt_dosimetry.decay import average_activity_time_s, decayed_activity_bq
+from rpt_dosimetry.dicom.decay import decayed_activity_bq
+from rpt_dosimetry.dicom.reference_time import average_activity_time_s
 
 from rpt_phantom.dicom.header import (
     decimal,

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int16, Shaped, UInt16
 from pydicom.dataset import Dataset
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.rtdose.grid import FrameGrid, to_frames
+from rpt_dosimetry.rtdose.reading import FrameGrid, to_frames
 
 from rpt_phantom.dicom.header import decimal
 

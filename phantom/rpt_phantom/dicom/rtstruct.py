@@ -85,7 +85,7 @@ def structure_set(
         begin: When it was drawn.
 
     Returns:
-        One object, of which ``rpt_dosimetry.contour_masks`` makes the same masks.
+        One object, of which ``rpt_dosimetry.dicom.contours`` makes the same masks.
 
     Raises:
         BadInput: The labels are not on the CT's grid, none of ``names`` is in them, or all slices

@@ -6,9 +6,7 @@ from typing import Any
 
 import yaml
 from rpt_cohort import json_bytes, provenance
-from rpt_dosimetry.calibration.conversion import QUANTITY
-from rpt_dosimetry.calibration.factor import CalibrationFactor
-from rpt_dosimetry.calibration.output import factor_story
+from rpt_dosimetry.calibration.factor import QUANTITY, CalibrationFactor, factor_story
 from rpt_dosimetry.ingest.study import read_study
 
 from rpt_phantom.dicom.clinic import ClinicCycle, SpectCt
@@ -81,7 +79,7 @@ def write_study(
 
 
 def calibration_bytes(cycle: ClinicCycle) -> bytes:
-    """Encode the camera's factor as ``rpt_dosimetry.calibration.conversion.read_factor`` reads it.
+    """Encode the camera's factor as ``rpt_dosimetry.calibration.factor.read_factor`` reads it.
 
     Raises:
         BadInput: The factor or its uncertainty cannot be.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xraydb
 from jaxtyping import Float
-from rpt_dosimetry.nm.windows import EnergyWindow
+from rpt_dosimetry.dicom.nm import EnergyWindow
 
 PHOTON_KEV = 208.366
 """The photon that is imaged. Source: ICRP Publication 107."""

@@ -3,8 +3,8 @@
 import numpy as np
 import xraydb
 from jaxtyping import Float
-from rpt_dosimetry.nm.windows import EnergyWindow
-from rpt_dosimetry.radiation.attenuation import ELECTRON_REST_KEV
+from rpt_dosimetry.dicom.nm import EnergyWindow
+from rpt_dosimetry.radiation.photons import ELECTRON_REST_KEV
 from scipy.special import ndtr
 
 from rpt_phantom.fields import FWHM_PER_STD

@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
-from rpt_dosimetry.calibration.attenuation_path import linear_attenuation_per_cm
+from rpt_dosimetry.calibration.planar import linear_attenuation_per_cm
 
 from rpt_phantom.spect.camera import PHOTON_KEV, Camera
 

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import xraydb
 from jaxtyping import Float, Float32
-from rpt_dosimetry.radiation.attenuation import ELECTRON_REST_KEV, klein_nishina_cm2
+from rpt_dosimetry.radiation.photons import ELECTRON_REST_KEV, klein_nishina_cm2
 
 from rpt_phantom.spect.camera import PHOTON_KEV, Camera
 from rpt_phantom.spect.detection import LINES, counted_share, peak_count_per_decay

@@ -1,0 +1,1 @@
+"""DICOM objects, read without trust: series, headers, times, pixels, contours."""

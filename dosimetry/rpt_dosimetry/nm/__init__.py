@@ -1,1 +1,0 @@
-"""NM objects: reconstructed tomography and whole-body planar views, as counts."""
