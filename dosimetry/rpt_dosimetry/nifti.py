@@ -22,6 +22,7 @@ HU = "CT number, HU"
 """What ``quantity`` may say: what the commands suv, activity and ct write, and counts."""
 ORGAN_NUMBERS = "organ number, TotalSegmentator v2 total"
 LESION_NUMBERS = "lesion number"
+LARGEST_LESION = np.iinfo(np.uint16).max
 VOXELS_SHA256 = "voxels_sha256"
 """Key of the JSON: by it another volume beside an old JSON is known."""
 SPACING_MM = "spacing_mm"
@@ -200,6 +201,19 @@ def check_beside(path: Path, volume: Volume, *, name: str, quantity: str | None 
     except BadInput as error:
         raise BadInput(f"{name}: {error}") from error
     return image
+
+
+def check_labels(mask: Volume, *, name: str, largest: int) -> None:
+    """Refuse a mask that is not of numbers from 0 to ``largest``, or marks nothing."""
+    values = mask.data
+    whole = np.isfinite(values).all() and (values >= 0).all() and (values <= largest).all()
+    if not whole or (values % 1 != 0).any():
+        raise BadInput(
+            f"{name} must hold whole numbers from 0 to {largest}, and holds others. "
+            "Give a mask of labels, not of probabilities."
+        )
+    if not values.any():
+        raise BadInput(f"{name} must mark something by numbers above 0, and is 0 everywhere.")
 
 
 def beside_of(path: Path) -> Path:

@@ -11,7 +11,6 @@ from rpt_cohort.labels import ORGANS
 from rpt_dosimetry.masks.names import read_organ_table
 
 WHOLE_IMAGE, BODY, REST = "whole_image", "body", "rest"
-LARGEST_LESION = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
@@ -56,19 +55,6 @@ def find_regions(
     foremost = {label for labels in ORGANS.values() for label in labels}
     found += [region for region in organ_regions if region.label not in foremost]
     return found + _rest(found)
-
-
-def check_labels(mask: Volume, *, name: str, largest: int) -> None:
-    """Refuse a mask that is not of numbers from 0 to ``largest``, or marks nothing."""
-    values = mask.data
-    whole = np.isfinite(values).all() and (values >= 0).all() and (values <= largest).all()
-    if not whole or (values % 1 != 0).any():
-        raise BadInput(
-            f"{name} must hold whole numbers from 0 to {largest}, and holds others. "
-            "Give a mask of labels, not of probabilities."
-        )
-    if not values.any():
-        raise BadInput(f"{name} must mark something by numbers above 0, and is 0 everywhere.")
 
 
 def lesion_shares(regions: Sequence[Region]) -> dict[str, float]:

@@ -23,10 +23,8 @@ from rpt_cohort.labels import LARGEST
 
 from rpt_dosimetry.dose.activity_series import Therapy, read_activities
 from rpt_dosimetry.dose.anatomy import (
-    LARGEST_LESION,
     Region,
     check_hu,
-    check_labels,
     find_regions,
     mass_density_g_per_ml,
 )
@@ -34,7 +32,15 @@ from rpt_dosimetry.dose.calculation import Choices, CycleDose
 from rpt_dosimetry.dose.cumulative import SUMMARY, TABLE
 from rpt_dosimetry.dose.rows import table_csv
 from rpt_dosimetry.dose.summary import dose_and_summary
-from rpt_dosimetry.nifti import HU, LESION_NUMBERS, ORGAN_NUMBERS, beside_of, check_beside
+from rpt_dosimetry.nifti import (
+    HU,
+    LARGEST_LESION,
+    LESION_NUMBERS,
+    ORGAN_NUMBERS,
+    beside_of,
+    check_beside,
+    check_labels,
+)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from rpt_cohort.labels import LARGEST
 from rpt_dosimetry.dicom.attributes import SOP_CLASS
 from rpt_dosimetry.dicom.contours import contour_mask, contour_volume_ml, read_structures
 from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, is_dicom, quiet
-from rpt_dosimetry.dose.anatomy import LARGEST_LESION, check_labels
 from rpt_dosimetry.masks.names import OrganTable, words_of
 from rpt_dosimetry.masks.segmentation import (
     SEGMENTATION_STORAGE,
@@ -32,7 +31,7 @@ from rpt_dosimetry.masks.segmentation import (
     segment_mask,
     segment_volume_ml,
 )
-from rpt_dosimetry.nifti import voxel_ml
+from rpt_dosimetry.nifti import LARGEST_LESION, check_labels, voxel_ml
 
 LARGEST_DIFFERENCE = 0.1
 """Ours: of a mask's volume from the volume that was drawn; more deserves a word."""
