@@ -37,7 +37,7 @@ _GA68, _F18, _LU177 = (
     minutes / 60.0 for minutes in (GA68_HALF_LIFE_MIN, F18_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN)
 )
 # Clearances: ours. The therapies' are tuned to 50 % excreted in 4 h and 70 % in 12 h, and leave
-# 3.9 % of the activity per litre of blood at 1 h (Siebinga 2023, in `rpt_kinetics`: 3.7 %);
+# 3.7 % of the activity per litre of blood at 1 h (Siebinga 2023, in `rpt_kinetics`: 3.7 %);
 # 68Ga-PSMA-11's to a blood SUV of 1.5-2 at 60 min.
 AGENTS = {
     agent.name: agent
@@ -45,8 +45,8 @@ AGENTS = {
         Agent("68Ga-PSMA-11", _GA68, renal_ml_per_min=31.0, biliary_ml_per_min=3.0),
         Agent("18F-PSMA-1007", _F18, renal_ml_per_min=3.0, biliary_ml_per_min=12.0),
         Agent("18F-DCFPyL", _F18, renal_ml_per_min=46.0, biliary_ml_per_min=3.0),
-        Agent("177Lu-PSMA-I&T", _LU177, renal_ml_per_min=43.0, biliary_ml_per_min=1.5),
-        Agent("177Lu-PSMA-617", _LU177, renal_ml_per_min=43.0, biliary_ml_per_min=1.5),
+        Agent("177Lu-PSMA-I&T", _LU177, renal_ml_per_min=48.0, biliary_ml_per_min=1.5),
+        Agent("177Lu-PSMA-617", _LU177, renal_ml_per_min=48.0, biliary_ml_per_min=1.5),
     )
 }
 TRACERS = ("68Ga-PSMA-11", "18F-PSMA-1007", "18F-DCFPyL")
