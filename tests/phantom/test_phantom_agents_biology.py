@@ -5,13 +5,12 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from rpt_phantom.agents import THERAPIES, TRACERS, Biology, Region, draw_biology
-from rpt_phantom.agents.heterogeneity import (
+from rpt_phantom.agents.agent import TISSUES, parse_rates, rate_table
+from rpt_phantom.agents.levels import (
     CORRELATION_LENGTH_MM,
     Heterogeneity,
     draw_heterogeneity,
 )
-from rpt_phantom.agents.rate_table import parse_rates, rate_table
-from rpt_phantom.agents.regions import TISSUES
 from rpt_phantom.anatomy import Anatomy, AxisGrid
 
 GRID = AxisGrid.centred((100, 90, 80), 2.4)

@@ -18,9 +18,9 @@ from rpt_phantom.agents import (
     draw_heterogeneity,
     voxel_kinetics,
 )
+from rpt_phantom.agents.agent import rate_table
 from rpt_phantom.agents.biology import average_biology
 from rpt_phantom.agents.levels import FIELD_REACH, ORGAN_LEVELS
-from rpt_phantom.agents.rate_table import rate_table
 from rpt_phantom.anatomy import (
     Anatomy,
     AxisGrid,

@@ -4,10 +4,9 @@ Imports run one way: regions → rate_table, agent → biology, heterogeneity �
 exchange, chain → balance → voxel_kinetics → population.
 """
 
-from rpt_phantom.agents.agent import AGENTS, THERAPIES, TRACERS, Agent
+from rpt_phantom.agents.agent import AGENTS, THERAPIES, TRACERS, Agent, Region
 from rpt_phantom.agents.biology import POPULATION, Biology, draw_biology
-from rpt_phantom.agents.heterogeneity import Heterogeneity, draw_heterogeneity
-from rpt_phantom.agents.regions import Region
+from rpt_phantom.agents.levels import Heterogeneity, draw_heterogeneity
 from rpt_phantom.agents.voxel_kinetics import VoxelKinetics, voxel_kinetics
 
 __all__ = [

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from rpt_phantom.agents.agent import THERAPIES, TRACERS
-from rpt_phantom.agents.rate_table import RateRow, rate_table
-from rpt_phantom.agents.regions import TISSUES, Region
+from rpt_phantom.agents.agent import THERAPIES, TISSUES, TRACERS, RateRow, Region, rate_table
 
 POPULATION = 1
 """Version of this population: rates, spreads and correlations, here and in ``rates/``, in every

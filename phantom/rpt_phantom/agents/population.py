@@ -8,7 +8,7 @@ from rpt_kinetics.dose import LU177_ELECTRON_KEV
 
 from rpt_phantom.agents.agent import AGENTS, DEFAULT_THERAPY, DEFAULT_TRACER
 from rpt_phantom.agents.biology import draw_biology
-from rpt_phantom.agents.heterogeneity import draw_heterogeneity
+from rpt_phantom.agents.levels import draw_heterogeneity
 from rpt_phantom.agents.voxel_kinetics import VoxelKinetics, voxel_kinetics
 from rpt_phantom.anatomy import (
     Anatomy,
