@@ -12,7 +12,7 @@ from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
 from rpt_phantom.agents.agent import RateRow, rate_table
-from rpt_phantom.anatomy.ct import CT_FWHM_MM
+from rpt_phantom.anatomy.voxels import CT_FWHM_MM
 from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes
 from rpt_phantom.fast_spect import FAST, FOV_EDGE_SLICES
 from rpt_phantom.full_spect import CPS_PER_MBQ
