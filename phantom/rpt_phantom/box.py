@@ -12,7 +12,7 @@ from jaxtyping import Float32, Shaped
 
 from rpt_phantom.anatomy import AxisGrid, Body, world_box_mm
 from rpt_phantom.grid import IN_PLANE, SPACING_MM, Grid, torso_grid
-from rpt_phantom.spect.maps import coarser
+from rpt_phantom.spect.projection import coarser
 
 FINER = 2
 """Voxels of the truth along an edge of the case's."""

@@ -36,7 +36,7 @@ from rpt_phantom.coverage import check_organs, refuse_cut_cohort
 from rpt_phantom.grid import SLICES_USUAL, SPACING_MM, torso_grid
 from rpt_phantom.plan import Plan, make_plan
 from rpt_phantom.settings import Imaging, Settings
-from rpt_phantom.spect.engine import tomography
+from rpt_phantom.spect.projection import tomography
 
 CEILING_TABLE = "ceiling.csv"
 _PATIENT, _CYCLE = re.compile(r"P[0-9]{3}"), re.compile(r"C[1-9][0-9]*")

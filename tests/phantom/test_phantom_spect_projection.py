@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rpt_phantom.grid import Grid
 from rpt_phantom.spect import LU177_ME, Counts, Expected, Views, contour, count, project
-from rpt_phantom.spect.calibration import CYLINDER_RADIUS_MM, cylinder
-from rpt_phantom.spect.detection import primary_share
+from rpt_phantom.spect.camera import primary_share
+from rpt_phantom.spect.reconstruction import CYLINDER_RADIUS_MM, cylinder
 
 SPACING_MM = 4.8
 FOUR = np.array([0.0, 90.0, 180.0, 270.0])

@@ -17,7 +17,7 @@ from rpt_phantom.spect import (
     project,
     reconstruct,
 )
-from rpt_phantom.spect.calibration import CYLINDER_MBQ, cylinder
+from rpt_phantom.spect.reconstruction import CYLINDER_MBQ, cylinder
 
 CAMERA = replace(LU177_ME, views=30, view_s=200.0)
 FINE = Grid((112, 112, 64), 2.4)

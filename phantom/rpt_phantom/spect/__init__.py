@@ -5,12 +5,19 @@ projection → reconstruction, planar → calibration. PyTomography and torch ar
 first view is simulated.
 """
 
-from rpt_phantom.spect.calibration import measure_factor
 from rpt_phantom.spect.camera import LU177_ME, Camera, Collimator
-from rpt_phantom.spect.maps import coarser, mu_per_cm
 from rpt_phantom.spect.planar import PlanarScan, nm_frames, scan_planar
-from rpt_phantom.spect.projection import Counts, Expected, Views, contour, count, project
-from rpt_phantom.spect.reconstruction import reconstruct
+from rpt_phantom.spect.projection import (
+    Counts,
+    Expected,
+    Views,
+    coarser,
+    contour,
+    count,
+    mu_per_cm,
+    project,
+)
+from rpt_phantom.spect.reconstruction import measure_factor, reconstruct
 
 __all__ = [
     "LU177_ME",

@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Int32, UInt16
 
 from rpt_phantom.spect.camera import LU177_ME, Camera
-from rpt_phantom.spect.maps import Map
-from rpt_phantom.spect.projection import Expected, contour, count, project
+from rpt_phantom.spect.projection import Expected, Map, contour, count, project
 
 VELOCITY_MM_PER_S = 2.5
 """15 cm/min, usual for whole-body scans of Lu-177; ours."""

@@ -14,8 +14,7 @@ import xraydb
 from jaxtyping import Float, Float32
 from rpt_dosimetry.radiation.attenuation import ELECTRON_REST_KEV, klein_nishina_cm2
 
-from rpt_phantom.spect.camera import PHOTON_KEV, Camera
-from rpt_phantom.spect.detection import LINES, counted_share, peak_count_per_decay
+from rpt_phantom.spect.camera import LINES, PHOTON_KEV, Camera, counted_share, peak_count_per_decay
 
 HISTORIES = 300_000
 """Per line; ours: scatter per primary of a ball comes out within 2 % of another Monte Carlo."""
