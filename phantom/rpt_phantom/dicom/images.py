@@ -1,8 +1,8 @@
-"""A PET series in Bq/mL from SUV.
+"""A PET series in Bq/mL from SUV, and a CT series from HU.
 
-Source: DICOM PS3.3, A.21 (PET Image IOD), C.8.9.1 (PET Series) and C.8.9.4 (PET Image). The
-conversion is the inverse of ``rpt_dosimetry.suv``: Bq/mL = SUV · A(t) / weight, with A(t) the
-injected activity decayed to the begin of the series.
+Source: DICOM PS3.3, A.3 (CT Image IOD), A.21 (PET Image IOD), C.8.2.1 (CT Image), C.8.9.1 (PET
+Series) and C.8.9.4 (PET Image). The conversion is the inverse of ``rpt_dosimetry``'s: Bq/mL =
+SUV · A(t) / weight, with A(t) the injected activity decayed to the begin of the series.
 """
 
 from dataclasses import dataclass
@@ -10,28 +10,34 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import PositronEmissionTomographyImageStorage
+from pydicom.uid import CTImageStorage, PositronEmissionTomographyImageStorage
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.schema import Tracer
 from rpt_dosimetry.decay import average_activity_time_s, decayed_activity_bq
 
 from rpt_phantom.dicom.header import (
+    NUCLIDE_OF_TRACER,
+    Administered,
+    Slices,
+    Visit,
     decimal,
     new_object,
     put_acquisition,
-    put_frame_of_reference,
-)
-from rpt_phantom.dicom.isotope import (
-    NUCLIDE_OF_TRACER,
-    Administered,
     put_administered,
+    put_frame_of_reference,
     put_patient_orientation,
+    put_pixels,
+    put_place,
+    quantise_signed,
+    scan_begin,
+    slices_of,
+    whole_ms,
 )
-from rpt_phantom.dicom.planes import Slices, put_pixels, put_place, quantise_signed, slices_of
-from rpt_phantom.dicom.visit import Visit, scan_begin, whole_ms
 
-SERIES = "PET, attenuation corrected"
+PET_SERIES = "PET, attenuation corrected"
 _BQ_PER_MBQ, _G_PER_KG, _S_PER_MIN, _MS_PER_S = 1e6, 1e3, 60.0, 1e3
+CT_SERIES = "CT, low dose"
+_INT16 = np.iinfo(np.int16)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def pet_series(
             visit,
             sop_class=PositronEmissionTomographyImageStorage,
             modality="PT",
-            series=SERIES,
+            series=PET_SERIES,
             number=2,
             instance=index + 1,
             begin=begin,
@@ -162,3 +168,51 @@ def _put_frame(dataset: Dataset, index: int, timing: PetTiming, administered: Ad
     dataset.FrameReferenceTime = decimal(average_s * _MS_PER_S)
     dataset.DecayFactor = decimal(2.0 ** (average_s / administered.half_life_s))
     dataset.ImageIndex = index + 1
+
+
+def ct_series(ct_hu: Volume, visit: Visit, *, begin: datetime) -> list[Dataset]:
+    """Make a CT series, one object a slice, in the frame of reference of its visit.
+
+    Args:
+        ct_hu: HU, whole numbers within int16, RAS+ world of NIfTI.
+        visit: Whose study it lies in.
+        begin: Begin of the CT.
+
+    Returns:
+        The objects along the normal; every HU comes back as it was.
+
+    Raises:
+        BadInput: HU that are not whole or do not fit, or a geometry that cannot be written.
+    """
+    slices = slices_of(ct_hu, name="The CT")
+    stored = slices.values.astype(np.float64)
+    if not (np.array_equal(np.rint(stored), stored) and _fits(stored)):
+        raise BadInput(
+            f"HU must be whole numbers from {_INT16.min} to {_INT16.max}, got {stored.min():g} to "
+            f"{stored.max():g}. Round and clip them first."
+        )
+    objects = []
+    for index, plane in enumerate(stored.astype(np.int16)):
+        dataset = new_object(
+            visit,
+            sop_class=CTImageStorage,
+            modality="CT",
+            series=CT_SERIES,
+            number=1,
+            instance=index + 1,
+            begin=begin,
+        )
+        put_frame_of_reference(dataset, visit)
+        put_acquisition(dataset, begin)
+        put_place(dataset, slices, index)
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.PatientPosition = "HFS"
+        dataset.KVP = ""  # nothing was simulated of the tube
+        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = "1", "0", "HU"
+        put_pixels(dataset, plane)
+        objects.append(dataset)
+    return objects
+
+
+def _fits(values: np.ndarray) -> bool:
+    return bool(values.min() >= _INT16.min and values.max() <= _INT16.max)
