@@ -13,8 +13,8 @@ from rpt_cohort.reading import read_json
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
 from rpt_phantom.anatomy import OwnAnatomy, ct_image
-from rpt_phantom.box import case_axes
 from rpt_phantom.case_files import Task
+from rpt_phantom.coverage import patient_number
 from rpt_phantom.dicom import (
     ClinicCycle,
     PetCt,
@@ -25,15 +25,14 @@ from rpt_phantom.dicom import (
     WholeBody,
     write_cycle,
 )
-from rpt_phantom.full_spect import AIR_HU, CPS_PER_MBQ
 from rpt_phantom.grid import SLICES_MOST, SPACING_MM
+from rpt_phantom.imaging import AIR_HU, CPS_PER_MBQ
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE
 from rpt_phantom.patient import VirtualCycle, make_cycle
-from rpt_phantom.presets import patient_number
-from rpt_phantom.seeds import Purpose, generator
+from rpt_phantom.person import Purpose, generator
 from rpt_phantom.settings import Settings
 from rpt_phantom.spect import LU177_ME, mu_per_cm, scan_planar
-from rpt_phantom.truth import virtual_truth
+from rpt_phantom.truth import case_axes, virtual_truth
 
 PET_DURATION_S = 180.0
 """Of one bed position; ours."""

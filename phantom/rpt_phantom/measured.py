@@ -16,7 +16,7 @@ from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.rigid import Rigid
 
 from rpt_phantom.grid import Grid
-from rpt_phantom.true_dose import lu177
+from rpt_phantom.truth import lu177
 
 ENGINE = "vsv"
 CALIBRATION_LOG_STD = 0.03

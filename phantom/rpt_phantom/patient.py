@@ -11,15 +11,13 @@ from jaxtyping import Float32, Int16, UInt8, UInt16
 from rpt_cohort.command import tell_done
 from rpt_cohort.schema import Therapy, Tracer
 
-from rpt_phantom.breathing import breathed, draw_amplitudes_mm
 from rpt_phantom.coverage import refuse_cut
-from rpt_phantom.fast_spect import misalignment_mm
 from rpt_phantom.grid import SLICES_USUAL, Grid
+from rpt_phantom.imaging import Series, image_again, image_series, misalignment_mm
 from rpt_phantom.measured import Drawn, measured_dose
-from rpt_phantom.person import Person, Record, draw_record
+from rpt_phantom.motion import breathed, draw_amplitudes_mm
+from rpt_phantom.person import Person, Purpose, Record, draw_record, generator, of_cycle
 from rpt_phantom.pet import PET_MISALIGNMENT_STD_MM, pet_image, positrons
-from rpt_phantom.seeds import Purpose, generator, of_cycle
-from rpt_phantom.series import Series, image_again, image_series
 from rpt_phantom.settings import Imaging, Settings
 from rpt_phantom.truth import VirtualTruth, virtual_truth
 

@@ -13,9 +13,8 @@ from jaxtyping import Float32
 from rpt_cohort.schema import Tracer
 
 from rpt_phantom.anatomy.axis_grid import Vector
-from rpt_phantom.box import Box, averaged_by_volume
-from rpt_phantom.fields import blurred_and_shifted, gaussian_field
-from rpt_phantom.grid import Grid
+from rpt_phantom.grid import Grid, blurred_and_shifted, gaussian_field
+from rpt_phantom.truth import Box, averaged_by_volume
 
 PET_FWHM_MM = 5.5
 PET_NOISE_LENGTH_MM = 6.0

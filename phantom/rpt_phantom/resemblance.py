@@ -15,13 +15,13 @@ from rpt_cohort.labels import ORGANS
 from scipy.ndimage import distance_transform_edt
 
 from rpt_phantom.agents import AGENTS
-from rpt_phantom.box import averaged_by_volume
-from rpt_phantom.fast_spect import fast_mean
+from rpt_phantom.coverage import patient_number
+from rpt_phantom.imaging import fast_mean
 from rpt_phantom.measured import Drawn, measured_dose
 from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.pet import pet_mean
-from rpt_phantom.presets import patient_number
 from rpt_phantom.settings import Settings
+from rpt_phantom.truth import averaged_by_volume
 
 ERODED_MM = 12.0
 """One resolution of the SPECT, so that an organ's edge plays no part."""

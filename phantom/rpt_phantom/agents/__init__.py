@@ -1,7 +1,6 @@
 """Kinetics of a tracer or a therapy in every voxel, with the whole body's balance.
 
-Imports run one way: regions → rate_table, agent → biology, heterogeneity → off_grid, levels →
-exchange, chain → balance → voxel_kinetics → population.
+Imports run one way: agent → biology → levels; agent → balance; both → voxel_kinetics.
 """
 
 from rpt_phantom.agents.agent import AGENTS, THERAPIES, TRACERS, Agent, Region

@@ -16,8 +16,7 @@ from rpt_phantom.agents.biology import MOST_LESIONS, AgentBiology
 from rpt_phantom.anatomy.axis_grid import AxisGrid
 from rpt_phantom.anatomy.tissues import Tissue
 from rpt_phantom.anatomy.voxels import Anatomy
-from rpt_phantom.fields import gaussian_field
-from rpt_phantom.grid import Grid
+from rpt_phantom.grid import Grid, gaussian_field
 
 COARSE_MM = 7.2
 """Spacing of the fields' own grid, mm: well below the correlation length. Ours."""

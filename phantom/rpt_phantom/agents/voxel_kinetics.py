@@ -1,6 +1,4 @@
-"""An agent in every voxel of a patient, at any time and integrated over all time, with the whole
-body's balance.
-"""
+"""An agent in every voxel of a patient, at any time and integrated over all time."""
 
 from dataclasses import dataclass, field
 from typing import Literal

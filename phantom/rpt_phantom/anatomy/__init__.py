@@ -1,7 +1,7 @@
 """A patient's anatomy: a label map of real organs, deformed into a body of his own, with lesions.
 
-Imports run one way: ids, axis_grid, tissues → atlas → deformation → body → lesions → voxels → ct,
-coverage; atlas → own. ``make_atlas`` makes the shipped map and is run by hand.
+Imports run one way: ids → tissues → atlas → deformation → body → lesions → voxels; atlas → own.
+``make_atlas`` makes the shipped map and is run by hand.
 """
 
 from rpt_phantom.anatomy import ids

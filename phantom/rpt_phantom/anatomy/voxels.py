@@ -24,7 +24,7 @@ from rpt_phantom.anatomy.tissues import (
     density_table,
     hu_table,
 )
-from rpt_phantom.fields import FWHM_PER_STD
+from rpt_phantom.grid import FWHM_PER_STD
 
 SETUP_MOST_MM = 25.0
 """By which a patient's place on the couch may be off along z, mm; beyond what is drawn."""

@@ -24,9 +24,8 @@ from rpt_phantom.commands.options import (
     organ_names,
     own_anatomy,
 )
-from rpt_phantom.coverage import check_organs
+from rpt_phantom.coverage import PATIENTS_MOST, check_organs
 from rpt_phantom.grid import SLICES_USUAL
-from rpt_phantom.presets import PATIENTS_MOST
 from rpt_phantom.settings import Settings
 
 

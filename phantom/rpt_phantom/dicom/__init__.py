@@ -1,7 +1,6 @@
 """A virtual therapy cycle as the DICOM that a clinic would hold.
 
-Imports run one way: visit → header → planes, isotope → nm → pet, ct, nm_tomogram, nm_planar,
-outlines → rtstruct → clinic → study → cycle.
+Imports run one way: header → images, nm, rtstruct → cycle.
 """
 
 from rpt_phantom.dicom.cycle import (

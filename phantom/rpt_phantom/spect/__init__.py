@@ -1,8 +1,7 @@
 """177Lu SPECT and whole-body views of a virtual patient, with the physics of the camera.
 
-Imports run one way: camera → detection → scatter_kernel; maps; tomography (by engine) →
-projection → reconstruction, planar → calibration. PyTomography and torch are imported as the
-first view is simulated.
+Imports run one way: camera → scatter_kernel → projection → reconstruction, planar. PyTomography
+and torch are imported by ``tomography`` as the first view is simulated.
 """
 
 from rpt_phantom.spect.camera import LU177_ME, Camera, Collimator

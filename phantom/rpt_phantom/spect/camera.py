@@ -14,7 +14,7 @@ from rpt_dosimetry.nm.windows import EnergyWindow
 from rpt_dosimetry.radiation.attenuation import ELECTRON_REST_KEV
 from scipy.special import ndtr
 
-from rpt_phantom.fields import FWHM_PER_STD
+from rpt_phantom.grid import FWHM_PER_STD
 
 PHOTON_KEV = 208.366
 """The photon that is imaged. Source: ICRP Publication 107."""

@@ -10,8 +10,7 @@ from jaxtyping import Float, Float32
 from rpt_dosimetry.calibration.factor import CalibrationFactor
 from scipy.ndimage import gaussian_filter
 
-from rpt_phantom.fields import FWHM_PER_STD
-from rpt_phantom.grid import Grid
+from rpt_phantom.grid import FWHM_PER_STD, Grid
 from rpt_phantom.spect.camera import LU177_ME, PHOTON_KEV, Camera
 from rpt_phantom.spect.projection import (
     BODY_ABOVE_PER_CM,

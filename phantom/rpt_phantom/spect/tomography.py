@@ -19,7 +19,7 @@ from pytomography.utils import pad_object, rotate_detector_z
 from pytomography.utils.scatter import compute_EW_scatter
 from scipy.fft import next_fast_len
 
-from rpt_phantom.fields import FWHM_PER_STD
+from rpt_phantom.grid import FWHM_PER_STD
 from rpt_phantom.spect.camera import Camera
 
 FwhmMm = Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " n"]]
