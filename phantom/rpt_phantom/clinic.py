@@ -32,7 +32,7 @@ from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.person import Purpose, generator
 from rpt_phantom.settings import Settings
 from rpt_phantom.spect import LU177_ME, mu_per_cm, scan_planar
-from rpt_phantom.truth import case_axes, virtual_truth
+from rpt_phantom.truth import virtual_truth
 
 PET_DURATION_S = 180.0
 """Of one bed position; ours."""
@@ -204,7 +204,7 @@ def _spects(made: VirtualCycle, rng_ct: np.random.Generator) -> tuple[SpectCt, .
     """Return the SPECTs in counts; in the fast mode nothing moved, and a CT has new noise only."""
     affine, cts = made.grid.affine, list(made.series.ct_hu)
     while len(cts) < len(made.series.scanned):
-        cts.append(ct_image(made.truth.anatomy, rng_ct, grid=case_axes(made.grid)))
+        cts.append(ct_image(made.truth.anatomy, rng_ct, grid=made.grid))
     return tuple(
         SpectCt(Volume(_counts(image), affine), _timing(time_h), Volume(ct, affine))
         for image, time_h, ct in zip(

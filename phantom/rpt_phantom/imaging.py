@@ -17,14 +17,13 @@ from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.rigid import Rigid
 
 from rpt_phantom.anatomy import Anatomy, ct_image
-from rpt_phantom.anatomy.axis_grid import Vector
-from rpt_phantom.grid import Grid, blurred_and_shifted, gaussian_field
+from rpt_phantom.grid import Grid, Vector, blurred_and_shifted, gaussian_field
 from rpt_phantom.measured import CALIBRATION_LOG_STD, carried, find_motions, where_known
 from rpt_phantom.motion import STILL, Motion, breathed, draw_motion, moved
 from rpt_phantom.person import Generators, Purpose, Record
 from rpt_phantom.settings import Settings
 from rpt_phantom.spect import LU177_ME, Counts, Expected, count, mu_per_cm, project, reconstruct
-from rpt_phantom.truth import END_SLICES, Box, VirtualTruth, averaged_by_volume, case_axes
+from rpt_phantom.truth import END_SLICES, Box, VirtualTruth, averaged_by_volume
 
 FOV_EDGE_SLICES = 2
 """At either end, not known at all times because the patient moves; ours."""
@@ -203,7 +202,7 @@ def misalignment_mm(rng: np.random.Generator, *, std_mm: Vector) -> Vector:
 def field_of_view(grid: Grid) -> UInt8[np.ndarray, "x y z"]:
     """Return 1 where SPECT knows the dose: the detector's circle, not the end slices."""
     x, y, _ = grid.axes_mm()
-    circle = np.hypot(x, y) <= grid.shape[0] * grid.spacing_mm / 2
+    circle = np.hypot(x, y) <= grid.shape[0] * grid.spacing_mm[0] / 2
     fov = np.repeat(circle.astype(np.uint8), grid.shape[2], axis=2)
     fov[:, :, :FOV_EDGE_SLICES] = 0
     fov[:, :, -FOV_EDGE_SLICES:] = 0
@@ -255,7 +254,7 @@ def view_series(
         views.append(
             SpectView(
                 _expected(moved(activity, truth.box.fine, motion), lies, truth.box),
-                ct_image(lies, rng_ct, grid=case_axes(truth.box.case)),
+                ct_image(lies, rng_ct, grid=truth.box.case),
                 motion,
             )
         )
@@ -376,7 +375,7 @@ def _fast(
     images = _calibrated(
         _fast_images(recovered, truth, rng, rng_alignment), generators(Purpose.CALIBRATION)
     )
-    ct_hu = ct_image(truth.anatomy, generators(Purpose.CT_IMAGE), grid=case_axes(grid))
+    ct_hu = ct_image(truth.anatomy, generators(Purpose.CT_IMAGE), grid=grid)
     return Series(
         scanned=images,
         ct_hu=(ct_hu,),

@@ -16,7 +16,8 @@ from rpt_dosimetry.registration.rigid import Rigid
 from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
-from rpt_phantom.anatomy import Anatomy, AxisGrid, ids
+from rpt_phantom.anatomy import Anatomy, ids
+from rpt_phantom.grid import Grid
 
 SHIFT_STD_MM = (4.0, 4.0, 6.0)
 TURN_STD_DEG = (0.7, 0.7, 1.2)
@@ -68,7 +69,7 @@ def draw_motion(rng: np.random.Generator) -> Motion:
 
 
 def moved(
-    values: Float32[np.ndarray, "a b c"], grid: AxisGrid, motion: Motion
+    values: Float32[np.ndarray, "a b c"], grid: Grid, motion: Motion
 ) -> Float32[np.ndarray, "a b c"]:
     """Carry a map along with the patient, by linear interpolation.
 

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 from rpt_cohort.schema import Tracer
 
-from rpt_phantom.anatomy.axis_grid import Vector
-from rpt_phantom.grid import Grid, blurred_and_shifted, gaussian_field
+from rpt_phantom.grid import Grid, Vector, blurred_and_shifted, gaussian_field
 from rpt_phantom.truth import Box, averaged_by_volume
 
 PET_FWHM_MM = 5.5
@@ -58,7 +57,7 @@ def attenuation_correction(density_g_per_ml: Map, grid: Grid) -> Map:
         density_g_per_ml: Of the patient on the case's grid, g/mL.
         grid: That grid.
     """
-    mu_per_voxel = MU_CM2_PER_G * grid.spacing_mm / 10.0
+    mu_per_voxel = MU_CM2_PER_G * grid.spacing_mm[0] / 10.0
     across, through = (
         np.exp(mu_per_voxel * density_g_per_ml.sum(axis=axis, keepdims=True)) for axis in (0, 1)
     )

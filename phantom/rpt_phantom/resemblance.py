@@ -146,7 +146,7 @@ def cycle_values(made: VirtualCycle) -> dict[str, float]:
         values[f"dose_{name}"] = float(made.true_dose_gy_per_gbq[here].mean())
         if name in COMPARED:
             values[f"half_life_{name}"] = _half_life_h(made, name)
-            values |= _correlations(pairs, here, name, spacing_mm=made.grid.spacing_mm)
+            values |= _correlations(pairs, here, name, spacing_mm=made.grid.spacing_mm[0])
     return {key: value for key, value in values.items() if np.isfinite(value)}
 
 

@@ -29,7 +29,6 @@ from rpt_phantom.agents import (
 )
 from rpt_phantom.anatomy import (
     Anatomy,
-    AxisGrid,
     Body,
     Lesion,
     at_cycle,
@@ -72,8 +71,8 @@ class Box:
     """
 
     case: Grid
-    fine: AxisGrid
-    coarse: AxisGrid
+    fine: Grid
+    coarse: Grid
 
     def on_case(
         self, values: Shaped[np.ndarray, "a b c"], *, outside: float = 0.0
@@ -97,11 +96,6 @@ class Box:
         return np.pad(values, [*ends, (0, 0)], constant_values=np.float32(outside))
 
 
-def case_axes(case: Grid) -> AxisGrid:
-    """Return a case's grid as one along the patient's axes."""
-    return AxisGrid.centred(case.shape, case.spacing_mm)
-
-
 def patient_box(body: Body, *, slices: int) -> Box:
     """Choose a patient's grids.
 
@@ -123,8 +117,8 @@ def patient_box(body: Body, *, slices: int) -> Box:
     fine = (coarse[0] * FINER, coarse[1] * FINER, coarse[2] * FINER)
     return Box(
         case,
-        AxisGrid.centred(fine, SPACING_MM / FINER),
-        AxisGrid.centred(coarse, SPACING_MM),
+        Grid.centred(fine, SPACING_MM / FINER),
+        Grid.centred(coarse, SPACING_MM),
     )
 
 
@@ -294,7 +288,7 @@ class Place:
     body: Body
     lesions: tuple[Lesion, ...]
 
-    def voxels(self, grid: AxisGrid) -> Anatomy:
+    def voxels(self, grid: Grid) -> Anatomy:
         """Put the patient on a grid."""
         return voxelise(self.body, self.lesions, grid)
 
@@ -342,7 +336,7 @@ def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTru
     person = virtual_person(seed=seed, patient=patient)
     place = virtual_place(settings, person, patient=patient, cycle=cycle)
     box = place.box
-    anatomy, of_case = place.voxels(box.fine), place.voxels(case_axes(box.case))
+    anatomy, of_case = place.voxels(box.fine), place.voxels(box.case)
     biology = draw_biology(
         generator(seed, patient, Purpose.UPTAKE),
         generator(seed, patient, Purpose.UPTAKE, cycle=cycle),

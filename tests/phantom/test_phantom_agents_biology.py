@@ -11,9 +11,10 @@ from rpt_phantom.agents.levels import (
     Heterogeneity,
     draw_heterogeneity,
 )
-from rpt_phantom.anatomy import Anatomy, AxisGrid
+from rpt_phantom.anatomy import Anatomy
+from rpt_phantom.grid import Grid
 
-GRID = AxisGrid.centred((100, 90, 80), 2.4)
+GRID = Grid.centred((100, 90, 80), 2.4)
 WHOLE = (slice(0, 100), slice(0, 90), slice(0, 80))
 
 
@@ -29,7 +30,7 @@ def biology(
     )
 
 
-def empty(grid: AxisGrid = GRID) -> Anatomy:
+def empty(grid: Grid = GRID) -> Anatomy:
     organs = np.zeros(grid.shape, np.uint8)
     density = np.zeros(grid.shape, np.float32)
     lesions, hu = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.int16)

@@ -5,9 +5,10 @@ import pytest
 from rpt_phantom.agents import draw_heterogeneity, voxel_kinetics
 from rpt_phantom.agents.biology import average_biology
 from rpt_phantom.agents.population import PUBLISHED, population, summary, table
-from rpt_phantom.anatomy import AxisGrid, Body, shipped_atlas, voxelise
+from rpt_phantom.anatomy import Body, shipped_atlas, voxelise
+from rpt_phantom.grid import Grid
 
-COARSE = AxisGrid((60, 40, 150), (8.0, 8.0, 8.0), (-236.0, -156.0, -560.0))
+COARSE = Grid((60, 40, 150), (8.0, 8.0, 8.0), (-236.0, -156.0, -560.0))
 PATIENTS = 16
 
 

@@ -13,7 +13,6 @@ from rpt_kinetics import Rates
 
 from rpt_phantom.agents.agent import CODE, TISSUES, RateRow, Region, rate_table, region_codes
 from rpt_phantom.agents.biology import MOST_LESIONS, AgentBiology
-from rpt_phantom.anatomy.axis_grid import AxisGrid
 from rpt_phantom.anatomy.tissues import Tissue
 from rpt_phantom.anatomy.voxels import Anatomy
 from rpt_phantom.grid import Grid, gaussian_field
@@ -44,7 +43,7 @@ class Heterogeneity:
         therapy: The therapy's own.
     """
 
-    grid: AxisGrid
+    grid: Grid
     coarse: Grid
     shared: Float32[np.ndarray, "a b c"]
     pet: Float32[np.ndarray, "a b c"]
@@ -66,7 +65,7 @@ class Heterogeneity:
         self, axis: int, window: slice
     ) -> tuple[np.ndarray, Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
         """Return the lower node of each voxel, and both nodes' weights."""
-        n, spacing = self.coarse.shape[axis], self.coarse.spacing_mm
+        n, spacing = self.coarse.shape[axis], self.coarse.spacing_mm[axis]
         middle_mm = self.grid.first_mm[axis] + (
             (self.grid.shape[axis] - 1) / 2 * self.grid.spacing_mm[axis]
         )
@@ -96,7 +95,7 @@ def draw_heterogeneity(
     grid = anatomy.grid
     extent_mm = [(n - 1) * edge for n, edge in zip(grid.shape, grid.spacing_mm, strict=True)]
     a, b, c = (int(np.ceil(extent / COARSE_MM)) + 2 for extent in extent_mm)
-    coarse = Grid((a, b, c), COARSE_MM)
+    coarse = Grid.centred((a, b, c), COARSE_MM)
     shared, pet, therapy = (
         gaussian_field(coarse, rng, correlation_length_mm=CORRELATION_LENGTH_MM)
         for rng in (rng_shared, rng_pet, rng_therapy)

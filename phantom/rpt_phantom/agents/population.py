@@ -10,18 +10,11 @@ from rpt_phantom.agents.agent import AGENTS, DEFAULT_THERAPY, DEFAULT_TRACER
 from rpt_phantom.agents.biology import draw_biology
 from rpt_phantom.agents.levels import draw_heterogeneity
 from rpt_phantom.agents.voxel_kinetics import VoxelKinetics, voxel_kinetics
-from rpt_phantom.anatomy import (
-    Anatomy,
-    AxisGrid,
-    Tissue,
-    draw_body,
-    draw_lesions,
-    ids,
-    voxelise,
-)
+from rpt_phantom.anatomy import Anatomy, Tissue, draw_body, draw_lesions, ids, voxelise
+from rpt_phantom.grid import Grid
 from rpt_phantom.person import draw_person
 
-WHOLE_BODY_GRID = AxisGrid((80, 52, 200), (6.0, 6.0, 6.0), (-237.0, -153.0, -560.0))
+WHOLE_BODY_GRID = Grid((80, 52, 200), (6.0, 6.0, 6.0), (-237.0, -153.0, -560.0))
 """Holds head and trunk; 6 mm suffice for means of sharp organs."""
 G_GY_PER_MBQ_H = LU177_ELECTRON_KEV * 1.602176634e-16 * 3600e6 * 1e3
 """Self-dose of the electrons, g·Gy/(MBq·h): 0.0853."""
@@ -140,7 +133,7 @@ def population(
     seed: int = 0,
     tracer: str = DEFAULT_TRACER,
     therapy: str = DEFAULT_THERAPY,
-    grid: AxisGrid = WHOLE_BODY_GRID,
+    grid: Grid = WHOLE_BODY_GRID,
 ) -> list[dict[str, float]]:
     """Return the quantities of virtual patients at their first cycle.
 
@@ -157,7 +150,7 @@ def population(
 
 
 def _patient(
-    seed: np.random.SeedSequence, tracer: str, therapy: str, grid: AxisGrid
+    seed: np.random.SeedSequence, tracer: str, therapy: str, grid: Grid
 ) -> dict[str, float]:
     person_rng, body_rng, lesion_rng, patient_rng, cycle_rng, *field_rngs = (
         np.random.default_rng(one) for one in seed.spawn(8)

@@ -19,8 +19,8 @@ from rpt_phantom.agents.levels import (
     group_numbers,
     patient_groups,
 )
-from rpt_phantom.anatomy.axis_grid import AxisGrid
 from rpt_phantom.anatomy.voxels import Anatomy
+from rpt_phantom.grid import Grid
 
 STANDARD_WEIGHT_KG = 90.0
 """Of the man whose volumes follow, kg; see `rpt_phantom.anatomy.atlas`."""
@@ -122,7 +122,7 @@ class VoxelKinetics:
         pool_ml: Volume of each pool of excreta in the patient, on the grid and beyond, mL.
     """
 
-    grid: AxisGrid
+    grid: Grid
     levels: Levels
     balance: Balance
     pool_ml: dict[Region, float]

@@ -6,7 +6,6 @@ Imports run one way: ids → tissues → atlas → deformation → body → lesi
 
 from rpt_phantom.anatomy import ids
 from rpt_phantom.anatomy.atlas import Atlas, shipped_atlas, shipped_atlases
-from rpt_phantom.anatomy.axis_grid import AxisGrid, Vector
 from rpt_phantom.anatomy.body import Body, draw_body, sized_body
 from rpt_phantom.anatomy.lesions import Lesion, at_cycle, draw_lesions
 from rpt_phantom.anatomy.own import OwnAnatomy, own_atlas
@@ -24,12 +23,10 @@ from rpt_phantom.anatomy.voxels import (
 __all__ = [
     "Anatomy",
     "Atlas",
-    "AxisGrid",
     "Body",
     "Lesion",
     "OwnAnatomy",
     "Tissue",
-    "Vector",
     "at_cycle",
     "averaged",
     "ct_image",

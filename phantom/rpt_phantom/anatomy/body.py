@@ -23,9 +23,9 @@ from scipy.ndimage import binary_dilation
 
 from rpt_phantom.anatomy import ids
 from rpt_phantom.anatomy.atlas import Atlas, shipped_atlases
-from rpt_phantom.anatomy.axis_grid import Vector
 from rpt_phantom.anatomy.deformation import Deformation, draw_deformation
 from rpt_phantom.anatomy.tissues import Tissue
+from rpt_phantom.grid import Vector
 
 HEIGHT_RANGE_CM, WEIGHT_RANGE_KG = (140.0, 210.0), (40.0, 180.0)
 CLIP = 2.5  # of all normal deviates, in SD

@@ -14,9 +14,9 @@ from jaxtyping import Float, Float32
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from rpt_phantom.anatomy.atlas import Atlas
-from rpt_phantom.anatomy.axis_grid import AxisGrid, Vector
+from rpt_phantom.grid import Grid, Vector
 
-LATTICE = AxisGrid((41, 33, 95), (12.0, 12.0, 12.0), (-240.0, -192.0, -516.0))
+LATTICE = Grid((41, 33, 95), (12.0, 12.0, 12.0), (-240.0, -192.0, -516.0))
 SMOOTHNESS_MM = 55.0  # σ of the filter that makes the velocity from white noise
 RMS_MM = (4.0, 8.0)  # least and most expected length of a displacement
 MOST_MM = 36.0  # longest velocity, and so displacement

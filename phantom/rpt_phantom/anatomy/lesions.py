@@ -16,9 +16,9 @@ from scipy.spatial.transform import Rotation
 
 from rpt_phantom.anatomy import ids
 from rpt_phantom.anatomy.atlas import Atlas
-from rpt_phantom.anatomy.axis_grid import Vector
 from rpt_phantom.anatomy.body import Body
 from rpt_phantom.anatomy.tissues import CELLULARITY, Tissue
+from rpt_phantom.grid import Vector
 
 MOST_LESIONS, MEAN_LESIONS, DISPERSION = 80, 12.0, 0.8
 RADIUS_MM, RADIUS_LOG_STD = (4.0, 8.0, 60.0), 0.45  # least, median, most

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int16, UInt8, UInt16
 from scipy.ndimage import gaussian_filter
 
-from rpt_phantom.anatomy.axis_grid import AxisGrid, Vector
 from rpt_phantom.anatomy.body import Body
 from rpt_phantom.anatomy.deformation import MOST_MM
 from rpt_phantom.anatomy.ids import REMAINING_BODY
@@ -24,7 +23,7 @@ from rpt_phantom.anatomy.tissues import (
     density_table,
     hu_table,
 )
-from rpt_phantom.grid import FWHM_PER_STD
+from rpt_phantom.grid import FWHM_PER_STD, Grid, Vector
 
 SETUP_MOST_MM = 25.0
 """By which a patient's place on the couch may be off along z, mm; beyond what is drawn."""
@@ -46,7 +45,7 @@ class Anatomy:
         cut: Numbers of the organs that go on beyond the label map.
     """
 
-    grid: AxisGrid
+    grid: Grid
     organs: UInt8[np.ndarray, "x y z"]
     tissue: UInt8[np.ndarray, "x y z"]
     lesions: UInt16[np.ndarray, "x y z"]
@@ -69,7 +68,7 @@ class Anatomy:
         return np.where(self.where(Tissue.SPONGIOSA), share[self.organs], np.float32(0))
 
 
-def voxelise(body: Body, lesions: Sequence[Lesion], grid: AxisGrid) -> Anatomy:
+def voxelise(body: Body, lesions: Sequence[Lesion], grid: Grid) -> Anatomy:
     """Put a patient on a grid.
 
     Args:
@@ -99,7 +98,7 @@ def voxelise(body: Body, lesions: Sequence[Lesion], grid: AxisGrid) -> Anatomy:
     return Anatomy(grid, organs, tissue, numbers, hu.astype(np.int16), density, body.atlas.cut)
 
 
-def atlas_points(body: Body, grid: AxisGrid) -> Float32[np.ndarray, "3 x y z"]:
+def atlas_points(body: Body, grid: Grid) -> Float32[np.ndarray, "3 x y z"]:
     """Return where in the atlas the voxels of a grid come from, mm."""
     axes = [
         (grid.positions_mm(axis) - body.setup_mm[axis]) / body.scales[axis] for axis in range(3)
@@ -208,7 +207,7 @@ def ct_image(
     anatomy: Anatomy,
     rng: np.random.Generator,
     *,
-    grid: AxisGrid | None = None,
+    grid: Grid | None = None,
     fwhm_mm: float = CT_FWHM_MM,
     noise_hu: float = CT_NOISE_HU,
 ) -> Int16[np.ndarray, "x y z"]:
@@ -242,7 +241,7 @@ def ct_image(
 
 
 def averaged(
-    values: Float32[np.ndarray, "a b c"], grid: AxisGrid, onto: AxisGrid, *, outside: float = 0.0
+    values: Float32[np.ndarray, "a b c"], grid: Grid, onto: Grid, *, outside: float = 0.0
 ) -> Float32[np.ndarray, "x y z"]:
     """Average values over the voxels of another grid, by shares of volume.
 
@@ -263,7 +262,7 @@ def averaged(
     return np.ascontiguousarray(result + np.float32(outside), dtype=np.float32)
 
 
-def _overlap(grid: AxisGrid, onto: AxisGrid, axis: int) -> Float[np.ndarray, "n m"]:
+def _overlap(grid: Grid, onto: Grid, axis: int) -> Float[np.ndarray, "n m"]:
     """Return which share of each voxel of ``onto`` lies in each voxel of ``grid``, on an axis."""
     low = grid.positions_mm(axis) - grid.spacing_mm[axis] / 2
     edge_mm = onto.spacing_mm[axis]

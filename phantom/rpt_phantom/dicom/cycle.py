@@ -39,10 +39,10 @@ from rpt_phantom.dicom.header import (
 from rpt_phantom.dicom.images import PetTiming, ct_series, pet_series
 from rpt_phantom.dicom.nm import SpectTiming, WholeBody, tomogram, whole_body
 from rpt_phantom.dicom.rtstruct import Drawing, lesion_names, organ_names, structure_set
+from rpt_phantom.grid import Vector
 
 PET_SHIFT_MM = (12.0, -8.0, 20.0)
 """Of the PET scanner's world against the camera's, RAS; ours."""
-Vector = tuple[float, float, float]
 STUDY, CALIBRATION, ORGANS, LESIONS = "STUDY.yaml", "camera.json", "organs.dcm", "lesions.dcm"
 CT_BEFORE = timedelta(minutes=3)
 """CT before its emission scan; ours."""

@@ -176,7 +176,7 @@ def measure_factor(
     ratio = pixels_per_voxel(spacing_mm, camera)
     wide = 8 * ratio * round(2.6 * CYLINDER_RADIUS_MM / spacing_mm / (8 * ratio))
     long = 2 * ratio * round((CYLINDER_LENGTH_MM / 2 + AIR_AROUND_MM) / spacing_mm / ratio)
-    activity_bq_per_ml, mu_per_cm = cylinder(Grid((wide, wide, long), spacing_mm))
+    activity_bq_per_ml, mu_per_cm = cylinder(Grid.centred((wide, wide, long), spacing_mm))
     expected = project(activity_bq_per_ml, mu_per_cm, spacing_mm=spacing_mm, camera=camera)
     measured = count(expected, rng, view_s=camera.view_s)
     image = reconstruct(
@@ -189,8 +189,9 @@ def measure_factor(
 
 def _inside(grid: Grid) -> Map:
     """Return the share of each voxel that the cylinder fills, by 3 x 3 x 3 points."""
-    fine = Grid((grid.shape[0] * 3, grid.shape[1] * 3, grid.shape[2] * 3), grid.spacing_mm / 3)
-    x, y, z = fine.axes_mm()
-    disc = np.hypot(x, y) <= CYLINDER_RADIUS_MM
-    within = disc & (np.abs(z) <= CYLINDER_LENGTH_MM / 2)
+    x, y, z = grid.shape
+    fine = Grid.centred((3 * x, 3 * y, 3 * z), grid.spacing_mm[0] / 3)
+    x_mm, y_mm, z_mm = fine.axes_mm()
+    disc = np.hypot(x_mm, y_mm) <= CYLINDER_RADIUS_MM
+    within = disc & (np.abs(z_mm) <= CYLINDER_LENGTH_MM / 2)
     return coarser(within, 3)
