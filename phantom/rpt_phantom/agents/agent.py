@@ -16,7 +16,6 @@ from rpt_phantom.anatomy.tissues import Tissue
 SLOWEST_PER_MIN, FASTEST = 1e-9, 10.0
 """Of k₂ and k₄, and of every value. Ours: the balance scales its compartments by them, and far
 beyond these limits it loses digits."""
-DEFAULT_TRACER, DEFAULT_THERAPY = "68Ga-PSMA-11", "177Lu-PSMA-I&T"
 BLOOD_TO_PLASMA = 0.6
 """Concentration in blood over that in plasma: no agent in the cells, haematocrit 0.4. Ours."""
 URINE_RESIDENCE_MIN = (7.0, 45.0)
