@@ -17,7 +17,7 @@ from rpt_dosimetry.registration.one_grid import one_grid
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.structures import read_structures
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 from segmentations import segmentation
 from structure_sets import save
 

@@ -21,7 +21,7 @@ from rpt_dosimetry.registration.one_grid import grid_of
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.rigid import shifted
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 

@@ -20,7 +20,7 @@ from rpt_dosimetry.registration.residual import (
     residual,
 )
 from rpt_dosimetry.registration.rigid import Rigid, shifted
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 

@@ -13,7 +13,6 @@ from in_process import Run, runner
 from rpt_cohort import BadInput, read_cohort, read_cycle
 from rpt_cohort.command import run_app
 from rpt_cohort.labels import ORGANS
-from rpt_phantom import write_cohort
 from rpt_phantom.__main__ import app
 from rpt_phantom.agents import draw_biology, draw_heterogeneity, voxel_kinetics
 from rpt_phantom.anatomy import (
@@ -28,6 +27,7 @@ from rpt_phantom.anatomy import (
 )
 from rpt_phantom.anatomy.own import KIDNEY_SHARES
 from rpt_phantom.clinic import check_remade, read_settings
+from rpt_phantom.cohort import write_cohort
 from rpt_phantom.grid import Grid
 from rpt_phantom.patient import make_cycle
 from rpt_phantom.settings import Settings

@@ -19,11 +19,11 @@ from rpt_dosimetry.dose.therapy import Therapy
 from rpt_dosimetry.ingest.dosing import CycleImages, cycle_dose
 from rpt_dosimetry.ingest.study import Study
 from rpt_dosimetry.tia.region_fit import RegionFit, fit_region
-from rpt_phantom import VirtualCycle, virtual_cycle
 from rpt_phantom.grid import FWHM_PER_STD, blurred_and_shifted
 from rpt_phantom.imaging import fast_mean
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE, Drawn, measured_dose
 from rpt_phantom.motion import breathed, draw_amplitudes_mm
+from rpt_phantom.patient import VirtualCycle, virtual_cycle
 from rpt_phantom.person import Purpose, generator
 from rpt_phantom.truth import END_SLICES, FINER, averaged_by_volume, lu177, virtual_person
 from scipy.ndimage import distance_transform_edt, gaussian_filter

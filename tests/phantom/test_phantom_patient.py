@@ -3,12 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 from rpt_cohort import BadInput
-from rpt_phantom import VirtualCycle, virtual_cycle
 from rpt_phantom.anatomy import organs_cut, surely_within
 from rpt_phantom.case_files import LEAST_VOXELS, as_mappings, ceiling_rows, csv_bytes, read_rows
 from rpt_phantom.coverage import refuse_cut_cohort
 from rpt_phantom.grid import SLICES_MOST
-from rpt_phantom.patient import dose_again, make_cycle
+from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle, virtual_cycle
 from rpt_phantom.settings import Settings
 from rpt_phantom.truth import virtual_person, virtual_place
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rpt_phantom import VirtualCycle
 from rpt_phantom.anatomy import Body, draw_body, shipped_atlas
+from rpt_phantom.patient import VirtualCycle
 from rpt_phantom.truth import (
     END_SLICES,
     FINER,
