@@ -42,15 +42,10 @@ class CeilingRow:
     """One region of one cycle, within the field of view.
 
     Attributes:
-        patient: Name.
-        cycle: Number.
         region: An organ of the contract without its lesions, ``lesions`` or ``body``.
-        voxels: How many.
         true_gy_per_gbq: Mean of the true dose, Gy/GBq.
         measured_gy_per_gbq: Mean of the measured dose, Gy/GBq.
         again_gy_per_gbq: Mean of a second measurement, Gy/GBq.
-        measured_over_true: Ratio of the means.
-        again_over_measured: Ratio of the means.
         voxel_r_true: Correlation over voxels of measured and true dose.
         voxel_r_again: Correlation over voxels of the two measurements.
         difference_true: ‖measured − true‖ over ‖true‖, over voxels.
@@ -76,12 +71,6 @@ def ceiling_rows(
     made: VirtualCycle, again: Float32[np.ndarray, "x y z"], *, patient: str, cycle: int
 ) -> list[CeilingRow]:
     """Compare true dose and two measurements in every region.
-
-    Args:
-        made: The cycle.
-        again: The second measurement, Gy/GBq.
-        patient: Name.
-        cycle: Number.
 
     Returns:
         Rows of regions with at least 10 voxels in the field of view.
@@ -164,9 +153,7 @@ class Task:
     """One cycle to be made.
 
     Attributes:
-        settings: Of the cohort.
         patient: Name, ``P001``.
-        cycle: Number.
         organs: That the field of view must hold whole.
         fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.
         command: That makes it.
@@ -230,7 +217,6 @@ def write_case(folder: Path, task: Task) -> None:
 
     Args:
         folder: There and empty.
-        task: What is to be made.
 
     Raises:
         BadInput: The field of view cuts an organ that it must hold.

@@ -46,7 +46,6 @@ def read_settings(cohort: Path, *, anatomy: OwnAnatomy | None = None) -> Setting
     """Read which settings made a cohort.
 
     Args:
-        cohort: The folder.
         anatomy: In which its patients were drawn; ``None`` for what is shipped.
 
     Raises:
@@ -77,8 +76,6 @@ def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None
     """Refuse cycles that are not in a cohort, or that would now be made otherwise.
 
     Args:
-        cohort: The folder.
-        settings: Its settings.
         cases: Patient and cycle of each, ``P001/C1``.
 
     Raises:
@@ -105,7 +102,6 @@ def write_dicom(cohort: Path, case: str, out: Path, *, anatomy: OwnAnatomy | Non
     """Make a cycle of a cohort again and write its DICOM.
 
     Args:
-        cohort: The folder.
         case: Patient and cycle, ``P001/C1``.
         out: New or empty.
         anatomy: That of the cohort, where it has one of its own.
@@ -135,9 +131,6 @@ def clinic_cycle(
     """Return what a clinic would hold of a cycle.
 
     Args:
-        made: The cycle.
-        patient: Number of the patient.
-        cycle: Number.
         planar: Whole-body views; ``None`` for none.
     """
     person, record = made.person, made.record
@@ -168,12 +161,6 @@ def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: i
 
     The whole body is made again, on a longer grid than the cycle's: anatomy and organs' uptake are
     the same, the heterogeneity within organs is drawn anew.
-
-    Args:
-        settings: Of the cohort.
-        made: The cycle.
-        patient: Number of the patient.
-        cycle: Number of the cycle.
 
     Raises:
         BadInput: PyTomography is not installed.

@@ -50,7 +50,6 @@ class Plan:
     """What is to be made, checked.
 
     Attributes:
-        settings: Of the cohort.
         cycles: Patient → numbers of the cycles.
         fold: Training patient → fold.
         parameters: What was asked for beside the settings.
@@ -134,7 +133,6 @@ def write_cohort(
         out: The cohort folder; new, or made by this command with the same settings.
         seed: Same seed, same data files; patient 3 is the same in any cohort.
         patients: How many patients, 1 to 999; each has one to three cycles. 8 by default.
-        slices: Slices of 4.8 mm, 16 to 256.
         folds: Folds of the training patients; by default 5, or one for each training
             patient where there are fewer.
         test_patients: How many patients, the last ones, are for testing; by default every
@@ -143,8 +141,6 @@ def write_cohort(
         preset: ``paper``, in place of ``patients``.
         imaging: ``fast`` or ``full``.
         heterogeneity: Of uptake within organs, 0 to 1.
-        tracer: Of the PET.
-        therapy: What is given.
         anatomy: In which patients are drawn; what is shipped by default.
         organs: Names of organs that the field of view must hold whole.
         fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.

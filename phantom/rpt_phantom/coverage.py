@@ -37,7 +37,6 @@ def cohort_cycles(
     """Return patient → numbers of the cycles.
 
     Args:
-        seed: The cohort's.
         patients: How many; each patient's cycles are drawn from the seed, 1 to 3. 8 by default.
         preset: ``paper`` for the paper's counts, in an order that the seed draws.
 
@@ -78,7 +77,6 @@ def check_organs(settings: Settings, organs: Sequence[str]) -> None:
     """Refuse organs that no table knows, or that the anatomy has not, or not whole.
 
     Args:
-        settings: Of the cohort.
         organs: That the field of view must hold whole.
 
     Raises:
@@ -112,7 +110,6 @@ def refuse_cut(
         body: The same, wherever: it may have a single kidney.
         organs: Names of ``rpt_cohort.labels.ORGANS``.
         slices: Of the field of view.
-        name: Of the case, for the sentence.
 
     Raises:
         BadInput: It does so.
@@ -140,7 +137,6 @@ def refuse_cut_cohort(
     Looked at on voxels of 4.8 mm; each cycle is looked at on 2.4 mm again as it is made.
 
     Args:
-        settings: Of the cohort.
         cycles: Patient → numbers of the cycles.
         organs: Names of ``rpt_cohort.labels.ORGANS``.
 

@@ -112,7 +112,6 @@ def gaussian_field(
 
     Args:
         grid: Where to draw, of cubic voxels; the field is periodic on it.
-        rng: Source of chance.
         correlation_length_mm: Distance at which the autocorrelation is 1/e, mm; 2σ.
 
     Returns:

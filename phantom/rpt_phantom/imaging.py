@@ -90,11 +90,8 @@ def recovered_series(
     """Blur and recover the activity at each time: what all noise realisations share.
 
     Args:
-        truth: The patient.
         times_h: From the start of the infusion, h.
         breaths_mm: How deep the patient breathes at each.
-        administered_mbq: MBq.
-        how: Blur and recovery.
 
     Returns:
         Bq/mL on voxels of 4.8 mm, before the filter.
@@ -140,11 +137,7 @@ def fast_image(
     """Filter and shift a recovered image, and add noise.
 
     Args:
-        recovered: See ``recovered``.
-        box: The grids.
-        rng: Source of the noise.
         shift_mm: What the registration to the first SPECT left, mm.
-        how: Filter and noise.
 
     Returns:
         Bq/mL on the case's grid.
@@ -164,16 +157,10 @@ def fast_mean(
 
 
 def with_noise(mean: Map, grid: Grid, rng: np.random.Generator, *, how: FastSpect = FAST) -> Map:
-    """Add noise that keeps the mean, whose variance goes with it and which is never negative.
+    """Add noise that keeps a mean in Bq/mL, whose variance goes with it and which is never negative.
 
     Log-normal, as an iterative reconstruction's is. Source: Barrett, Wilson & Tsui, Phys Med Biol
     39 (1994) 833.
-
-    Args:
-        mean: Bq/mL.
-        grid: Its grid.
-        rng: Source of chance.
-        how: The noise's variance and length.
     """
     field = gaussian_field(grid, rng, correlation_length_mm=how.noise_length_mm)
     relative = np.float32(how.noise_bq_per_ml) / np.maximum(mean, np.float32(LEAST_BQ_PER_ML))
@@ -192,7 +179,6 @@ def misalignment_mm(rng: np.random.Generator, *, std_mm: Vector) -> Vector:
     """Draw what a registration leaves, mm; deviates beyond ± 2.5 SD are moved there.
 
     Args:
-        rng: Source of chance.
         std_mm: Along x, y and z, mm.
     """
     x, y, z = np.clip(rng.standard_normal(3), -2.5, 2.5) * std_mm
@@ -216,7 +202,6 @@ class SpectView:
     Attributes:
         expected: Counts per second.
         ct_hu: The CT beside it, on the case's grid, HU.
-        motion: How the patient lies.
     """
 
     expected: Expected
@@ -236,12 +221,8 @@ def view_series(
     """Simulate what the heads see at each time.
 
     Args:
-        truth: The patient.
-        rng_ct: Source of the CTs' noise.
         times_h: From the start of the infusion, h.
         breaths_mm: How deep the patient breathes at each; attenuation is the CT's.
-        administered_mbq: MBq.
-        motions: How the patient lies at each time.
     """
     views = []
     for time_h, breath_mm, motion in zip(times_h, breaths_mm, motions, strict=True):
@@ -263,10 +244,6 @@ def view_series(
 
 def image_view(view: SpectView, rng: np.random.Generator) -> Float32[np.ndarray, "x y z"]:
     """Count a SPECT and reconstruct it.
-
-    Args:
-        view: What the heads see.
-        rng: Source of chance.
 
     Returns:
         Bq/mL on the case's grid, as the patient lies at that time.
@@ -330,10 +307,6 @@ def image_series(
     """Image a patient at every time of the record.
 
     Args:
-        settings: With the mode.
-        truth: The patient.
-        record: Activity and times.
-        generators: Of this cycle.
         breaths_mm: How deep the patient breathes at each time, mm.
 
     Raises:
@@ -346,11 +319,6 @@ def image_series(
 
 def image_again(series: Series, truth: VirtualTruth, rng: np.random.Generator) -> tuple[Map, ...]:
     """Image the same patient once more: other noise, calibration and, if fast, misalignment.
-
-    Args:
-        series: The first images.
-        truth: The patient.
-        rng: Source of chance.
 
     Returns:
         Bq/mL at each time, registered; in the full mode as the first images were.

@@ -55,11 +55,7 @@ STILL = Motion(np.eye(4))
 
 
 def draw_motion(rng: np.random.Generator) -> Motion:
-    """Draw how the patient lies at another time.
-
-    Args:
-        rng: Source of chance.
-    """
+    """Draw how the patient lies at another time."""
     shift, turn = np.clip(rng.standard_normal((2, 3)), -CLIP, CLIP)
     matrix = np.eye(4)
     degrees = turn * TURN_STD_DEG
@@ -76,7 +72,6 @@ def moved(
     Args:
         values: Concentration, HU or the like, as the patient lay at first.
         grid: Its grid, which stays.
-        motion: How the patient lies now.
 
     Returns:
         The map now; beyond the grid it goes on as at its edge.
@@ -95,7 +90,6 @@ def draw_amplitudes_mm(
 
     Args:
         rng_patient: Of what the patient keeps.
-        rng_cycle: Of the cycle.
         scans: How many; the PET first.
     """
     usual = AMPLITUDE_MM + AMPLITUDE_STD_MM * rng_patient.standard_normal()
@@ -128,7 +122,6 @@ def smear_matrix(z_mm: Float[np.ndarray, " z"], *, amplitude_mm: float) -> Float
 
     Args:
         z_mm: The slices' heights, mm, evenly spaced.
-        amplitude_mm: See :func:`breathed`.
     """
     n, edge_mm = len(z_mm), float(z_mm[1] - z_mm[0])
     reach = np.interp(z_mm, *np.array(REACH_MM).T)

@@ -29,13 +29,8 @@ class VirtualCycle:
     """All that is known of one therapy cycle; its arrays are on one grid.
 
     Attributes:
-        settings: What was asked for.
         grid: The grid of every array.
-        person: The patient.
-        record: What was noted at this cycle.
         truth: Anatomy, kinetics, decays and dose, on finer voxels.
-        series: The SPECT/CTs.
-        pet_suv: PET, SUV, g/mL.
         ct_hu: CT of the first SPECT, HU.
         organs: TotalSegmentator ids, 150–155 salivary glands, 199 remaining body, 0 air.
         lesions: Number of the lesion, 0 elsewhere.
@@ -75,14 +70,9 @@ def virtual_cycle(
     """Make one cycle of one virtual patient.
 
     Args:
-        seed: The cohort's seed, 0 or above.
-        patient: Number of the patient, from 1.
         cycle: Number of the cycle, from 1; also beyond those the patient has in a cohort.
-        slices: Slices of 4.8 mm, 16 to 256.
         imaging: ``fast``, or ``full`` with the camera's physics, which needs PyTomography.
         heterogeneity: Of uptake within organs, 0 to 1.
-        tracer: Of the PET.
-        therapy: What is given.
 
     Returns:
         Arrays that depend on these numbers alone.
@@ -105,9 +95,6 @@ def make_cycle(
     """Make one cycle of one virtual patient; see ``virtual_cycle``.
 
     Args:
-        settings: Of the cohort.
-        patient: Number of the patient, from 1.
-        cycle: Number of the cycle, from 1.
         organs: Names of organs that the field of view must hold whole.
 
     Raises:
@@ -150,13 +137,7 @@ def make_cycle(
 
 
 def dose_again(made: VirtualCycle, *, patient: int, cycle: int) -> Map:
-    """Measure the dose of the same patient once more, Gy/GBq: all chance of imaging anew.
-
-    Args:
-        made: The cycle.
-        patient: Its number.
-        cycle: Its number.
-    """
+    """Measure the dose of the same patient once more, Gy/GBq: all chance of imaging anew."""
     rng = generator(made.settings.seed, patient, Purpose.SPECT_AGAIN, cycle=cycle)
     images = image_again(made.series, made.truth, rng)
     return _measured(made.series, images, made.truth, made.record)

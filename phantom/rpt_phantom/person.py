@@ -54,9 +54,6 @@ def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> n
     """Return the generator of one purpose.
 
     Args:
-        seed: The cohort's seed, 0 or above.
-        patient: Number of the patient, from 1.
-        purpose: What is drawn.
         cycle: Number of the cycle, from 1; 0 for what a patient keeps over all cycles.
 
     Returns:

@@ -40,7 +40,6 @@ def positrons(tracer: Tracer, *, activity_mbq: float, time_min: float) -> float:
 
     Args:
         tracer: Of 68Ga or 18F.
-        activity_mbq: Injected, MBq.
         time_min: From injection to mid-scan, min.
     """
     half_life_min, share = NUCLIDE[tracer.partition("-")[0]]
@@ -55,7 +54,6 @@ def attenuation_correction(density_g_per_ml: Map, grid: Grid) -> Map:
 
     Args:
         density_g_per_ml: Of the patient on the case's grid, g/mL.
-        grid: That grid.
     """
     mu_per_voxel = MU_CM2_PER_G * grid.spacing_mm[0] / 10.0
     across, through = (
@@ -78,9 +76,6 @@ def pet_image(
     Args:
         suv_g_per_ml: True SUV on voxels of 2.4 mm, g/mL.
         density_g_per_ml: Of the patient, there, g/mL.
-        box: The grids.
-        rng: Source of chance.
-        relative_counts: See ``positrons``.
         shift_mm: What its registration to the SPECT leaves, mm.
 
     Returns:
@@ -110,8 +105,6 @@ def with_noise(
 
     Args:
         mean: SUV without noise, g/mL.
-        grid: Its grid.
-        rng: Source of chance.
         relative_counts: See ``positrons``; the variance falls with it. One, or one a voxel.
     """
     noise = gaussian_field(grid, rng, correlation_length_mm=PET_NOISE_LENGTH_MM)

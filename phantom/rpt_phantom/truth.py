@@ -101,7 +101,6 @@ def patient_box(body: Body, *, slices: int) -> Box:
 
     Args:
         body: The patient, without what changes from cycle to cycle.
-        slices: Slices of the case.
 
     Raises:
         BadInput: ``slices`` is out of its range.
@@ -179,7 +178,6 @@ def true_dose(
 
     Args:
         tia_mbq_h_per_ml: Per administered activity, MBq·h/mL per GBq.
-        density_g_per_ml: Mass density, g/mL.
         reach: Offsets of the photons' kernel along each axis; those of the case's grid let the
             engine that measures use the same kernel.
 
@@ -204,17 +202,11 @@ class VirtualTruth:
     """What is true of one cycle; maps are on ``box.fine`` or ``box.coarse``.
 
     Attributes:
-        box: The grids.
-        person: The patient.
         body: His, without any grid.
         anatomy: On voxels of 2.4 mm.
         organs: Organ numbers on the case's grid, by the middles of its voxels.
-        lesions: Lesion numbers there.
         biology: What was drawn of the patient's uptake.
-        pet: Of the tracer.
-        therapy: Of the therapy.
         tia_mbq_h_per_ml: Time-integrated activity on voxels of 4.8 mm, MBq·h/mL per GBq.
-        dose: Absorbed dose.
     """
 
     box: Box
@@ -276,13 +268,7 @@ def virtual_person(*, seed: int, patient: int) -> Person:
 
 @dataclass(frozen=True)
 class Place:
-    """A patient on the couch at one cycle: all but the kinetics.
-
-    Attributes:
-        box: The grids.
-        body: The patient.
-        lesions: At this cycle.
-    """
+    """A patient on the couch at one cycle: all but the kinetics."""
 
     box: Box
     body: Body
@@ -295,12 +281,6 @@ class Place:
 
 def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: int) -> Place:
     """Draw a patient's body and lesions at a cycle.
-
-    Args:
-        settings: Of the cohort.
-        person: Who it is.
-        patient: Number of the patient, from 1.
-        cycle: Number of the cycle, from 1.
 
     Raises:
         BadInput: A number is out of its range.
@@ -323,11 +303,6 @@ def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: in
 
 def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTruth:
     """Draw a patient at a cycle, and compute its dose.
-
-    Args:
-        settings: Of the cohort.
-        patient: Number of the patient, from 1.
-        cycle: Number of the cycle, from 1.
 
     Raises:
         BadInput: A number is out of its range.

@@ -132,9 +132,6 @@ class RateRow:
 
     Attributes:
         k1_ml_per_min_per_ml: K₁, mL plasma/min/mL tissue; mean over patients and voxels.
-        k2_per_min: k₂, 1/min.
-        k3_per_min: k₃, 1/min.
-        k4_per_min: k₄, 1/min.
         vb: Share of a voxel that is blood.
         k1_std_shared: Of K₁ over voxels, by the field that tracer and therapy share.
         k1_std_own: Of K₁ over voxels, by the agent's own field.
@@ -175,7 +172,6 @@ def parse_rates(text: str, name: str) -> dict[Region, RateRow]:
 
     Args:
         text: CSV with a header; lines that start with # are comments.
-        name: Of the file, for messages.
 
     Raises:
         ValueError: A region lacks, or a value is impossible.

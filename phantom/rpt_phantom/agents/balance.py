@@ -87,7 +87,6 @@ class Chain:
     voided at set times differs in the hour of a scan, not in the balance.)
 
     Attributes:
-        plasma: The plasma curve.
         clearance_ml_per_min: From plasma into the first pool, mL/min.
         residence_min: Mean time in each pool, min.
     """
@@ -208,10 +207,8 @@ def whole_body_balance(
     """Solve a patient's balance after a bolus.
 
     Args:
-        agent: The agent.
         rates: Of the tissue compartments.
         tissue_ml: Σ volume × multiplier × (1 − V_b) of each, mL; 0 where empty.
-        blood_ml: All blood, mL.
         clearance: The patient's factor of the agent's clearances.
     """
     renal = agent.renal_ml_per_min * clearance

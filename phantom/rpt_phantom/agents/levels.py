@@ -36,11 +36,8 @@ class Heterogeneity:
     """Three fields of mean 0 and variance 1, on a coarse grid about the middle of ``grid``.
 
     Attributes:
-        grid: The anatomy's grid.
         coarse: Grid of the fields.
         shared: Of tracer and therapy, the same over the cycles.
-        pet: The tracer's own.
-        therapy: The therapy's own.
     """
 
     grid: Grid
@@ -108,7 +105,6 @@ class Group:
     """A region, or one lesion, of one patient.
 
     Attributes:
-        region: Its region.
         row: Its rates, the patient's factors and the dial applied.
     """
 
@@ -127,7 +123,6 @@ class Levels:
         rates: Of the compartments from ``first`` on.
         first: Number of the first compartment with rates.
         weight_ml: Σ volume × multiplier of each compartment, mL.
-        volume_ml: Volume of each compartment, mL.
     """
 
     index: UInt16[np.ndarray, "x y z"]
@@ -196,7 +191,6 @@ def patient_groups(
 
     Args:
         biology: The patient's factors for the agent.
-        lesions: How many.
         heterogeneity: The dial, 0 to 1.
         medulla_share: Volume of the medulla over that of medulla and cortex.
     """
@@ -241,12 +235,8 @@ def assign_levels(
     """Give each voxel its multiplier of K₁ and its level of k₄.
 
     Args:
-        anatomy: The patient.
         window: The body's part of the grid.
         numbers: Group of each voxel of the window.
-        groups: The groups.
-        fields: The patient's fields.
-        own: The agent's own field.
     """
     inside = numbers > 0
     group = numbers[inside].astype(np.intp)

@@ -88,8 +88,6 @@ def off_grid_ml(
     Args:
         in_grid_ml: Volume in the grid by code of region, mL.
         ends: Codes of the regions of organs that go on.
-        mass_kg: Mass in the grid, kg.
-        weight_kg: Body weight, kg.
     """
     beyond: Float[np.ndarray, " region"] = np.zeros(len(Region))
     missing_kg = weight_kg - mass_kg
@@ -115,7 +113,6 @@ class VoxelKinetics:
     corrected for decay to the injection. An infusion of some minutes is taken for a bolus.
 
     Attributes:
-        grid: The anatomy's grid.
         levels: Every voxel's compartment and multiplier.
         balance: The whole body; its compartments are those of ``levels``, then those beyond the
             grid.
@@ -129,19 +126,11 @@ class VoxelKinetics:
     _seen: dict[tuple[str, float], tuple[Table, Table]] = field(default_factory=dict, repr=False)
 
     def fraction_per_ml(self, time_h: float) -> Float32[np.ndarray, "x y z"]:
-        """Return the share of the injected activity per mL; × weight_kg × 1000 is the SUV.
-
-        Args:
-            time_h: h after the injection.
-        """
+        """Return the share of the injected activity per mL; × weight_kg × 1000 is the SUV."""
         return self._map(*self._tables_at(time_h))
 
     def residence_h_per_ml(self, half_life_h: float) -> Float32[np.ndarray, "x y z"]:
-        """Return the time-integrated activity per injected activity, decay included, h/mL.
-
-        Args:
-            half_life_h: Physical half-life, h.
-        """
+        """Return the time-integrated activity per injected activity, decay included, h/mL."""
         return self._map(*self._areas(half_life_h))
 
     def mean_fraction_per_ml(self, mask: Mask, time_h: float) -> float:
@@ -155,14 +144,7 @@ class VoxelKinetics:
     def effective_half_life_h(
         self, mask: Mask, half_life_h: float, *, from_h: float = 24.0, to_h: float = 96.0
     ) -> float:
-        """Return the half-life of one exponential through two times, decay included, h.
-
-        Args:
-            mask: A region.
-            half_life_h: Physical half-life, h.
-            from_h: First time, h.
-            to_h: Second time, h.
-        """
+        """Return the half-life of one exponential through two times, decay included, h."""
         early, late = (self.mean_fraction_per_ml(mask, time_h) for time_h in (from_h, to_h))
         return _effective_h(early, late, half_life_h, to_h - from_h)
 
@@ -268,10 +250,7 @@ def voxel_kinetics(
 
     Args:
         anatomy: The patient; the grid may hold a part of the body only.
-        biology: The patient's factors at this cycle.
         agent: The tracer or the therapy of ``biology``.
-        weight_kg: Body weight, kg.
-        fields: The patient's fields, drawn for this grid.
         heterogeneity: Dial that scales every spread over voxels: 0 gives even organs, 1 the
             table's spreads.
 

@@ -32,7 +32,6 @@ class Atlas:
     """A patient's organs before he has a size of his own.
 
     Attributes:
-        grid: The voxels.
         organs: TotalSegmentator ids, 150–157 glands, 199 remaining body, 0 air.
         tissue: Values of ``Tissue``.
         height_cm: Of whom it is, cm.

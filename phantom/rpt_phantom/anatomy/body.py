@@ -88,9 +88,6 @@ def draw_body(
     """Draw a patient's body.
 
     Args:
-        rng: Source of chance.
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm.
         atlases: Of one of which the body is made; the shipped ones by default.
 
     Raises:
@@ -130,11 +127,6 @@ def draw_body(
 
 def sized_body(atlas: Atlas, *, weight_kg: float, height_cm: float) -> Body:
     """Return the atlas at a patient's size: its section goes with weight per height.
-
-    Args:
-        atlas: Any.
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm.
 
     Raises:
         ValueError: Height or weight is not an adult's.

@@ -41,7 +41,6 @@ class Anatomy:
         tissue: Values of ``Tissue``: kidney cortex, fat, spongiosa, wall or content, …
         lesions: Number of the lesion, 0 elsewhere.
         hu: CT number, sharp and free of noise, HU.
-        density_g_per_ml: Mass density, g/mL.
         cut: Numbers of the organs that go on beyond the label map.
     """
 
@@ -72,7 +71,6 @@ def voxelise(body: Body, lesions: Sequence[Lesion], grid: Grid) -> Anatomy:
     """Put a patient on a grid.
 
     Args:
-        body: The patient.
         lesions: Its lesions; number 1 comes first, an earlier one keeps its voxels.
         grid: The grid; what lies beyond it is cut.
     """
@@ -214,8 +212,6 @@ def ct_image(
     """Image the anatomy by CT.
 
     Args:
-        anatomy: The patient on a grid.
-        rng: Source of chance.
         grid: The CT's grid; the anatomy's by default.
         fwhm_mm: Full width at half maximum of the blur, mm.
         noise_hu: Standard deviation of the noise, HU; white on the CT's grid.
@@ -247,7 +243,6 @@ def averaged(
 
     Args:
         values: One value for each voxel of ``grid``.
-        grid: Their grid.
         onto: The grid to average over; finer, coarser or shifted.
         outside: The value beyond ``grid``.
 

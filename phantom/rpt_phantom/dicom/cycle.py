@@ -72,7 +72,6 @@ class SpectCt:
     """One SPECT/CT.
 
     Attributes:
-        counts: Reconstructed counts.
         timing: When and how it was acquired.
         ct_hu: HU, whole numbers, in the world of ``counts``; the first SPECT must have it.
         shift_mm: Added to every position when it is written, RAS.
@@ -89,11 +88,8 @@ class ClinicCycle:
     """All that a clinic holds of one therapy cycle.
 
     Attributes:
-        patient: Who is treated.
-        cycle: Number of the cycle, from 1.
         therapy: The contract's name.
         administered_mbq: At the begin of the infusion, no residual subtracted, MBq.
-        pet: PET/CT.
         spects: SPECT/CTs, in the order of time.
         cps_per_mbq: Counts of the reconstructed SPECT per second and MBq.
         organs: Organ numbers of the contract on the grid of the first SPECT's CT.
@@ -179,10 +175,7 @@ def write_study(
     """Write a STUDY.yaml of cycles.
 
     Args:
-        path: The file.
         entries: Of :func:`cycle_entry`.
-        name: Of the cohort.
-        engine: Dose engine.
         slice_voxels: Voxels along a slice of the cohort.
         calibration_sd_pct: Standard uncertainty of the calibration, %.
 

@@ -55,7 +55,6 @@ class VirtualPatient:
 
     Attributes:
         name: Pseudonym of the contract, such as ``P001``.
-        weight_kg: Body weight, kg.
         height_cm: Body height, cm; ``None`` leaves it out.
         age_y: Age, y; ``None`` leaves it out. A date of birth is never written.
         sex: ``M`` or ``F``.
@@ -85,10 +84,8 @@ class Visit:
     """One visit to one scanner: a study, and one frame of reference.
 
     Attributes:
-        patient: Who is scanned.
         seed: Makes the UIDs; give another for other images.
         name: What tells the visit from the patient's others, such as ``C1/pet_ct``.
-        begin: Begin of the study.
         description: Study Description after the word VIRTUAL, 56 characters at most.
     """
 
@@ -115,11 +112,7 @@ class Visit:
 
 
 def infusion_begin(cycle: int) -> datetime:
-    """Return when the infusion of a cycle begins, on the fictitious calendar.
-
-    Args:
-        cycle: Number of the cycle, from 1.
-    """
+    """Return when the infusion of a cycle begins, on the fictitious calendar."""
     if cycle < 1:
         raise BadInput(f"cycle counts from 1, got {cycle}.")
     return FIRST_INFUSION + (cycle - 1) * BETWEEN_CYCLES
@@ -137,7 +130,6 @@ def scan_begin(start: datetime, *, middle_s: float, duration_ms: int, name: str)
         start: Begin of the administration.
         middle_s: From there to the middle of the scan, s.
         duration_ms: Of the scan, ms, as it is written.
-        name: What an error calls the scan.
 
     Raises:
         BadInput: The scan would begin before the administration.
@@ -154,10 +146,6 @@ def scan_begin(start: datetime, *, middle_s: float, duration_ms: int, name: str)
 
 def whole_ms(duration_s: float, *, name: str) -> int:
     """Return a duration in the whole milliseconds that DICOM writes.
-
-    Args:
-        duration_s: Duration, s.
-        name: What an error calls it.
 
     Raises:
         BadInput: It is no whole number of milliseconds above 0.
@@ -189,13 +177,8 @@ def new_object(
     """Begin an object with what all kinds have in common.
 
     Args:
-        visit: Whose study it lies in.
-        sop_class: SOP Class UID.
         modality: Such as ``PT``.
         series: Description of the series, which makes its UID.
-        number: Series Number.
-        instance: Instance Number, from 1.
-        begin: Begin of the series.
 
     Returns:
         A dataset with its file meta information, without pixels.
@@ -332,7 +315,6 @@ def slices_of(volume: Volume, *, name: str) -> Slices:
 
     Args:
         volume: Values and affine, any axes at right angles.
-        name: What an error calls it.
 
     Returns:
         The slices, every centre within 1e-3 mm of its own.
@@ -416,7 +398,6 @@ def quantise_counts(
 
     Args:
         counts: Counts, 0 or above.
-        name: What an error calls them.
 
     Returns:
         The stored values, and the counts that one of them stands for.
@@ -475,7 +456,6 @@ def put_administered(dataset: Dataset, administered: Administered, *, activity: 
 
     Args:
         dataset: A PET or NM image.
-        administered: What was given.
         activity: Radionuclide Total Dose in the unit of the object's kind.
     """
     told = item(

@@ -46,9 +46,7 @@ class PetTiming:
 
     Attributes:
         tracer: The contract's name.
-        injected_mbq: Injected activity, MBq.
         time_min: Injection to the middle of the scan, min.
-        duration_s: Of the frame, s.
     """
 
     tracer: Tracer
@@ -88,7 +86,6 @@ def pet_series(
         suv: Body-weight SUV, g/mL, RAS+ world of NIfTI.
         timing: What was injected and when was scanned.
         visit: Whose study it lies in; the patient's weight normalises.
-        injection: Begin of the injection.
 
     Returns:
         The objects along the normal. A SUV comes back within half of its slice's slope.
@@ -135,8 +132,6 @@ def bq_per_ml_of_suv(administered: Administered, *, weight_kg: float, elapsed: t
     """Return the concentration of SUV 1 g/mL, Bq/mL, at some time after injection.
 
     Args:
-        administered: The injection.
-        weight_kg: Body weight, kg.
         elapsed: Injection to the time that the values refer to.
     """
     left_bq = decayed_activity_bq(
@@ -175,8 +170,6 @@ def ct_series(ct_hu: Volume, visit: Visit, *, begin: datetime) -> list[Dataset]:
 
     Args:
         ct_hu: HU, whole numbers within int16, RAS+ world of NIfTI.
-        visit: Whose study it lies in.
-        begin: Begin of the CT.
 
     Returns:
         The objects along the normal; every HU comes back as it was.

@@ -67,13 +67,10 @@ def nm_object(
     """Begin an NM object: frames of counts, energy windows and what was administered.
 
     Args:
-        counts: Counts of every frame.
-        visit: Whose study it lies in.
         kind: Third value of Image Type, such as ``RECON TOMO``.
         series: Description of the series.
         administered: What was given; its nuclide is Lu-177.
         windows: Energy windows, in the order that a vector counts them.
-        begin: Begin of the scan.
 
     Returns:
         A dataset without vectors, detectors and places.
@@ -133,7 +130,6 @@ class SpectTiming:
 
     Attributes:
         time_h: Begin of infusion to the middle of the scan, h.
-        duration_s: Of the scan, s.
         heads: Detector heads that acquired at a time.
         stops: Angular positions of each head; all together fill one turn.
     """
@@ -179,8 +175,6 @@ def tomogram(
     Args:
         counts: Reconstructed counts, 0 or above, not corrected for decay, RAS+ world of NIfTI.
         timing: When and how it was acquired.
-        visit: Whose study it lies in.
-        administered: The therapy.
 
     Returns:
         One object, slices along the normal. Whole counts up to 65,535 come back as they are,
@@ -294,11 +288,6 @@ class WholeBody:
 
 def whole_body(views: WholeBody, visit: Visit, *, administered: Administered) -> Dataset:
     """Make an NM object of whole-body views.
-
-    Args:
-        views: The views.
-        visit: Whose study it lies in.
-        administered: The therapy.
 
     Returns:
         One object; frames go through the detectors within each energy window. Counts come back

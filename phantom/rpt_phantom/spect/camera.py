@@ -78,7 +78,6 @@ class Camera:
         upper: Window just above it.
         pixel_mm: Edge of a pixel, and of a voxel of the reconstruction, mm.
         views: Of all heads together, evenly over a full turn.
-        view_s: Time of each view, s.
         clearance_mm: Between the body's contour and the collimator's face, mm.
         detector_length_mm: Along the body, mm; for whole-body scans.
     """
@@ -162,7 +161,6 @@ def counted_share(
     a part of its energy is left out.
 
     Args:
-        energy_kev: Energy at the crystal, keV.
         window: Where it may be counted.
         camera: Its crystal and energy resolution.
 

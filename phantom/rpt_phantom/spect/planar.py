@@ -21,8 +21,6 @@ class PlanarScan:
     Attributes:
         counts: Shape (window, view, x, z): peak, lower and upper; anterior and posterior; x runs
             to the patient's right and z to the head in both views, as ``rpt_dosimetry``'s planes.
-        pixel_mm: Edge of a pixel, mm.
-        velocity_mm_per_s: Of the sweep, mm/s.
         exposure_s: How long each row was seen, s.
         duration_s: Of the sweep: the detector passes the whole length, s.
     """
@@ -51,10 +49,7 @@ def scan_planar(
     Args:
         activity_bq_per_ml: True activity concentration of the whole body, Bq/mL, RAS+.
         mu_per_cm: True attenuation coefficient at 208 keV, 1/cm, on the same grid.
-        rng: Source of chance.
         spacing_mm: Edge of a voxel, mm; a whole part of the camera's pixel.
-        camera: Which.
-        velocity_mm_per_s: Of the sweep, mm/s.
 
     Returns:
         The scan.

@@ -67,8 +67,6 @@ def body_width(body: Bool[np.ndarray, "x y z"], *, spacing_mm: float, multiple: 
     """Return the width of the centred square that holds the body, in voxels.
 
     Args:
-        body: Where it is.
-        spacing_mm: Edge of a voxel, mm.
         multiple: What the width must be a multiple of.
 
     Returns:
@@ -183,7 +181,6 @@ class Expected:
     Attributes:
         cps: In each window, shape (window, view, r, z).
         scatter_cps: The scattered share of ``cps``.
-        views: Where the head stood.
     """
 
     cps: Float32[np.ndarray, "window view r z"]
@@ -197,7 +194,6 @@ class Counts:
 
     Attributes:
         counts: Shape (window, view, r, z).
-        views: Where the heads stood.
     """
 
     counts: Int32[np.ndarray, "window view r z"]
@@ -219,7 +215,6 @@ def project(
             middle of x and y.
         mu_per_cm: True attenuation coefficient at 208 keV, 1/cm, on the same grid.
         spacing_mm: Edge of a voxel, mm; a whole part of the camera's pixel.
-        camera: Which.
         views: Where the heads stand; by default ``contour``.
 
     Returns:
@@ -260,8 +255,6 @@ def count(expected: Expected, rng: np.random.Generator, *, view_s: float) -> Cou
 
     Args:
         expected: Counts per second.
-        rng: Source of chance.
-        view_s: Time of each view, s.
 
     Returns:
         Counts of Poisson's distribution.
@@ -285,9 +278,6 @@ def contour(
     """Lead the heads around the body, as near as the clearance allows.
 
     Args:
-        mu_per_cm: Attenuation coefficient, 1/cm.
-        spacing_mm: Edge of a voxel, mm.
-        camera: Its views and clearance.
         angles_deg: Of the views, degrees; by default the camera's.
 
     Returns:

@@ -75,8 +75,6 @@ def reconstruct(
         measured: Counts of every window and view.
         mu_per_cm: Attenuation coefficient at 208 keV from the CT, 1/cm, on voxels of the camera's
             pixel.
-        camera: Which.
-        iterations: Of OSEM.
         subsets: Of the views; each holds every ``subsets``-th.
         filter_fwhm_mm: Of the Gaussian filter after it, mm; 0 for none.
 
@@ -135,9 +133,6 @@ def _reconstructed(
 def cylinder(grid: Grid) -> tuple[Map, Map]:
     """Fill a cylinder along z with water and activity.
 
-    Args:
-        grid: Where.
-
     Returns:
         Activity concentration, Bq/mL, of ``CYLINDER_MBQ`` in all, and attenuation coefficient at
         208 keV, 1/cm.
@@ -163,11 +158,7 @@ def measure_factor(
     correction in this phantom.
 
     Args:
-        rng: Source of chance.
-        camera: Which.
         spacing_mm: Edge of a voxel of the simulation, mm; by default half a pixel.
-        iterations: Of the reconstruction.
-        subsets: Of the reconstruction.
 
     Returns:
         The factor, with the uncertainty of counting.

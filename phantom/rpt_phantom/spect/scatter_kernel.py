@@ -89,7 +89,6 @@ def water_per_cm(energy_kev: Float[np.ndarray, " n"], kind: str) -> Float[np.nda
     """Return a linear attenuation coefficient of water, 1/cm.
 
     Args:
-        energy_kev: Photon energy, keV.
         kind: ``total`` or ``incoh``.
 
     Source: Elam, Ravel & Sieber 2002, by ``xraydb``.
@@ -111,7 +110,6 @@ def klein_nishina_per_sr(
     """Return the distribution of the direction after a Compton scattering, 1/sr.
 
     Args:
-        energy_kev: Before, keV.
         cosine: Of the scattering angle.
 
     Source: Klein & Nishina, Z Phys 52 (1929) 853.

@@ -100,7 +100,6 @@ class EffectiveScatterSource:
         """Make the transform.
 
         Args:
-            kernel: See ``ScatterKernels``.
             density: Attenuation coefficient over that of water.
         """
         self.kernel = kernel
@@ -141,10 +140,7 @@ def system_matrix(
 
     Args:
         mu_per_cm: Attenuation coefficient, 1/cm, shape (n, n, z).
-        spacing_mm: Edge of a voxel, mm.
-        angles_deg: Of each view, degrees.
         radii_mm: From the axis to each collimator's face, mm.
-        blur: The response.
         scatter: What the activity becomes before it is attenuated, if it is scattered.
     """
     spacing_cm = spacing_mm / _MM_PER_CM
