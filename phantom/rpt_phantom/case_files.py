@@ -7,18 +7,18 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance
+from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance, table_bytes
 from rpt_cohort.labels import ORGANS
 from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
-from rpt_phantom.agents.agent import RateRow, rate_table
+from rpt_phantom.agents.agent import rate_table
 from rpt_phantom.anatomy.voxels import CT_FWHM_MM
 from rpt_phantom.coverage import patient_number
 from rpt_phantom.imaging import CPS_PER_MBQ, FAST, FOV_EDGE_SLICES
@@ -37,68 +37,54 @@ MAKES = 5
 was matched to measurements (``_matched``) counts by itself."""
 
 
-@dataclass(frozen=True)
-class CeilingRow:
-    """One region of one cycle, within the field of view.
-
-    Attributes:
-        region: An organ of the contract without its lesions, ``lesions`` or ``body``.
-        true_gy_per_gbq: Mean of the true dose, Gy/GBq.
-        measured_gy_per_gbq: Mean of the measured dose, Gy/GBq.
-        again_gy_per_gbq: Mean of a second measurement, Gy/GBq.
-        voxel_r_true: Correlation over voxels of measured and true dose.
-        voxel_r_again: Correlation over voxels of the two measurements.
-        difference_true: ‖measured − true‖ over ‖true‖, over voxels.
-        difference_again: ‖again − measured‖ over ‖measured‖, over voxels.
-    """
-
-    patient: str
-    cycle: int
-    region: str
-    voxels: int
-    true_gy_per_gbq: float
-    measured_gy_per_gbq: float
-    again_gy_per_gbq: float
-    measured_over_true: float
-    again_over_measured: float
-    voxel_r_true: float
-    voxel_r_again: float
-    difference_true: float
-    difference_again: float
-
-
 def ceiling_rows(
     made: VirtualCycle, again: Float32[np.ndarray, "x y z"], *, patient: str, cycle: int
-) -> list[CeilingRow]:
-    """Compare true dose and two measurements in every region.
+) -> list[dict[str, Any]]:
+    """Compare true dose and two measurements in every region, the columns of ``ceiling.csv``.
+
+    Means are in Gy/GBq, r and differences over voxels: ‖measured − true‖ over ‖true‖ and ‖again −
+    measured‖ over ‖measured‖.
+
+    Args:
+        again: The second measurement, Gy/GBq.
 
     Returns:
         Rows of regions with at least 10 voxels in the field of view.
     """
-    return [
-        _row(made, again, here, patient=patient, cycle=cycle, region=region)
-        for region, here in regions(made).items()
-        if np.count_nonzero(here) >= LEAST_VOXELS
-    ]
+    doses = (made.true_dose_gy_per_gbq, made.dose_gy_per_gbq, again)
+    rows = []
+    for region, here in regions(made).items():
+        if np.count_nonzero(here) < LEAST_VOXELS:
+            continue
+        true, measured, other = (dose[here].astype(np.float64) for dose in doses)
+        rows.append(
+            {
+                "patient": patient,
+                "cycle": cycle,
+                "region": region,
+                "voxels": int(true.size),
+                "true_gy_per_gbq": float(true.mean()),
+                "measured_gy_per_gbq": float(measured.mean()),
+                "again_gy_per_gbq": float(other.mean()),
+                "measured_over_true": float(measured.mean() / true.mean()),
+                "again_over_measured": float(other.mean() / measured.mean()),
+                "voxel_r_true": _r(measured, true),
+                "voxel_r_again": _r(other, measured),
+                "difference_true": _relative(measured, true),
+                "difference_again": _relative(other, measured),
+            }
+        )
+    return rows
 
 
-def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
-    """Encode rows as CSV, in full precision, the columns those of ``CeilingRow``."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [one.name for one in fields(CeilingRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Encode rows as CSV, in full precision."""
+    return table_bytes({name: [row[name] for row in rows] for name in rows[0]})
 
 
-def as_mappings(rows: Sequence[CeilingRow]) -> list[dict[str, object]]:
-    """Return rows as column → value."""
-    return [asdict(row) for row in rows]
-
-
-def read_rows(content: bytes) -> list[dict[str, object]]:
+def read_rows(content: bytes) -> list[dict[str, str]]:
     """Read what ``csv_bytes`` wrote, as text."""
-    return [dict(row) for row in csv.DictReader(io.StringIO(content.decode()))]
+    return list(csv.DictReader(io.StringIO(content.decode())))
 
 
 def regions(made: VirtualCycle) -> dict[str, Bool[np.ndarray, "x y z"]]:
@@ -106,36 +92,6 @@ def regions(made: VirtualCycle) -> dict[str, Bool[np.ndarray, "x y z"]]:
     known, free = made.fov > 0, made.lesions == 0
     organs = {name: np.isin(made.organs, labels) & known & free for name, labels in ORGANS.items()}
     return organs | {"lesions": known & ~free, "body": known & (made.organs > 0)}
-
-
-def _row(
-    made: VirtualCycle,
-    again: Float32[np.ndarray, "x y z"],
-    here: Bool[np.ndarray, "x y z"],
-    *,
-    patient: str,
-    cycle: int,
-    region: str,
-) -> CeilingRow:
-    true, measured, other = (
-        dose[here].astype(np.float64)
-        for dose in (made.true_dose_gy_per_gbq, made.dose_gy_per_gbq, again)
-    )
-    return CeilingRow(
-        patient=patient,
-        cycle=cycle,
-        region=region,
-        voxels=int(true.size),
-        true_gy_per_gbq=float(true.mean()),
-        measured_gy_per_gbq=float(measured.mean()),
-        again_gy_per_gbq=float(other.mean()),
-        measured_over_true=float(measured.mean() / true.mean()),
-        again_over_measured=float(other.mean() / measured.mean()),
-        voxel_r_true=_r(measured, true),
-        voxel_r_again=_r(other, measured),
-        difference_true=_relative(measured, true),
-        difference_again=_relative(other, measured),
-    )
 
 
 # Sums, and no BLAS, whose order depends on how many threads it has.
@@ -198,7 +154,8 @@ def libraries(settings: Settings) -> tuple[str, ...]:
 
 def _matched(settings: Settings) -> dict[str, Any]:
     """Return numbers that were fitted, which change more often than what uses them."""
-    rates = [asdict(row) for name in (settings.tracer, settings.therapy) for row in _rates(name)]
+    agents = (settings.tracer, settings.therapy)
+    rates = [asdict(row) for name in agents for _, row in sorted(rate_table(name).items())]
     spect: dict[str, Any] = {"fast": asdict(FAST), "full": CPS_PER_MBQ}
     return {
         "rates": rates,
@@ -206,10 +163,6 @@ def _matched(settings: Settings) -> dict[str, Any]:
         "pet": [PET_FWHM_MM, PET_NOISE_SUV, PET_NOISE_LENGTH_MM],
         "calibration": CALIBRATION_LOG_STD,
     }
-
-
-def _rates(agent: str) -> list[RateRow]:
-    return [row for _, row in sorted(rate_table(agent).items())]
 
 
 def write_case(folder: Path, task: Task) -> None:
@@ -229,7 +182,7 @@ def write_case(folder: Path, task: Task) -> None:
         written += _write_fine(folder, made)
     again = dose_again(made, patient=number, cycle=task.cycle)
     rows = ceiling_rows(made, again, patient=task.patient, cycle=task.cycle)
-    (folder / CEILING).write_bytes(csv_bytes(as_mappings(rows)))
+    (folder / CEILING).write_bytes(csv_bytes(rows))
     info = _cycle_info(made, task, written, outputs=output_sha256(folder))
     (folder / "cycle.json").write_bytes(sealed_bytes(info))
 

@@ -6,7 +6,7 @@ around hot places, as scatter correction by energy windows leaves, and noise. ``
 to the full mode; README.md tells how well, and what is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from rpt_dosimetry.ingest.alignment import STAYS
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.rigid import Rigid
 
-from rpt_phantom.anatomy import Anatomy, ct_image
+from rpt_phantom.anatomy import ct_image
 from rpt_phantom.grid import Grid, Vector, blurred_and_shifted, gaussian_field
 from rpt_phantom.measured import CALIBRATION_LOG_STD, carried, find_motions, where_known
 from rpt_phantom.motion import STILL, Motion, breathed, draw_motion, moved
@@ -79,60 +79,33 @@ FAST = FastSpect(
 the full mode's CTs was off by 0.01 to 0.09 mm along an axis; rounded up."""
 
 
-def recovered_series(
-    truth: VirtualTruth,
-    *,
-    times_h: Sequence[float],
-    breaths_mm: Sequence[float],
-    administered_mbq: float,
-    how: FastSpect = FAST,
-) -> tuple[Coarse, ...]:
-    """Blur and recover the activity at each time: what all noise realisations share.
-
-    Args:
-        times_h: From the start of the infusion, h.
-        breaths_mm: How deep the patient breathes at each.
-
-    Returns:
-        Bq/mL on voxels of 4.8 mm, before the filter.
-    """
-    return tuple(
-        recovered(
-            averaged_by_volume(
-                breathed(
-                    truth.activity_bq_per_ml(time_h=time_h, administered_mbq=administered_mbq),
-                    truth.anatomy,
-                    amplitude_mm=breath_mm,
-                )
-            ),
-            truth.box,
-            how=how,
+def _activities(
+    truth: VirtualTruth, record: Record, breaths_mm: Sequence[float]
+) -> Iterator[Float32[np.ndarray, "a b c"]]:
+    """Return the activity at each time, smeared by breath, Bq/mL on voxels of 2.4 mm."""
+    for time_h, breath_mm in zip(record.spect_times_h, breaths_mm, strict=True):
+        activity = truth.activity_bq_per_ml(
+            time_h=time_h, administered_mbq=record.administered_activity_mbq
         )
-        for time_h, breath_mm in zip(times_h, breaths_mm, strict=True)
-    )
+        yield breathed(activity, truth.anatomy, amplitude_mm=breath_mm)
 
 
-def recovered(bq_per_ml: Coarse, box: Box, *, how: FastSpect = FAST) -> Coarse:
+def recovered(bq_per_ml: Coarse, box: Box) -> Coarse:
     """Blur by the camera and recover by iterations, Bq/mL on voxels of 4.8 mm.
 
     Source: Richardson, J Opt Soc Am 62 (1972) 55; Lucy, Astron J 79 (1974) 745: the same update
     as MLEM, with a blur for the projection.
     """
-    seen = _blurred(bq_per_ml, box, how.seen_fwhm_mm)
+    seen = _blurred(bq_per_ml, box, FAST.seen_fwhm_mm)
     image = np.full_like(seen, max(float(seen.mean()), np.finfo(np.float32).tiny))
-    for _ in range(how.iterations):
-        expected = np.maximum(_blurred(image, box, how.assumed_fwhm_mm), LEAST_BQ_PER_ML)
-        image = image * _blurred(seen / expected, box, how.assumed_fwhm_mm)
+    for _ in range(FAST.iterations):
+        expected = np.maximum(_blurred(image, box, FAST.assumed_fwhm_mm), LEAST_BQ_PER_ML)
+        image = image * _blurred(seen / expected, box, FAST.assumed_fwhm_mm)
     return image
 
 
 def fast_image(
-    recovered: Coarse,
-    box: Box,
-    rng: np.random.Generator,
-    *,
-    shift_mm: Vector = (0.0, 0.0, 0.0),
-    how: FastSpect = FAST,
+    recovered: Coarse, box: Box, rng: np.random.Generator, *, shift_mm: Vector = (0.0, 0.0, 0.0)
 ) -> Map:
     """Filter and shift a recovered image, and add noise.
 
@@ -142,28 +115,26 @@ def fast_image(
     Returns:
         Bq/mL on the case's grid.
     """
-    return with_noise(fast_mean(recovered, box, shift_mm=shift_mm, how=how), box.case, rng, how=how)
+    return with_noise(fast_mean(recovered, box, shift_mm=shift_mm), box.case, rng)
 
 
-def fast_mean(
-    recovered: Coarse, box: Box, *, shift_mm: Vector = (0.0, 0.0, 0.0), how: FastSpect = FAST
-) -> Map:
+def fast_mean(recovered: Coarse, box: Box, *, shift_mm: Vector = (0.0, 0.0, 0.0)) -> Map:
     """Return the image without noise, Bq/mL on the case's grid; see ``fast_image``."""
-    filtered = _blurred(recovered, box, how.filter_fwhm_mm, shift_mm)
-    around = _blurred(filtered, box, how.trough_fwhm_mm)
-    share = np.float32(how.trough)
+    filtered = _blurred(recovered, box, FAST.filter_fwhm_mm, shift_mm)
+    around = _blurred(filtered, box, FAST.trough_fwhm_mm)
+    share = np.float32(FAST.trough)
     mean: Map = box.on_case(np.maximum((1 + share) * filtered - share * around, np.float32(0)))
     return mean
 
 
-def with_noise(mean: Map, grid: Grid, rng: np.random.Generator, *, how: FastSpect = FAST) -> Map:
-    """Add noise that keeps a mean in Bq/mL, whose variance goes with it and which is never negative.
+def with_noise(mean: Map, grid: Grid, rng: np.random.Generator) -> Map:
+    """Add noise that keeps a mean in Bq/mL; its variance goes with it, and nothing is negative.
 
     Log-normal, as an iterative reconstruction's is. Source: Barrett, Wilson & Tsui, Phys Med Biol
     39 (1994) 833.
     """
-    field = gaussian_field(grid, rng, correlation_length_mm=how.noise_length_mm)
-    relative = np.float32(how.noise_bq_per_ml) / np.maximum(mean, np.float32(LEAST_BQ_PER_ML))
+    field = gaussian_field(grid, rng, correlation_length_mm=FAST.noise_length_mm)
+    relative = np.float32(FAST.noise_bq_per_ml) / np.maximum(mean, np.float32(LEAST_BQ_PER_ML))
     log_variance = np.log1p(relative)
     noisy: Map = mean * np.exp(np.sqrt(log_variance) * field - log_variance / 2)
     return noisy
@@ -209,37 +180,20 @@ class SpectView:
     motion: Motion
 
 
-def view_series(
+def _view(
+    activity_bq_per_ml: Float32[np.ndarray, "a b c"],
     truth: VirtualTruth,
+    motion: Motion,
     rng_ct: np.random.Generator,
-    *,
-    times_h: Sequence[float],
-    breaths_mm: Sequence[float],
-    administered_mbq: float,
-    motions: Sequence[Motion],
-) -> list[SpectView]:
-    """Simulate what the heads see at each time.
-
-    Args:
-        times_h: From the start of the infusion, h.
-        breaths_mm: How deep the patient breathes at each; attenuation is the CT's.
-    """
-    views = []
-    for time_h, breath_mm, motion in zip(times_h, breaths_mm, motions, strict=True):
-        activity = breathed(
-            truth.activity_bq_per_ml(time_h=time_h, administered_mbq=administered_mbq),
-            truth.anatomy,
-            amplitude_mm=breath_mm,
-        )
-        lies = _lying(truth.anatomy, motion)
-        views.append(
-            SpectView(
-                _expected(moved(activity, truth.box.fine, motion), lies, truth.box),
-                ct_image(lies, rng_ct, grid=truth.box.case),
-                motion,
-            )
-        )
-    return views
+) -> SpectView:
+    """Simulate what the heads see; attenuation is by the CT, which does not breathe."""
+    box, anatomy = truth.box, truth.anatomy
+    hu = moved(anatomy.hu.astype(np.float32), anatomy.grid, motion)
+    lies = replace(anatomy, hu=np.rint(hu).astype(np.int16))
+    mu = mu_per_cm(box.square(lies.hu.astype(np.float32), outside=AIR_HU))
+    activity = box.square(moved(activity_bq_per_ml, box.fine, motion))
+    expected = project(activity, mu, spacing_mm=box.fine.spacing_mm[0])
+    return SpectView(expected, ct_image(lies, rng_ct, grid=box.case), motion)
 
 
 def image_view(view: SpectView, rng: np.random.Generator) -> Float32[np.ndarray, "x y z"]:
@@ -255,19 +209,6 @@ def image_view(view: SpectView, rng: np.random.Generator) -> Float32[np.ndarray,
     voxel_ml = camera.pixel_mm**3 / 1000.0
     bq_per_count = 1e6 / CPS_PER_MBQ / camera.duration_s / voxel_ml
     return np.asarray(image * np.float32(bq_per_count), dtype=np.float32)
-
-
-def _lying(anatomy: Anatomy, motion: Motion) -> Anatomy:
-    hu = moved(anatomy.hu.astype(np.float32), anatomy.grid, motion)
-    return replace(anatomy, hu=np.rint(hu).astype(np.int16))
-
-
-def _expected(
-    activity_bq_per_ml: Float32[np.ndarray, "a b c"], lies: Anatomy, box: Box
-) -> Expected:
-    spacing_mm = box.fine.spacing_mm[0]
-    mu = mu_per_cm(box.square(lies.hu.astype(np.float32), outside=AIR_HU))
-    return project(box.square(activity_bq_per_ml), mu, spacing_mm=spacing_mm)
 
 
 @dataclass(frozen=True)
@@ -333,15 +274,13 @@ def _fast(
     truth: VirtualTruth, record: Record, generators: Generators, breaths_mm: Sequence[float]
 ) -> Series:
     grid = truth.box.case
-    recovered = recovered_series(
-        truth,
-        times_h=record.spect_times_h,
-        breaths_mm=breaths_mm,
-        administered_mbq=record.administered_activity_mbq,
+    recovered_at = tuple(
+        recovered(averaged_by_volume(activity), truth.box)
+        for activity in _activities(truth, record, breaths_mm)
     )
     rng, rng_alignment = generators(Purpose.SPECT_IMAGE), generators(Purpose.ALIGNMENT)
     images = _calibrated(
-        _fast_images(recovered, truth, rng, rng_alignment), generators(Purpose.CALIBRATION)
+        _fast_images(recovered_at, truth, rng, rng_alignment), generators(Purpose.CALIBRATION)
     )
     ct_hu = ct_image(truth.anatomy, generators(Purpose.CT_IMAGE), grid=grid)
     return Series(
@@ -351,7 +290,7 @@ def _fast(
         fov=field_of_view(grid),
         motions=(STILL,) * len(images),
         rigids=(STAYS,) * len(images),
-        recovered=recovered,
+        recovered=recovered_at,
     )
 
 
@@ -375,16 +314,14 @@ def _full(
     truth: VirtualTruth, record: Record, generators: Generators, breaths_mm: Sequence[float]
 ) -> Series:
     grid = truth.box.case
-    rng_motion = generators(Purpose.MOTION)
+    rng_motion, rng_ct = generators(Purpose.MOTION), generators(Purpose.CT_IMAGE)
     others = [draw_motion(rng_motion) for _ in record.spect_times_h[1:]]
-    views = view_series(
-        truth,
-        generators(Purpose.CT_IMAGE),
-        times_h=record.spect_times_h,
-        breaths_mm=breaths_mm,
-        administered_mbq=record.administered_activity_mbq,
-        motions=(STILL, *others),
-    )
+    views = [
+        _view(activity, truth, motion, rng_ct)
+        for activity, motion in zip(
+            _activities(truth, record, breaths_mm), (STILL, *others), strict=True
+        )
+    ]
     rng = generators(Purpose.SPECT_IMAGE)
     scanned = _calibrated(
         [image_view(view, rng) for view in views], generators(Purpose.CALIBRATION)

@@ -130,7 +130,7 @@ def make_cycle(
         organs=truth.organs,
         lesions=truth.lesions,
         fov=series.fov,
-        dose_gy_per_gbq=_measured(series, series.registered, truth, record),
+        dose_gy_per_gbq=dose_of(series.registered, series, truth, record),
         true_dose_gy_per_gbq=box.on_case(truth.dose.total),
         true_tia_mbq_h_per_ml=box.on_case(truth.tia_mbq_h_per_ml),
     )
@@ -140,12 +140,11 @@ def dose_again(made: VirtualCycle, *, patient: int, cycle: int) -> Map:
     """Measure the dose of the same patient once more, Gy/GBq: all chance of imaging anew."""
     rng = generator(made.settings.seed, patient, Purpose.SPECT_AGAIN, cycle=cycle)
     images = image_again(made.series, made.truth, rng)
-    return _measured(made.series, images, made.truth, made.record)
+    return dose_of(images, made.series, made.truth, made.record)
 
 
-def _measured(
-    series: Series, registered: Sequence[Map], truth: VirtualTruth, record: Record
-) -> Map:
+def dose_of(registered: Sequence[Map], series: Series, truth: VirtualTruth, record: Record) -> Map:
+    """Return the dose that a clinic would see in registered SPECTs (Bq/mL), Gy/GBq."""
     return measured_dose(
         registered,
         Drawn(series.ct_hu[0], truth.organs, truth.lesions, series.fov),

@@ -11,6 +11,7 @@ that two directions stand for all, are ours.
 import numpy as np
 from jaxtyping import Float32
 from rpt_cohort.schema import Tracer
+from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN
 
 from rpt_phantom.grid import Grid, Vector, blurred_and_shifted, gaussian_field
 from rpt_phantom.truth import Box, averaged_by_volume
@@ -28,7 +29,7 @@ PET_AIR_SUV = 0.005
 PET_MISALIGNMENT_STD_MM = (1.0, 1.0, 1.0)
 """What the registration of another scanner's PET/CT to the SPECT leaves."""
 
-NUCLIDE: dict[str, tuple[float, float]] = {"68Ga": (67.71, 0.891), "18F": (109.77, 0.967)}
+NUCLIDE = {"68Ga": (GA68_HALF_LIFE_MIN, 0.891), "18F": (F18_HALF_LIFE_MIN, 0.967)}
 """Half-life, min, and positrons per decay."""
 PAPER_ACTIVITY_MBQ, PAPER_TIME_MIN = 118.4, 60.0
 

@@ -31,8 +31,7 @@ from rpt_phantom.case_files import libraries
 from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.coverage import patient_number
 from rpt_phantom.imaging import fast_mean
-from rpt_phantom.measured import Drawn, measured_dose
-from rpt_phantom.patient import VirtualCycle, make_cycle
+from rpt_phantom.patient import VirtualCycle, dose_of, make_cycle
 from rpt_phantom.pet import pet_mean
 from rpt_phantom.settings import Settings
 from rpt_phantom.truth import averaged_by_volume
@@ -224,17 +223,10 @@ def _sharp_suv(made: VirtualCycle) -> Map:
 
 def _without_noise(made: VirtualCycle) -> tuple[Map, Map]:
     """Return PET and measured dose as they were without noise and misalignment."""
-    truth, series = made.truth, made.series
+    truth = made.truth
     pet = pet_mean(truth.suv(time_min=made.record.pet_time_min), truth.box)
-    images = [fast_mean(one, truth.box) for one in series.recovered]
-    dose = measured_dose(
-        images,
-        Drawn(series.ct_hu[0], truth.organs, truth.lesions, series.fov),
-        truth.box.case,
-        times_h=made.record.spect_times_h,
-        administered_mbq=made.record.administered_activity_mbq,
-    )
-    return pet, dose
+    images = [fast_mean(one, truth.box) for one in made.series.recovered]
+    return pet, dose_of(images, made.series, truth, made.record)
 
 
 def _region(made: VirtualCycle, name: str) -> Bool[np.ndarray, "x y z"]:

@@ -19,6 +19,7 @@ from rpt_phantom.agents.levels import (
     group_numbers,
     patient_groups,
 )
+from rpt_phantom.anatomy.tissues import HU_AND_DENSITY, LUNG_G_PER_ML, SOFT_G_PER_ML, Tissue
 from rpt_phantom.anatomy.voxels import Anatomy
 from rpt_phantom.grid import Grid
 
@@ -56,13 +57,14 @@ REST_SHARE = {
 }
 """Of the mass beyond the grid that is no organ: arms, legs, shoulders. Ours."""
 REST_G_PER_ML = {
-    Region.MUSCLE: 1.04,
-    Region.FAT: 0.93,
-    Region.MARROW: 1.147,
-    Region.CORTICAL_BONE: 1.431,
+    region: HU_AND_DENSITY[tissue][1]
+    for region, tissue in (
+        (Region.MUSCLE, Tissue.MUSCLE),
+        (Region.FAT, Tissue.FAT),
+        (Region.MARROW, Tissue.SPONGIOSA),
+        (Region.CORTICAL_BONE, Tissue.CORTICAL_BONE),
+    )
 }
-LUNG_G_PER_ML, SOFT_G_PER_ML = 0.296, 1.04
-"""As in `rpt_phantom.anatomy.tissues`."""
 BLOOD_ML_PER_KG = 70.0
 """Whole blood, mL per kg of body weight. Source: ICRP Publication 89 (5.3 L at 73 kg)."""
 MIN_PER_H = 60.0

@@ -5,7 +5,7 @@ and torch are imported by ``tomography`` as the first view is simulated.
 """
 
 from rpt_phantom.spect.camera import LU177_ME, Camera, Collimator
-from rpt_phantom.spect.planar import PlanarScan, nm_frames, scan_planar
+from rpt_phantom.spect.planar import PlanarScan, scan_planar
 from rpt_phantom.spect.projection import (
     Counts,
     Expected,
@@ -31,7 +31,6 @@ __all__ = [
     "count",
     "measure_factor",
     "mu_per_cm",
-    "nm_frames",
     "project",
     "reconstruct",
     "scan_planar",

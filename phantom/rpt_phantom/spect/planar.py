@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, UInt16
+from jaxtyping import Int32
 
 from rpt_phantom.spect.camera import LU177_ME, Camera
 from rpt_phantom.spect.projection import Expected, Map, contour, count, project
@@ -11,7 +11,6 @@ from rpt_phantom.spect.projection import Expected, Map, contour, count, project
 VELOCITY_MM_PER_S = 2.5
 """15 cm/min, usual for whole-body scans of Lu-177; ours."""
 ANTERIOR_DEG, POSTERIOR_DEG = 180.0, 0.0
-LARGEST_STORED = 65_535
 
 
 @dataclass(frozen=True)
@@ -80,28 +79,3 @@ def expected_planar(
     angles_deg = np.array([ANTERIOR_DEG, POSTERIOR_DEG])
     views = contour(mu_per_cm, spacing_mm=spacing_mm, camera=camera, angles_deg=angles_deg)
     return project(activity_bq_per_ml, mu_per_cm, spacing_mm=spacing_mm, camera=camera, views=views)
-
-
-def nm_frames(scan: PlanarScan) -> UInt16[np.ndarray, "frame row column"]:
-    """Arrange a scan as the frames of an NM object without an orientation.
-
-    The head is on top and each view is as a person who stands there sees the patient.
-
-    Args:
-        scan: Counts.
-
-    Returns:
-        Window by window, the anterior before the posterior view.
-
-    Raises:
-        ValueError: A pixel holds more counts than 16 bits do.
-    """
-    if scan.counts.max(initial=0) > LARGEST_STORED:
-        raise ValueError(
-            f"A pixel must hold at most {LARGEST_STORED} counts to be stored, got "
-            f"{scan.counts.max()}. Scan faster."
-        )
-    seen = scan.counts.copy()
-    seen[:, 0] = seen[:, 0, ::-1]
-    frames = seen.reshape(-1, *seen.shape[2:])[:, :, ::-1].swapaxes(1, 2)
-    return np.ascontiguousarray(frames, dtype=np.uint16)
