@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int16, Shaped, UInt16
+from jaxtyping import Int16, Shaped, UInt16
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
@@ -33,8 +33,6 @@ PET_BEFORE = timedelta(days=7) - timedelta(hours=1)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")  # the contract's
 VIRTUAL = "VIRTUAL"
 COMMENT = "VIRTUAL: simulated, of no person. For research only."
-LARGEST_SIGNED = 2**15 - 1
-LARGEST_UNSIGNED = 2**16 - 1
 NUCLIDE_CODES = {
     "Ga-68": ("C-131A3", "SRT", "^68^Gallium"),
     "F-18": ("C-111A1", "SRT", "^18^Fluorine"),
@@ -369,53 +367,6 @@ def put_pixels(
         np.ascontiguousarray(stored).astype(stored.dtype.newbyteorder("<")).tobytes()
     )
     dataset["PixelData"].VR = "OW"
-
-
-def quantise_signed(
-    values: Float[np.ndarray, "row column"],
-) -> tuple[Int16[np.ndarray, "row column"], str]:
-    """Store a slice as signed integers with a slope of its own.
-
-    The slope is rounded to what a decimal string holds first; a value comes back within half of
-    it.
-
-    Args:
-        values: Finite.
-
-    Returns:
-        The stored values, and the slope as it is to be written; 1 for a slice of zeros.
-    """
-    largest = float(np.abs(values).max())
-    slope = f"{largest / LARGEST_SIGNED:.10e}" if largest > 0 else "1"
-    stored = np.clip(np.rint(values / float(slope)), -LARGEST_SIGNED, LARGEST_SIGNED)
-    return stored.astype(np.int16), slope
-
-
-def quantise_counts(
-    counts: Shaped[np.ndarray, "*shape"], *, name: str
-) -> tuple[UInt16[np.ndarray, "*shape"], float]:
-    """Store counts as unsigned integers: as they are where they fit, else with one slope.
-
-    Args:
-        counts: Counts, 0 or above.
-
-    Returns:
-        The stored values, and the counts that one of them stands for.
-
-    Raises:
-        BadInput: Counts are negative or not finite, or there are none.
-    """
-    exact = np.asarray(counts, dtype=np.float64)
-    if not (np.isfinite(exact).all() and exact.min() >= 0 and exact.max() > 0):
-        raise BadInput(
-            f"{name} must be finite, 0 or above and somewhere above 0, got {exact.min():g} to "
-            f"{exact.max():g} counts."
-        )
-    stored = np.rint(exact)
-    if exact.max() <= LARGEST_UNSIGNED and np.array_equal(stored, exact):
-        return stored.astype(np.uint16), 1.0
-    slope = float(exact.max()) / LARGEST_UNSIGNED
-    return np.minimum(np.rint(exact / slope), LARGEST_UNSIGNED).astype(np.uint16), slope
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+from jaxtyping import Float, Int16
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, PositronEmissionTomographyImageStorage
 from rpt_cohort import BadInput, Volume
@@ -28,7 +29,6 @@ from rpt_phantom.dicom.header import (
     put_patient_orientation,
     put_pixels,
     put_place,
-    quantise_signed,
     scan_begin,
     slices_of,
     whole_ms,
@@ -37,6 +37,7 @@ from rpt_phantom.dicom.header import (
 PET_SERIES = "PET, attenuation corrected"
 _BQ_PER_MBQ, _G_PER_KG, _S_PER_MIN, _MS_PER_S = 1e6, 1e3, 60.0, 1e3
 CT_SERIES = "CT, low dose"
+LARGEST_SIGNED = 2**15 - 1
 _INT16 = np.iinfo(np.int16)
 
 
@@ -140,6 +141,26 @@ def bq_per_ml_of_suv(administered: Administered, *, weight_kg: float, elapsed: t
         half_life_s=administered.half_life_s,
     )
     return left_bq / (weight_kg * _G_PER_KG)
+
+
+def quantise_signed(
+    values: Float[np.ndarray, "row column"],
+) -> tuple[Int16[np.ndarray, "row column"], str]:
+    """Store a slice as signed integers with a slope of its own.
+
+    The slope is rounded to what a decimal string holds first; a value comes back within half of
+    it.
+
+    Args:
+        values: Finite.
+
+    Returns:
+        The stored values, and the slope as it is to be written; 1 for a slice of zeros.
+    """
+    largest = float(np.abs(values).max())
+    slope = f"{largest / LARGEST_SIGNED:.10e}" if largest > 0 else "1"
+    stored = np.clip(np.rint(values / float(slope)), -LARGEST_SIGNED, LARGEST_SIGNED)
+    return stored.astype(np.int16), slope
 
 
 def _put_series(dataset: Dataset, slices: Slices) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt16
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import NuclearMedicineImageStorage
@@ -30,7 +30,6 @@ from rpt_phantom.dicom.header import (
     put_frame_of_reference,
     put_patient_orientation,
     put_pixels,
-    quantise_counts,
     scan_begin,
     slices_of,
     whole_ms,
@@ -41,6 +40,7 @@ LU_177_LOWER = EnergyWindow(166.7, 187.5)
 LU_177_UPPER = EnergyWindow(229.2, 250.0)
 """20 % about 208.4 keV and 10 % on either side, keV. Source: MIRD Pamphlet 26, J Nucl Med 57
 (2016) 151."""
+LARGEST_UNSIGNED = 2**16 - 1
 SPECT_SERIES = "SPECT, reconstructed"
 SLICE_VECTOR = Tag(0x0054, 0x0080)
 _S_PER_H = 3600.0
@@ -99,6 +99,33 @@ def nm_object(
     dataset.NumberOfFrames = str(len(stored))
     dataset.RealWorldValueMappingSequence = [_mapping(stored, counts_of_one)]
     return dataset
+
+
+def quantise_counts(
+    counts: Shaped[np.ndarray, "*shape"], *, name: str
+) -> tuple[UInt16[np.ndarray, "*shape"], float]:
+    """Store counts as unsigned integers: as they are where they fit, else with one slope.
+
+    Args:
+        counts: Counts, 0 or above.
+
+    Returns:
+        The stored values, and the counts that one of them stands for.
+
+    Raises:
+        BadInput: Counts are negative or not finite, or there are none.
+    """
+    exact = np.asarray(counts, dtype=np.float64)
+    if not (np.isfinite(exact).all() and exact.min() >= 0 and exact.max() > 0):
+        raise BadInput(
+            f"{name} must be finite, 0 or above and somewhere above 0, got {exact.min():g} to "
+            f"{exact.max():g} counts."
+        )
+    stored = np.rint(exact)
+    if exact.max() <= LARGEST_UNSIGNED and np.array_equal(stored, exact):
+        return stored.astype(np.uint16), 1.0
+    slope = float(exact.max()) / LARGEST_UNSIGNED
+    return np.minimum(np.rint(exact / slope), LARGEST_UNSIGNED).astype(np.uint16), slope
 
 
 def _window(window: EnergyWindow) -> Dataset:
