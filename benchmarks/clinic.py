@@ -21,7 +21,7 @@ from rpt_cohort import Volume
 from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.transform import simpleitk
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 
 ROOT = Path(__file__).parents[1]
 PASSES = 3

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
-from rpt_phantom.ceiling import regions
+from rpt_phantom.case_files import regions
 from rpt_phantom.patient import VirtualCycle, virtual_cycle
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from monai.bundle import ConfigParser
 from monai.inferers import SlidingWindowInferer
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "bundle"))

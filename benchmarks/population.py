@@ -34,7 +34,7 @@ Rows = Float32[np.ndarray, "voxel column"]
 
 def organ_rows(made: VirtualCycle) -> dict[str, Rows]:
     """Return an organ's voxels without lesions: local means of the PET, depth in mm, dose."""
-    spacing_mm = made.grid.spacing_mm
+    spacing_mm = made.grid.spacing_mm[0]
     local = [gaussian_filter(made.pet_suv, std / spacing_mm) for std in STD_MM]
     rows = {}
     for organ in COMPARED:

@@ -7,7 +7,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from rpt_cohort import Volume
 from rpt_phantom.dicom import VirtualPatient, Visit
-from rpt_phantom.dicom.visit import infusion_begin
+from rpt_phantom.dicom.header import infusion_begin
 
 PATIENT = VirtualPatient("P001", weight_kg=81.3, height_cm=176.0, age_y=71)
 SHAPE = (7, 9, 5)

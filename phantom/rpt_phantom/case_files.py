@@ -1,27 +1,34 @@
-"""The files of one virtual cycle."""
+"""The files of one virtual cycle, with how far the measured dose is from the true one.
 
+No predictor can be expected to do better than a second measurement of the same patient.
+"""
+
+import csv
 import hashlib
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance
+from jaxtyping import Bool, Float32
+from rpt_cohort import CycleInfo, json_bytes, nifti_bytes, provenance, table_bytes
+from rpt_cohort.labels import ORGANS
 from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
-from rpt_phantom.agents.rate_table import RateRow, rate_table
-from rpt_phantom.anatomy.ct import CT_FWHM_MM
-from rpt_phantom.ceiling import as_mappings, ceiling_rows, csv_bytes
-from rpt_phantom.fast_spect import FAST, FOV_EDGE_SLICES
-from rpt_phantom.full_spect import CPS_PER_MBQ
+from rpt_phantom.agents.agent import rate_table
+from rpt_phantom.anatomy.voxels import CT_FWHM_MM
+from rpt_phantom.coverage import patient_number
+from rpt_phantom.imaging import CPS_PER_MBQ, FAST, FOV_EDGE_SLICES
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE
 from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle
 from rpt_phantom.pet import PET_FWHM_MM, PET_NOISE_LENGTH_MM, PET_NOISE_SUV
-from rpt_phantom.presets import patient_number
 from rpt_phantom.settings import Settings
 
+LEAST_VOXELS = 10
+"""Ours: below, a correlation says nothing."""
 CEILING = "truth/ceiling.csv"
 _LIBRARIES = ("rpt-cohort", "rpt-kinetics", "rpt-dosimetry", "numpy", "scipy", "nibabel")
 _LIBRARIES_FULL = ("SimpleITK", "pytomography", "torch")
@@ -30,14 +37,79 @@ MAKES = 5
 was matched to measurements (``_matched``) counts by itself."""
 
 
+def ceiling_rows(
+    made: VirtualCycle, again: Float32[np.ndarray, "x y z"], *, patient: str, cycle: int
+) -> list[dict[str, Any]]:
+    """Compare true dose and two measurements in every region, the columns of ``ceiling.csv``.
+
+    Means are in Gy/GBq, r and differences over voxels: ‖measured − true‖ over ‖true‖ and ‖again −
+    measured‖ over ‖measured‖.
+
+    Args:
+        again: The second measurement, Gy/GBq.
+
+    Returns:
+        Rows of regions with at least 10 voxels in the field of view.
+    """
+    doses = (made.true_dose_gy_per_gbq, made.dose_gy_per_gbq, again)
+    rows = []
+    for region, here in regions(made).items():
+        if np.count_nonzero(here) < LEAST_VOXELS:
+            continue
+        true, measured, other = (dose[here].astype(np.float64) for dose in doses)
+        rows.append(
+            {
+                "patient": patient,
+                "cycle": cycle,
+                "region": region,
+                "voxels": int(true.size),
+                "true_gy_per_gbq": float(true.mean()),
+                "measured_gy_per_gbq": float(measured.mean()),
+                "again_gy_per_gbq": float(other.mean()),
+                "measured_over_true": float(measured.mean() / true.mean()),
+                "again_over_measured": float(other.mean() / measured.mean()),
+                "voxel_r_true": _r(measured, true),
+                "voxel_r_again": _r(other, measured),
+                "difference_true": _relative(measured, true),
+                "difference_again": _relative(other, measured),
+            }
+        )
+    return rows
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Encode rows as CSV, in full precision."""
+    return table_bytes({name: [row[name] for row in rows] for name in rows[0]})
+
+
+def read_rows(content: bytes) -> list[dict[str, str]]:
+    """Read what ``csv_bytes`` wrote, as text."""
+    return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def regions(made: VirtualCycle) -> dict[str, Bool[np.ndarray, "x y z"]]:
+    """Return region → where it is, in the field of view."""
+    known, free = made.fov > 0, made.lesions == 0
+    organs = {name: np.isin(made.organs, labels) & known & free for name, labels in ORGANS.items()}
+    return organs | {"lesions": known & ~free, "body": known & (made.organs > 0)}
+
+
+# Sums, and no BLAS, whose order depends on how many threads it has.
+def _r(one: np.ndarray, other: np.ndarray) -> float:
+    a, b = one - one.mean(), other - other.mean()
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
+def _relative(one: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.sqrt(np.square(one - reference).sum() / np.square(reference).sum()))
+
+
 @dataclass(frozen=True)
 class Task:
     """One cycle to be made.
 
     Attributes:
-        settings: Of the cohort.
         patient: Name, ``P001``.
-        cycle: Number.
         organs: That the field of view must hold whole.
         fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.
         command: That makes it.
@@ -82,7 +154,8 @@ def libraries(settings: Settings) -> tuple[str, ...]:
 
 def _matched(settings: Settings) -> dict[str, Any]:
     """Return numbers that were fitted, which change more often than what uses them."""
-    rates = [asdict(row) for name in (settings.tracer, settings.therapy) for row in _rates(name)]
+    agents = (settings.tracer, settings.therapy)
+    rates = [asdict(row) for name in agents for _, row in sorted(rate_table(name).items())]
     spect: dict[str, Any] = {"fast": asdict(FAST), "full": CPS_PER_MBQ}
     return {
         "rates": rates,
@@ -92,16 +165,11 @@ def _matched(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _rates(agent: str) -> list[RateRow]:
-    return [row for _, row in sorted(rate_table(agent).items())]
-
-
 def write_case(folder: Path, task: Task) -> None:
     """Make a cycle and write its files.
 
     Args:
         folder: There and empty.
-        task: What is to be made.
 
     Raises:
         BadInput: The field of view cuts an organ that it must hold.
@@ -114,7 +182,7 @@ def write_case(folder: Path, task: Task) -> None:
         written += _write_fine(folder, made)
     again = dose_again(made, patient=number, cycle=task.cycle)
     rows = ceiling_rows(made, again, patient=task.patient, cycle=task.cycle)
-    (folder / CEILING).write_bytes(csv_bytes(as_mappings(rows)))
+    (folder / CEILING).write_bytes(csv_bytes(rows))
     info = _cycle_info(made, task, written, outputs=output_sha256(folder))
     (folder / "cycle.json").write_bytes(sealed_bytes(info))
 

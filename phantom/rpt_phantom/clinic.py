@@ -13,8 +13,8 @@ from rpt_cohort.reading import read_json
 from rpt_dosimetry.ingest.cycle_files import FINGERPRINT
 
 from rpt_phantom.anatomy import OwnAnatomy, ct_image
-from rpt_phantom.box import case_axes
 from rpt_phantom.case_files import Task
+from rpt_phantom.coverage import patient_number
 from rpt_phantom.dicom import (
     ClinicCycle,
     PetCt,
@@ -25,12 +25,11 @@ from rpt_phantom.dicom import (
     WholeBody,
     write_cycle,
 )
-from rpt_phantom.full_spect import AIR_HU, CPS_PER_MBQ
 from rpt_phantom.grid import SLICES_MOST, SPACING_MM
+from rpt_phantom.imaging import AIR_HU, CPS_PER_MBQ
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE
 from rpt_phantom.patient import VirtualCycle, make_cycle
-from rpt_phantom.presets import patient_number
-from rpt_phantom.seeds import Purpose, generator
+from rpt_phantom.person import Purpose, generator
 from rpt_phantom.settings import Settings
 from rpt_phantom.spect import LU177_ME, mu_per_cm, scan_planar
 from rpt_phantom.truth import virtual_truth
@@ -47,7 +46,6 @@ def read_settings(cohort: Path, *, anatomy: OwnAnatomy | None = None) -> Setting
     """Read which settings made a cohort.
 
     Args:
-        cohort: The folder.
         anatomy: In which its patients were drawn; ``None`` for what is shipped.
 
     Raises:
@@ -78,8 +76,6 @@ def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None
     """Refuse cycles that are not in a cohort, or that would now be made otherwise.
 
     Args:
-        cohort: The folder.
-        settings: Its settings.
         cases: Patient and cycle of each, ``P001/C1``.
 
     Raises:
@@ -106,7 +102,6 @@ def write_dicom(cohort: Path, case: str, out: Path, *, anatomy: OwnAnatomy | Non
     """Make a cycle of a cohort again and write its DICOM.
 
     Args:
-        cohort: The folder.
         case: Patient and cycle, ``P001/C1``.
         out: New or empty.
         anatomy: That of the cohort, where it has one of its own.
@@ -136,9 +131,6 @@ def clinic_cycle(
     """Return what a clinic would hold of a cycle.
 
     Args:
-        made: The cycle.
-        patient: Number of the patient.
-        cycle: Number.
         planar: Whole-body views; ``None`` for none.
     """
     person, record = made.person, made.record
@@ -170,12 +162,6 @@ def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: i
     The whole body is made again, on a longer grid than the cycle's: anatomy and organs' uptake are
     the same, the heterogeneity within organs is drawn anew.
 
-    Args:
-        settings: Of the cohort.
-        made: The cycle.
-        patient: Number of the patient.
-        cycle: Number of the cycle.
-
     Raises:
         BadInput: PyTomography is not installed.
     """
@@ -205,7 +191,7 @@ def _spects(made: VirtualCycle, rng_ct: np.random.Generator) -> tuple[SpectCt, .
     """Return the SPECTs in counts; in the fast mode nothing moved, and a CT has new noise only."""
     affine, cts = made.grid.affine, list(made.series.ct_hu)
     while len(cts) < len(made.series.scanned):
-        cts.append(ct_image(made.truth.anatomy, rng_ct, grid=case_axes(made.grid)))
+        cts.append(ct_image(made.truth.anatomy, rng_ct, grid=made.grid))
     return tuple(
         SpectCt(Volume(_counts(image), affine), _timing(time_h), Volume(ct, affine))
         for image, time_h, ct in zip(

@@ -1,8 +1,9 @@
-"""Write a cohort folder of virtual patients, cycle by cycle, and go on where a run ended."""
+"""A cohort folder of virtual patients: dealt to parts, written cycle by cycle, gone on with."""
 
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rpt_cohort import (
     Case,
     CohortInfo,
     CycleInfo,
+    assign_folds,
     json_bytes,
     provenance,
     read_cycle,
@@ -30,16 +32,76 @@ from rpt_dosimetry.ingest.cohort_folder import (
 from rpt_dosimetry.ingest.job import spread
 
 from rpt_phantom.anatomy import OwnAnatomy
-from rpt_phantom.case_files import CEILING, Task, libraries, write_case
-from rpt_phantom.ceiling import csv_bytes, read_rows
-from rpt_phantom.coverage import check_organs, refuse_cut_cohort
+from rpt_phantom.case_files import CEILING, Task, csv_bytes, libraries, read_rows, write_case
+from rpt_phantom.coverage import check_organs, cohort_cycles, refuse_cut_cohort
 from rpt_phantom.grid import SLICES_USUAL, SPACING_MM, torso_grid
-from rpt_phantom.plan import Plan, make_plan
 from rpt_phantom.settings import Imaging, Settings
-from rpt_phantom.spect.engine import tomography
+from rpt_phantom.spect.projection import tomography
 
+FOLDS = 5
+TEST_EVERY = 4
+"""By default patients 3, 7, 11 … are for testing: who is does not change as patients are added."""
 CEILING_TABLE = "ceiling.csv"
 _PATIENT, _CYCLE = re.compile(r"P[0-9]{3}"), re.compile(r"C[1-9][0-9]*")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made, checked.
+
+    Attributes:
+        cycles: Patient → numbers of the cycles.
+        fold: Training patient → fold.
+        parameters: What was asked for beside the settings.
+    """
+
+    settings: Settings
+    cycles: dict[str, tuple[int, ...]]
+    fold: dict[str, int]
+    parameters: dict[str, Any]
+
+
+def make_plan(
+    settings: Settings,
+    *,
+    patients: int | None = None,
+    preset: str | None = None,
+    folds: int | None = None,
+    test_patients: int | None = None,
+) -> Plan:
+    """Check the numbers and deal the patients; see ``write_cohort``.
+
+    Raises:
+        BadInput: A number is out of its range.
+    """
+    cycles = cohort_cycles(seed=settings.seed, patients=patients, preset=preset)
+    count = len(cycles)
+    names = list(cycles)
+    if test_patients is None:
+        testing = names[TEST_EVERY - 2 :: TEST_EVERY]
+    elif 0 <= test_patients < count:
+        testing = names[count - test_patients :]
+    else:
+        raise BadInput(
+            f"test-patients must be 0 to {count - 1}, so that one of {count} patients is "
+            f"left for training, got {test_patients}."
+        )
+    training = {name: len(of) for name, of in cycles.items() if name not in testing}
+    folds = min(FOLDS, len(training)) if folds is None else folds
+    if folds > len(training):
+        raise BadInput(
+            f"folds must be at most {len(training)}, one for each training patient, got {folds}. "
+            "Ask for fewer folds, fewer test patients or more patients."
+        )
+    # One fold is no cross-validation; it is what a single training patient can have.
+    alone = len(training) == 1 and folds == 1
+    fold = (
+        dict.fromkeys(training, 0)
+        if alone
+        else assign_folds(training, folds=folds, seed=settings.seed)
+    )
+    asked = {"patients": count, "preset": preset, "folds": folds, "test_patients": len(testing)}
+    return Plan(settings, cycles, fold, asked)
 
 
 def write_cohort(
@@ -71,7 +133,6 @@ def write_cohort(
         out: The cohort folder; new, or made by this command with the same settings.
         seed: Same seed, same data files; patient 3 is the same in any cohort.
         patients: How many patients, 1 to 999; each has one to three cycles. 8 by default.
-        slices: Slices of 4.8 mm, 16 to 256.
         folds: Folds of the training patients; by default 5, or one for each training
             patient where there are fewer.
         test_patients: How many patients, the last ones, are for testing; by default every
@@ -80,8 +141,6 @@ def write_cohort(
         preset: ``paper``, in place of ``patients``.
         imaging: ``fast`` or ``full``.
         heterogeneity: Of uptake within organs, 0 to 1.
-        tracer: Of the PET.
-        therapy: What is given.
         anatomy: In which patients are drawn; what is shipped by default.
         organs: Names of organs that the field of view must hold whole.
         fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.

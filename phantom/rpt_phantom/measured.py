@@ -15,7 +15,7 @@ from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import GridMm, Rigid
 
 from rpt_phantom.grid import Grid
-from rpt_phantom.true_dose import lu177
+from rpt_phantom.truth import lu177
 
 ENGINE = "vsv"
 CALIBRATION_LOG_STD = 0.03
@@ -54,9 +54,7 @@ def measured_dose(
     Args:
         bq_per_ml: One a SPECT, on the case's grid and registered, Bq/mL at its own time.
         drawn: On the case's grid.
-        grid: The case's.
         times_h: From the start of the infusion, h.
-        administered_mbq: MBq.
 
     Returns:
         Gy/GBq; 0 outside the field of view, where it is not known.
@@ -101,7 +99,6 @@ def carried(images: Sequence[Map], rigids: Sequence[Rigid], grid: Grid) -> list[
     Args:
         images: On the case's grid, as the patient lay at each time, Bq/mL.
         rigids: Position at the first → position at each.
-        grid: The case's.
     """
     onto = _of(grid)
     return [

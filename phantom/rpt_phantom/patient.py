@@ -11,15 +11,13 @@ from jaxtyping import Float32, Int16, UInt8, UInt16
 from rpt_cohort.command import tell_done
 from rpt_cohort.schema import Therapy, Tracer
 
-from rpt_phantom.breathing import breathed, draw_amplitudes_mm
 from rpt_phantom.coverage import refuse_cut
-from rpt_phantom.fast_spect import misalignment_mm
 from rpt_phantom.grid import SLICES_USUAL, Grid
+from rpt_phantom.imaging import Series, image_again, image_series, misalignment_mm
 from rpt_phantom.measured import Drawn, measured_dose
-from rpt_phantom.person import Person, Record, draw_record
+from rpt_phantom.motion import breathed, draw_amplitudes_mm
+from rpt_phantom.person import Person, Purpose, Record, draw_record, generator, of_cycle
 from rpt_phantom.pet import PET_MISALIGNMENT_STD_MM, pet_image, positrons
-from rpt_phantom.seeds import Purpose, generator, of_cycle
-from rpt_phantom.series import Series, image_again, image_series
 from rpt_phantom.settings import Imaging, Settings
 from rpt_phantom.truth import VirtualTruth, virtual_truth
 
@@ -31,13 +29,8 @@ class VirtualCycle:
     """All that is known of one therapy cycle; its arrays are on one grid.
 
     Attributes:
-        settings: What was asked for.
         grid: The grid of every array.
-        person: The patient.
-        record: What was noted at this cycle.
         truth: Anatomy, kinetics, decays and dose, on finer voxels.
-        series: The SPECT/CTs.
-        pet_suv: PET, SUV, g/mL.
         ct_hu: CT of the first SPECT, HU.
         organs: TotalSegmentator ids, 150–155 salivary glands, 199 remaining body, 0 air.
         lesions: Number of the lesion, 0 elsewhere.
@@ -77,14 +70,9 @@ def virtual_cycle(
     """Make one cycle of one virtual patient.
 
     Args:
-        seed: The cohort's seed, 0 or above.
-        patient: Number of the patient, from 1.
         cycle: Number of the cycle, from 1; also beyond those the patient has in a cohort.
-        slices: Slices of 4.8 mm, 16 to 256.
         imaging: ``fast``, or ``full`` with the camera's physics, which needs PyTomography.
         heterogeneity: Of uptake within organs, 0 to 1.
-        tracer: Of the PET.
-        therapy: What is given.
 
     Returns:
         Arrays that depend on these numbers alone.
@@ -107,9 +95,6 @@ def make_cycle(
     """Make one cycle of one virtual patient; see ``virtual_cycle``.
 
     Args:
-        settings: Of the cohort.
-        patient: Number of the patient, from 1.
-        cycle: Number of the cycle, from 1.
         organs: Names of organs that the field of view must hold whole.
 
     Raises:
@@ -145,28 +130,21 @@ def make_cycle(
         organs=truth.organs,
         lesions=truth.lesions,
         fov=series.fov,
-        dose_gy_per_gbq=_measured(series, series.registered, truth, record),
+        dose_gy_per_gbq=dose_of(series.registered, series, truth, record),
         true_dose_gy_per_gbq=box.on_case(truth.dose.total),
         true_tia_mbq_h_per_ml=box.on_case(truth.tia_mbq_h_per_ml),
     )
 
 
 def dose_again(made: VirtualCycle, *, patient: int, cycle: int) -> Map:
-    """Measure the dose of the same patient once more, Gy/GBq: all chance of imaging anew.
-
-    Args:
-        made: The cycle.
-        patient: Its number.
-        cycle: Its number.
-    """
+    """Measure the dose of the same patient once more, Gy/GBq: all chance of imaging anew."""
     rng = generator(made.settings.seed, patient, Purpose.SPECT_AGAIN, cycle=cycle)
     images = image_again(made.series, made.truth, rng)
-    return _measured(made.series, images, made.truth, made.record)
+    return dose_of(images, made.series, made.truth, made.record)
 
 
-def _measured(
-    series: Series, registered: Sequence[Map], truth: VirtualTruth, record: Record
-) -> Map:
+def dose_of(registered: Sequence[Map], series: Series, truth: VirtualTruth, record: Record) -> Map:
+    """Return the dose that a clinic would see in registered SPECTs (Bq/mL), Gy/GBq."""
     return measured_dose(
         registered,
         Drawn(series.ct_hu[0], truth.organs, truth.lesions, series.fov),

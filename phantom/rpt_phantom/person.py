@@ -1,13 +1,21 @@
-"""The virtual person and the record of each cycle: age, weight, activities, times, laboratory.
+"""The virtual person, the record of each cycle, and the chance that draws them.
+
+One independent generator per patient, cycle and purpose: what one purpose draws never shifts what
+another draws, and a patient's data depend on (seed, patient) alone, not on how many patients there
+are or in which process they are made.
 
 Source: the paper's cohort (69 ± 7 y, 78.7 ± 9.9 kg, PET 118.4 ± 25.1 MBq, therapy 7.3 ± 0.3
 GBq; SPECT at 30–150 min, 24 h, 6–8 d; 23 patients with 48 cycles). Height, laboratory and
 the jitter of times are ours.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
 
 import numpy as np
+from rpt_cohort import BadInput
 from rpt_cohort.schema import Laboratory, Tracer
 
 CYCLES_PROBABILITY = (0.30, 0.35, 0.35)  # of 1, 2, 3 cycles; mean 2.05 as 48 / 23
@@ -15,6 +23,59 @@ WEIGHT_KG, HEIGHT_CM = (78.7, 9.9), (176.0, 7.0)
 """Mean and SD of the population."""
 PET_MBQ = {"68Ga": (118.4, 25.1), "18F": (250.0, 40.0)}
 """Mean and SD by nuclide, MBq; of 18F ours."""
+
+
+class Purpose(IntEnum):
+    """What a generator is for. The values are part of what a seed means: only append."""
+
+    PERSON = 0
+    ANATOMY = 1
+    UPTAKE = 2
+    LESIONS = 3
+    SHARED_FIELD = 4
+    PET_FIELD = 5
+    DOSE_FIELD = 6
+    PET_IMAGE = 7
+    CT_IMAGE = 9
+    RECORD = 10
+    SETUP = 11
+    MOTION = 12
+    CALIBRATION = 13
+    SPECT_IMAGE = 14
+    SPECT_AGAIN = 15
+    ALIGNMENT = 16
+    PLANAR = 17
+    PRESET = 18
+    CLINIC_CT = 19
+    BREATHING = 20
+
+
+def generator(seed: int, patient: int, purpose: Purpose, *, cycle: int = 0) -> np.random.Generator:
+    """Return the generator of one purpose.
+
+    Args:
+        cycle: Number of the cycle, from 1; 0 for what a patient keeps over all cycles.
+
+    Returns:
+        A generator in its first state: called twice, it gives the same numbers twice.
+
+    Raises:
+        BadInput: ``seed`` is below 0, or ``patient`` below 1.
+    """
+    if seed < 0:
+        raise BadInput(f"seed must be 0 or above, got {seed}.")
+    if patient < 1 or cycle < 0:
+        raise BadInput(f"patient and cycle count from 1, got patient {patient}, cycle {cycle}.")
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(patient, cycle, purpose)))
+
+
+Generators = Callable[[Purpose], np.random.Generator]
+"""Purpose → the generator of one patient at one cycle."""
+
+
+def of_cycle(seed: int, patient: int, cycle: int) -> Generators:
+    """Return the generators of one patient at one cycle."""
+    return partial(generator, seed, patient, cycle=cycle)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ that two directions stand for all, are ours.
 import numpy as np
 from jaxtyping import Float32
 from rpt_cohort.schema import Tracer
+from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN
 
-from rpt_phantom.anatomy.axis_grid import Vector
-from rpt_phantom.box import Box, averaged_by_volume
-from rpt_phantom.fields import blurred_and_shifted, gaussian_field
-from rpt_phantom.grid import Grid
+from rpt_phantom.grid import Grid, Vector, blurred_and_shifted, gaussian_field
+from rpt_phantom.truth import Box, averaged_by_volume
 
 PET_FWHM_MM = 5.5
 PET_NOISE_LENGTH_MM = 6.0
@@ -30,7 +29,7 @@ PET_AIR_SUV = 0.005
 PET_MISALIGNMENT_STD_MM = (1.0, 1.0, 1.0)
 """What the registration of another scanner's PET/CT to the SPECT leaves."""
 
-NUCLIDE: dict[str, tuple[float, float]] = {"68Ga": (67.71, 0.891), "18F": (109.77, 0.967)}
+NUCLIDE = {"68Ga": (GA68_HALF_LIFE_MIN, 0.891), "18F": (F18_HALF_LIFE_MIN, 0.967)}
 """Half-life, min, and positrons per decay."""
 PAPER_ACTIVITY_MBQ, PAPER_TIME_MIN = 118.4, 60.0
 
@@ -42,7 +41,6 @@ def positrons(tracer: Tracer, *, activity_mbq: float, time_min: float) -> float:
 
     Args:
         tracer: Of 68Ga or 18F.
-        activity_mbq: Injected, MBq.
         time_min: From injection to mid-scan, min.
     """
     half_life_min, share = NUCLIDE[tracer.partition("-")[0]]
@@ -57,9 +55,8 @@ def attenuation_correction(density_g_per_ml: Map, grid: Grid) -> Map:
 
     Args:
         density_g_per_ml: Of the patient on the case's grid, g/mL.
-        grid: That grid.
     """
-    mu_per_voxel = MU_CM2_PER_G * grid.spacing_mm / 10.0
+    mu_per_voxel = MU_CM2_PER_G * grid.spacing_mm[0] / 10.0
     across, through = (
         np.exp(mu_per_voxel * density_g_per_ml.sum(axis=axis, keepdims=True)) for axis in (0, 1)
     )
@@ -80,9 +77,6 @@ def pet_image(
     Args:
         suv_g_per_ml: True SUV on voxels of 2.4 mm, g/mL.
         density_g_per_ml: Of the patient, there, g/mL.
-        box: The grids.
-        rng: Source of chance.
-        relative_counts: See ``positrons``.
         shift_mm: What its registration to the SPECT leaves, mm.
 
     Returns:
@@ -112,8 +106,6 @@ def with_noise(
 
     Args:
         mean: SUV without noise, g/mL.
-        grid: Its grid.
-        rng: Source of chance.
         relative_counts: See ``positrons``; the variance falls with it. One, or one a voxel.
     """
     noise = gaussian_field(grid, rng, correlation_length_mm=PET_NOISE_LENGTH_MM)

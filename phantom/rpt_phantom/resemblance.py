@@ -5,23 +5,36 @@ without noise. Published values: `reference/clinical.md`, and the paper's Fig. 3
 correlation of PET and dose over an organ's voxels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
+from rpt_cohort import (
+    BadInput,
+    file_sha256,
+    json_bytes,
+    provenance,
+    read_cohort,
+    write_together,
+)
 from rpt_cohort.labels import ORGANS
+from rpt_dosimetry.ingest.cohort_folder import COHORT, DATALIST
+from rpt_dosimetry.ingest.job import spread
 from scipy.ndimage import distance_transform_edt
 
 from rpt_phantom.agents import AGENTS
-from rpt_phantom.box import averaged_by_volume
-from rpt_phantom.fast_spect import fast_mean
-from rpt_phantom.measured import Drawn, measured_dose
-from rpt_phantom.patient import VirtualCycle, make_cycle
+from rpt_phantom.anatomy import OwnAnatomy
+from rpt_phantom.case_files import libraries
+from rpt_phantom.clinic import check_remade, read_settings
+from rpt_phantom.coverage import patient_number
+from rpt_phantom.imaging import fast_mean
+from rpt_phantom.patient import VirtualCycle, dose_of, make_cycle
 from rpt_phantom.pet import pet_mean
-from rpt_phantom.presets import patient_number
 from rpt_phantom.settings import Settings
+from rpt_phantom.truth import averaged_by_volume
 
 ERODED_MM = 12.0
 """One resolution of the SPECT, so that an organ's edge plays no part."""
@@ -101,19 +114,48 @@ OTHERS = {
 }
 
 
-def cohort_values(
-    settings: Settings,
-    cases: Sequence[str],
-    spread: Callable[..., list[dict[str, float]]],
-) -> list[dict[str, float]]:
-    """Return what is compared, of every cycle.
+def write_resemblance(
+    cohort: Path, out: Path, *, workers: int | None, anatomy: OwnAnatomy | None
+) -> int:
+    """Make a cohort's cycles again and write the table, with its JSON beside it.
 
     Args:
-        settings: Of the cohort, imaged fast.
-        cases: Its cycles, ``P001/C1``.
-        spread: Applies a function to every item.
+        cohort: The folder, imaged fast.
+        out: The table, ``.md``.
+        workers: Processes; ``None`` for one for each core.
+        anatomy: That of the cohort, where it has one of its own.
+
+    Returns:
+        How many cycles there are.
+
+    Raises:
+        BadInput: The cohort is another's, of another version, or imaged in full.
     """
-    return spread(partial(_of_case, settings), cases)
+    settings = read_settings(cohort, anatomy=anatomy)
+    if settings.imaging != "fast":
+        raise BadInput("The cohort must be imaged fast: without noise the full mode has no images.")
+    cases = [case.name for case in read_cohort(cohort).cases]
+    check_remade(cohort, settings, cases)
+    values = spread(
+        partial(_of_case, settings), cases, description="Virtual cycles", workers=workers, dask=None
+    )
+    text = table(values)
+    first = [one for case, one in zip(cases, values, strict=True) if case.endswith("/C1")]
+    if len(first) >= LEAST_PATIENTS:
+        text += "\n" + between_patients(first)
+    content = {
+        "cycles": dict(zip(cases, values, strict=True)),
+        "provenance": provenance(
+            package="rpt-phantom",
+            command="resemblance",
+            parameters=settings.parameters(),
+            inputs={name: file_sha256(cohort / name) for name in (COHORT, DATALIST)},
+            seed=settings.seed,
+            libraries=libraries(settings),
+        ),
+    }
+    write_together({out: text.encode(), out.with_suffix(".json"): json_bytes(content)})
+    return len(cases)
 
 
 def _of_case(settings: Settings, case: str) -> dict[str, float]:
@@ -146,7 +188,7 @@ def cycle_values(made: VirtualCycle) -> dict[str, float]:
         values[f"dose_{name}"] = float(made.true_dose_gy_per_gbq[here].mean())
         if name in COMPARED:
             values[f"half_life_{name}"] = _half_life_h(made, name)
-            values |= _correlations(pairs, here, name, spacing_mm=made.grid.spacing_mm)
+            values |= _correlations(pairs, here, name, spacing_mm=made.grid.spacing_mm[0])
     return {key: value for key, value in values.items() if np.isfinite(value)}
 
 
@@ -181,17 +223,10 @@ def _sharp_suv(made: VirtualCycle) -> Map:
 
 def _without_noise(made: VirtualCycle) -> tuple[Map, Map]:
     """Return PET and measured dose as they were without noise and misalignment."""
-    truth, series = made.truth, made.series
+    truth = made.truth
     pet = pet_mean(truth.suv(time_min=made.record.pet_time_min), truth.box)
-    images = [fast_mean(one, truth.box) for one in series.recovered]
-    dose = measured_dose(
-        images,
-        Drawn(series.ct_hu[0], truth.organs, truth.lesions, series.fov),
-        truth.box.case,
-        times_h=made.record.spect_times_h,
-        administered_mbq=made.record.administered_activity_mbq,
-    )
-    return pet, dose
+    images = [fast_mean(one, truth.box) for one in made.series.recovered]
+    return pet, dose_of(images, made.series, truth, made.record)
 
 
 def _region(made: VirtualCycle, name: str) -> Bool[np.ndarray, "x y z"]:

@@ -19,11 +19,8 @@ class Settings:
 
     Attributes:
         seed: Same seed, same patients.
-        slices: Of 4.8 mm.
         imaging: ``full`` simulates photons and reconstructs; ``fast`` blurs, and adds noise.
         heterogeneity: Of uptake within organs, from 0 for none to 1 for the usual.
-        tracer: Of the PET.
-        therapy: What is given.
         anatomy: In which patients are drawn; ``None`` for what is shipped.
     """
 

@@ -1,11 +1,22 @@
-"""One cycle of one virtual patient before any scanner: anatomy, kinetics, decays and dose."""
+"""One cycle of one virtual patient before any scanner: anatomy, kinetics, decays and dose.
+
+It is computed on voxels of 2.4 mm in a box around the body. The box is longer than the case's field
+of view, so that blur, scatter and photons come in from beyond its ends, and hardly wider than the
+body. It is the same for all cycles of a patient. Two voxels of the box along each axis make one of
+the case's.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import Float32, Shaped, UInt8, UInt16
 from rpt_cohort import BadInput
+from rpt_dosimetry.dose.anatomy import floored
+from rpt_dosimetry.dose.engines import GY_G_PER_MBQ_H_KEV, Local, convolve_octant
+from rpt_dosimetry.radiation.kernel import compute_kernel
+from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide
+from scipy.ndimage import map_coordinates
 
 from rpt_phantom.agents import (
     Biology,
@@ -16,20 +27,27 @@ from rpt_phantom.agents import (
 )
 from rpt_phantom.anatomy import (
     Anatomy,
-    AxisGrid,
     Body,
     Lesion,
     at_cycle,
     draw_body,
     draw_lesions,
     voxelise,
+    world_box_mm,
 )
-from rpt_phantom.box import Box, averaged_by_volume, case_axes, patient_box
-from rpt_phantom.person import Person, draw_person
-from rpt_phantom.seeds import Purpose, generator
+from rpt_phantom.grid import IN_PLANE, SPACING_MM, Grid, torso_grid
+from rpt_phantom.person import Person, Purpose, draw_person, generator
 from rpt_phantom.settings import Settings
-from rpt_phantom.true_dose import TrueDose, lu177, true_dose
+from rpt_phantom.spect.projection import coarser
 
+FINER = 2
+"""Voxels of the truth along an edge of the case's."""
+END_SLICES = 5
+"""Of the case's, beyond each end of it: 24 mm, 4 SD of SPECT's blur; ours."""
+AROUND_MM = 30.0
+"""From the body, at its drawn setup, to the sides of the box: blur and shifts; ours."""
+Fine = Float32[np.ndarray, "a b c"]
+Coarse = Float32[np.ndarray, "x y z"]
 SETUP_STD_MM = (2.0, 2.0, 4.0)
 """Of the patient on the couch from cycle to cycle; ours."""
 CYCLES_MOST = 99
@@ -41,21 +59,152 @@ _G_PER_KG = 1000.0
 
 
 @dataclass(frozen=True)
+class Box:
+    """The grids of one patient, with one middle.
+
+    Attributes:
+        case: Grid of the case's files.
+        fine: Voxels of 2.4 mm around the body.
+        coarse: Voxels of 4.8 mm around the body, which are voxels of ``case`` where both are.
+    """
+
+    case: Grid
+    fine: Grid
+    coarse: Grid
+
+    def on_case(
+        self, values: Shaped[np.ndarray, "a b c"], *, outside: float = 0.0
+    ) -> Shaped[np.ndarray, "x y z"]:
+        """Put values on the case's grid.
+
+        Args:
+            values: One for each voxel of ``coarse``.
+            outside: The value beside the box.
+        """
+        inside = values[:, :, END_SLICES:-END_SLICES]
+        ends = [((n - m) // 2,) * 2 for n, m in zip(self.case.shape, inside.shape, strict=True)]
+        return np.pad(inside, ends, constant_values=np.asarray(outside, values.dtype))
+
+    def square(
+        self, values: Float32[np.ndarray, "a b c"], *, outside: float = 0.0
+    ) -> Float32[np.ndarray, "n n c"]:
+        """Widen values of ``fine`` to whole slices, as a turning camera needs them."""
+        wide = IN_PLANE * FINER
+        ends = [((wide - n) // 2,) * 2 for n in values.shape[:2]]
+        return np.pad(values, [*ends, (0, 0)], constant_values=np.float32(outside))
+
+
+def patient_box(body: Body, *, slices: int) -> Box:
+    """Choose a patient's grids.
+
+    Args:
+        body: The patient, without what changes from cycle to cycle.
+
+    Raises:
+        BadInput: ``slices`` is out of its range.
+    """
+    case = torso_grid(slices)
+    low_mm, high_mm = world_box_mm(body, *body.atlas.body_mm)
+    shape = []
+    for axis in (0, 1):
+        reach_mm = max(-low_mm[axis], high_mm[axis]) + AROUND_MM
+        # Even, as the case's slices are, so that the middles are one.
+        shape.append(min(2 * int(np.ceil(reach_mm / SPACING_MM)), IN_PLANE))
+    coarse = (shape[0], shape[1], slices + 2 * END_SLICES)
+    fine = (coarse[0] * FINER, coarse[1] * FINER, coarse[2] * FINER)
+    return Box(
+        case,
+        Grid.centred(fine, SPACING_MM / FINER),
+        Grid.centred(coarse, SPACING_MM),
+    )
+
+
+def averaged_by_volume(values: Float32[np.ndarray, "a b c"]) -> Float32[np.ndarray, "x y z"]:
+    """Average values of ``fine`` over the voxels of ``coarse``."""
+    return coarser(values, FINER)
+
+
+def averaged_by_mass(
+    values: Float32[np.ndarray, "a b c"], density_g_per_ml: Float32[np.ndarray, "a b c"]
+) -> Float32[np.ndarray, "x y z"]:
+    """Average what counts per mass, such as dose, over the voxels of ``coarse``."""
+    mass = coarser(density_g_per_ml, FINER)
+    return np.asarray(coarser(values * density_g_per_ml, FINER) / mass, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class TrueDose:
+    """Absorbed dose of electrons and photons, on the grids on which they are known.
+
+    Attributes:
+        electron_fine: On voxels of 2.4 mm, Gy/GBq.
+        electron: Averaged by mass over voxels of 4.8 mm, Gy/GBq.
+        photon: On voxels of 4.8 mm, Gy/GBq.
+    """
+
+    electron_fine: Fine
+    electron: Coarse
+    photon: Coarse
+
+    @property
+    def total(self) -> Coarse:
+        """On voxels of 4.8 mm, Gy/GBq."""
+        total: Coarse = self.electron + self.photon
+        return total
+
+    def total_fine(self) -> Fine:
+        """On voxels of 2.4 mm, Gy/GBq; photons by linear interpolation."""
+        axes = [(np.arange(n) - (FINER - 1) / 2) / FINER for n in self.electron_fine.shape]
+        at = np.stack(np.meshgrid(*axes, indexing="ij"))
+        photon = map_coordinates(self.photon, at, order=1, mode="nearest")
+        return np.asarray(self.electron_fine + photon, dtype=np.float32)
+
+
+def lu177() -> Nuclide:
+    """Return the nuclide of the therapy."""
+    return find_nuclide("Lu-177")
+
+
+def true_dose(
+    tia_mbq_h_per_ml: Fine, density_g_per_ml: Fine, *, reach: tuple[int, int, int]
+) -> TrueDose:
+    """Compute the dose of a known time-integrated activity.
+
+    Electrons stop in the voxel of 2.4 mm in which they start (their mean range is a tenth of it)
+    and meet its own mass. Photons come by the voxel kernel of soft tissue on voxels of 4.8 mm:
+    at their range, that is as good as finer ones.
+
+    Args:
+        tia_mbq_h_per_ml: Per administered activity, MBq·h/mL per GBq.
+        reach: Offsets of the photons' kernel along each axis; those of the case's grid let the
+            engine that measures use the same kernel.
+
+    Returns:
+        Gy/GBq; photons outside the body too.
+    """
+    dense, _ = floored(density_g_per_ml)
+    dense = dense.astype(np.float32)
+    spacing_mm = (SPACING_MM / FINER,) * 3
+    electron = Local(lu177()).dose_gy(
+        tia_mbq_h_per_ml, spacing_mm=spacing_mm, density_g_per_ml=dense
+    )
+    electron = electron.astype(np.float32)
+    kernel = compute_kernel("Lu-177", spacing_mm=(SPACING_MM,) * 3, largest=reach)
+    gy_per_kev = GY_G_PER_MBQ_H_KEV / kernel.density_g_per_cm3
+    photon = convolve_octant(averaged_by_volume(tia_mbq_h_per_ml), kernel.photon_kev * gy_per_kev)
+    return TrueDose(electron, averaged_by_mass(electron, dense), photon)
+
+
+@dataclass(frozen=True)
 class VirtualTruth:
     """What is true of one cycle; maps are on ``box.fine`` or ``box.coarse``.
 
     Attributes:
-        box: The grids.
-        person: The patient.
         body: His, without any grid.
         anatomy: On voxels of 2.4 mm.
         organs: Organ numbers on the case's grid, by the middles of its voxels.
-        lesions: Lesion numbers there.
         biology: What was drawn of the patient's uptake.
-        pet: Of the tracer.
-        therapy: Of the therapy.
         tia_mbq_h_per_ml: Time-integrated activity on voxels of 4.8 mm, MBq·h/mL per GBq.
-        dose: Absorbed dose.
     """
 
     box: Box
@@ -117,31 +266,19 @@ def virtual_person(*, seed: int, patient: int) -> Person:
 
 @dataclass(frozen=True)
 class Place:
-    """A patient on the couch at one cycle: all but the kinetics.
-
-    Attributes:
-        box: The grids.
-        body: The patient.
-        lesions: At this cycle.
-    """
+    """A patient on the couch at one cycle: all but the kinetics."""
 
     box: Box
     body: Body
     lesions: tuple[Lesion, ...]
 
-    def voxels(self, grid: AxisGrid) -> Anatomy:
+    def voxels(self, grid: Grid) -> Anatomy:
         """Put the patient on a grid."""
         return voxelise(self.body, self.lesions, grid)
 
 
 def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: int) -> Place:
     """Draw a patient's body and lesions at a cycle.
-
-    Args:
-        settings: Of the cohort.
-        person: Who it is.
-        patient: Number of the patient, from 1.
-        cycle: Number of the cycle, from 1.
 
     Raises:
         BadInput: A number is out of its range.
@@ -165,11 +302,6 @@ def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: in
 def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTruth:
     """Draw a patient at a cycle, and compute its dose.
 
-    Args:
-        settings: Of the cohort.
-        patient: Number of the patient, from 1.
-        cycle: Number of the cycle, from 1.
-
     Raises:
         BadInput: A number is out of its range.
     """
@@ -177,7 +309,7 @@ def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTru
     person = virtual_person(seed=seed, patient=patient)
     place = virtual_place(settings, person, patient=patient, cycle=cycle)
     box = place.box
-    anatomy, of_case = place.voxels(box.fine), place.voxels(case_axes(box.case))
+    anatomy, of_case = place.voxels(box.fine), place.voxels(box.case)
     biology = draw_biology(
         generator(seed, patient, Purpose.UPTAKE),
         generator(seed, patient, Purpose.UPTAKE, cycle=cycle),

@@ -16,7 +16,7 @@ from rpt_dosimetry.nifti import beside_of, voxels_sha256
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import one_grid
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 from segmentations import segmentation
 from structure_sets import save
 

@@ -20,7 +20,7 @@ from rpt_dosimetry.registration.guides import Guide, guide
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import grid_of, shifted
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 

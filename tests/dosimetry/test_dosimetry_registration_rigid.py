@@ -27,7 +27,7 @@ from rpt_dosimetry.registration.transform import (
     shifted,
     to_itk,
 )
-from rpt_phantom import virtual_cycle
+from rpt_phantom.patient import virtual_cycle
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 

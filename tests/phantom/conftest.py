@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
-from rpt_phantom import VirtualCycle, virtual_cycle
+from rpt_phantom.patient import VirtualCycle, virtual_cycle
 
 ORGANS = {name: CONTRACT_ORGANS[name] for name in ("kidney", "liver", "spleen")}
 PATIENTS, SLICES = 6, 56

@@ -13,11 +13,9 @@ from in_process import Run, runner
 from rpt_cohort import BadInput, read_cohort, read_cycle
 from rpt_cohort.command import run_app
 from rpt_cohort.labels import ORGANS
-from rpt_phantom import write_cohort
 from rpt_phantom.__main__ import app
 from rpt_phantom.agents import draw_biology, draw_heterogeneity, voxel_kinetics
 from rpt_phantom.anatomy import (
-    AxisGrid,
     Body,
     OwnAnatomy,
     Tissue,
@@ -29,6 +27,8 @@ from rpt_phantom.anatomy import (
 )
 from rpt_phantom.anatomy.own import KIDNEY_SHARES
 from rpt_phantom.clinic import check_remade, read_settings
+from rpt_phantom.cohort import write_cohort
+from rpt_phantom.grid import Grid
 from rpt_phantom.patient import make_cycle
 from rpt_phantom.settings import Settings
 from scipy.spatial.transform import Rotation
@@ -185,7 +185,7 @@ def test_what_the_scan_cuts_keeps_its_size(scan, tmp_path) -> None:
     assert {ids.LIVER, ids.AORTA} <= atlas.cut
     assert ids.KIDNEY_LEFT not in atlas.cut
     body = draw_body(np.random.default_rng(1), weight_kg=80.0, height_cm=178.0, atlases=[atlas])
-    grid = AxisGrid.centred((140, 100, 100), 3.0)
+    grid = Grid.centred((140, 100, 100), 3.0)
     lesions = draw_lesions(np.random.default_rng(2), body)
     made = voxelise(body, lesions, grid)
     found = np.bincount(made.organs.ravel(), minlength=256) * grid.voxel_ml
@@ -321,7 +321,7 @@ def test_what_the_scan_cuts_takes_up_beyond_it(own) -> None:
     """Kidneys that a map cuts go on to the standard size there, and take up what they then do."""
     rng = np.random.default_rng
     body = Body(own_atlas(own))
-    whole = voxelise(body, (), AxisGrid.centred((84, 56, 52), 4.8))
+    whole = voxelise(body, (), Grid.centred((84, 56, 52), 4.8))
     cut = replace(whole, organs=np.where(whole.organs == ids.KIDNEY_RIGHT, 0, whole.organs))
     cut = replace(cut, tissue=np.where(cut.organs == 0, 0, cut.tissue))
     fields = draw_heterogeneity(whole, rng(1), rng(2), rng(3))

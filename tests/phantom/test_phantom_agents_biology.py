@@ -5,18 +5,18 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from rpt_phantom.agents import THERAPIES, TRACERS, Biology, Region, draw_biology
+from rpt_phantom.agents.agent import CODE, TISSUES, parse_rates, rate_table
 from rpt_phantom.agents.biology import average_biology
-from rpt_phantom.agents.heterogeneity import (
+from rpt_phantom.agents.levels import (
     CORRELATION_LENGTH_MM,
     Heterogeneity,
     draw_heterogeneity,
+    patient_groups,
 )
-from rpt_phantom.agents.levels import patient_groups
-from rpt_phantom.agents.rate_table import parse_rates, rate_table
-from rpt_phantom.agents.regions import CODE, TISSUES
-from rpt_phantom.anatomy import Anatomy, AxisGrid
+from rpt_phantom.anatomy import Anatomy
+from rpt_phantom.grid import Grid
 
-GRID = AxisGrid.centred((100, 90, 80), 2.4)
+GRID = Grid.centred((100, 90, 80), 2.4)
 WHOLE = (slice(0, 100), slice(0, 90), slice(0, 80))
 
 
@@ -32,7 +32,7 @@ def biology(
     )
 
 
-def empty(grid: AxisGrid = GRID) -> Anatomy:
+def empty(grid: Grid = GRID) -> Anatomy:
     organs = np.zeros(grid.shape, np.uint8)
     density = np.zeros(grid.shape, np.float32)
     lesions, hu = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.int16)

@@ -18,22 +18,14 @@ from rpt_phantom.agents import (
     draw_heterogeneity,
     voxel_kinetics,
 )
+from rpt_phantom.agents.agent import rate_table
 from rpt_phantom.agents.biology import average_biology
 from rpt_phantom.agents.levels import FIELD_REACH, ORGAN_LEVELS
-from rpt_phantom.agents.rate_table import rate_table
-from rpt_phantom.anatomy import (
-    Anatomy,
-    AxisGrid,
-    Body,
-    Tissue,
-    draw_lesions,
-    ids,
-    shipped_atlas,
-    voxelise,
-)
+from rpt_phantom.anatomy import Anatomy, Body, Tissue, draw_lesions, ids, shipped_atlas, voxelise
+from rpt_phantom.grid import Grid
 
-LONG = AxisGrid((46, 32, 120), (10.0, 10.0, 10.0), (-225.0, -155.0, -560.0))
-TRUNK = AxisGrid((46, 32, 46), (10.0, 10.0, 10.0), (-225.0, -155.0, -220.0))
+LONG = Grid((46, 32, 120), (10.0, 10.0, 10.0), (-225.0, -155.0, -560.0))
+TRUNK = Grid((46, 32, 46), (10.0, 10.0, 10.0), (-225.0, -155.0, -220.0))
 WEIGHT_KG = 78.0
 LU177_H = AGENTS[THERAPIES[0]].half_life_h
 
@@ -265,7 +257,7 @@ def test_refuses_impossible_input(anatomy, biology, therapy) -> None:
         therapy.residence_h_per_ml(0.0)
     with pytest.raises(ValueError, match="mask must hold at least one voxel"):
         therapy.mean_fraction_per_ml(np.zeros(LONG.shape, bool), 1.0)
-    other = replace(anatomy, grid=AxisGrid(LONG.shape, LONG.spacing_mm, (0.0, 0.0, 0.0)))
+    other = replace(anatomy, grid=Grid(LONG.shape, LONG.spacing_mm, (0.0, 0.0, 0.0)))
     with pytest.raises(ValueError, match="fields must be drawn for the anatomy's grid"):
         voxel_kinetics(
             other,

@@ -8,7 +8,6 @@ from rpt_cohort import BadInput
 from rpt_phantom.anatomy import (
     Anatomy,
     Atlas,
-    AxisGrid,
     Body,
     Tissue,
     at_cycle,
@@ -33,11 +32,12 @@ from rpt_phantom.anatomy.deformation import (
     jacobian_of,
 )
 from rpt_phantom.anatomy.lesions import MOST_LESIONS, NODE_VESSELS, RADIUS_MM
+from rpt_phantom.grid import Grid
 from scipy.ndimage import binary_erosion, label
 
 ATLAS = Body(shipped_atlas("man"))
-WHOLE = AxisGrid.centred((124, 100, 296), 3.6)
-FINE = AxisGrid((164, 104, 60), (2.4, 2.4, 2.4), (-195.6, -123.6, 40.0))
+WHOLE = Grid.centred((124, 100, 296), 3.6)
+FINE = Grid((164, 104, 60), (2.4, 2.4, 2.4), (-195.6, -123.6, 40.0))
 KIDNEYS = (ids.KIDNEY_LEFT, ids.KIDNEY_RIGHT)
 
 
@@ -176,7 +176,7 @@ def test_unusual_anatomy_comes_now_and_then(monkeypatch) -> None:
 
 def test_the_same_generator_gives_the_same_patient(bodies) -> None:
     again = draw_body(np.random.default_rng(4), weight_kg=72.0, height_cm=169.0)
-    grid = AxisGrid.centred((60, 50, 60), 7.2)
+    grid = Grid.centred((60, 50, 60), 7.2)
     first = voxelise(bodies[4], draw_lesions(np.random.default_rng(1), bodies[4]), grid)
     second = voxelise(again, draw_lesions(np.random.default_rng(1), again), grid)
     assert np.array_equal(first.organs, second.organs)
@@ -232,7 +232,7 @@ def test_lesions_shrink_by_their_own_factor_and_keep_their_outline() -> None:
         centre_mm=(80.0, 0.0, 60.0),
         half_axes_mm=(14.0, 17.0, 12.0),
     )
-    grid = AxisGrid((80, 80, 80), (1.0, 1.0, 1.0), (40.5, -39.5, 20.5))
+    grid = Grid((80, 80, 80), (1.0, 1.0, 1.0), (40.5, -39.5, 20.5))
     first, second = (voxelise(ATLAS, at_cycle((lesion,), cycle), grid) for cycle in (1, 2))
     inside, later = first.lesions > 0, second.lesions > 0
     assert later.sum() / inside.sum() == pytest.approx(0.6, rel=0.05)
@@ -268,7 +268,7 @@ def test_noise_is_the_generators(chest) -> None:
 
 
 def test_averaging_keeps_the_integral() -> None:
-    grid, onto = AxisGrid.centred((24, 24, 24), 2.0), AxisGrid.centred((11, 11, 11), 6.0)
+    grid, onto = Grid.centred((24, 24, 24), 2.0), Grid.centred((11, 11, 11), 6.0)
     values = np.random.default_rng(0).random(grid.shape, np.float32)
     coarse = averaged(values, grid, onto)
     assert coarse.sum() * onto.voxel_ml == pytest.approx(values.sum() * grid.voxel_ml, rel=1e-4)

@@ -15,8 +15,8 @@ from rpt_cohort.checking import find_faults
 from rpt_cohort.figures import cut_plane
 from rpt_dosimetry.ingest.job import ingest
 from rpt_dosimetry.registration.pair import Scan, register
-from rpt_phantom import write_cohort
 from rpt_phantom.clinic import clinic_cycle, read_settings, whole_body, write_dicom
+from rpt_phantom.cohort import write_cohort
 from rpt_phantom.dicom import write_cycle
 from rpt_phantom.gallery import write_gallery
 from rpt_phantom.patient import make_cycle

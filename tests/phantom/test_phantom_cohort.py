@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, read_cohort, read_cycle, read_volume
-from rpt_phantom import write_cohort
-from rpt_phantom.ceiling import read_rows
-from rpt_phantom.coverage import refuse_cut_cohort
-from rpt_phantom.plan import make_plan
-from rpt_phantom.presets import PAPER, cohort_cycles
+from rpt_phantom.case_files import read_rows
+from rpt_phantom.cohort import make_plan, write_cohort
+from rpt_phantom.coverage import PAPER, cohort_cycles, refuse_cut_cohort
 from rpt_phantom.settings import Settings
 
 SLICES = 16

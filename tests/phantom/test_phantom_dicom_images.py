@@ -15,10 +15,8 @@ from rpt_dosimetry.concentration import read_ct
 from rpt_dosimetry.dicom.series import choose_ct
 from rpt_dosimetry.dicom.tracer import HALF_LIFE_S
 from rpt_phantom.dicom import PetTiming, VirtualPatient
-from rpt_phantom.dicom.ct import ct_series
-from rpt_phantom.dicom.header import save_series
-from rpt_phantom.dicom.pet import pet_series
-from rpt_phantom.dicom.visit import pet_injection
+from rpt_phantom.dicom.header import pet_injection, save_series
+from rpt_phantom.dicom.images import ct_series, pet_series
 from virtual_dicom import GRIDS, SHAPE, farthest_mm, in_ras, visit
 
 INJECTION = pet_injection(1)

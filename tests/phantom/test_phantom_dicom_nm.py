@@ -9,12 +9,8 @@ from rpt_dosimetry.dicom.nm import RECON_TOMO, WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
 from rpt_phantom.dicom import SpectTiming
-from rpt_phantom.dicom.header import save
-from rpt_phantom.dicom.isotope import Administered
-from rpt_phantom.dicom.nm import LU_177_LOWER, LU_177_PEAK, LU_177_UPPER
-from rpt_phantom.dicom.nm_planar import whole_body
-from rpt_phantom.dicom.nm_tomogram import tomogram
-from rpt_phantom.dicom.visit import infusion_begin
+from rpt_phantom.dicom.header import Administered, infusion_begin, save
+from rpt_phantom.dicom.nm import LU_177_LOWER, LU_177_PEAK, LU_177_UPPER, tomogram, whole_body
 from virtual_clinic import views
 from virtual_dicom import GRIDS, SHAPE, farthest_mm, in_ras, visit
 

@@ -8,11 +8,9 @@ from hypothesis.extra.numpy import arrays
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.dicom.contours import contour_mask, inside, read_structures
 from rpt_dosimetry.masks.names import read_organ_table
-from rpt_phantom.dicom.ct import ct_series
-from rpt_phantom.dicom.header import save
-from rpt_phantom.dicom.outlines import outlines
-from rpt_phantom.dicom.rtstruct import Drawing, lesion_names, organ_names, structure_set
-from rpt_phantom.dicom.visit import infusion_begin
+from rpt_phantom.dicom.header import infusion_begin, save
+from rpt_phantom.dicom.images import ct_series
+from rpt_phantom.dicom.rtstruct import Drawing, lesion_names, organ_names, outlines, structure_set
 from virtual_clinic import Body
 from virtual_dicom import GRIDS, SHAPE, affine, in_ras, visit
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from rpt_phantom import VirtualCycle
 from rpt_phantom.anatomy import Body, shipped_atlas
-from rpt_phantom.box import averaged_by_volume, patient_box
-from rpt_phantom.fast_spect import FAST, fast_mean, field_of_view, recovered, with_noise
 from rpt_phantom.grid import torso_grid
+from rpt_phantom.imaging import FAST, fast_mean, field_of_view, recovered, with_noise
+from rpt_phantom.patient import VirtualCycle
+from rpt_phantom.truth import averaged_by_volume, patient_box
 
 BOX = patient_box(Body(shipped_atlas("man")), slices=20)
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from rpt_phantom.fields import blurred_and_shifted, gaussian_field
-from rpt_phantom.grid import torso_grid
+from rpt_phantom.grid import blurred_and_shifted, gaussian_field, torso_grid
 
 GRID = torso_grid(64)
 

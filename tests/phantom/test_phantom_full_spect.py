@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rpt_phantom.full_spect import CPS_PER_MBQ
+from rpt_phantom.imaging import CPS_PER_MBQ
 from rpt_phantom.spect import measure_factor
 
 

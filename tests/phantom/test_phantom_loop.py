@@ -20,15 +20,13 @@ from rpt_dosimetry.ingest.alignment import CycleImages
 from rpt_dosimetry.ingest.building import cycle_dose
 from rpt_dosimetry.ingest.study import Study
 from rpt_dosimetry.tia.region_fit import RegionFit, fit_region
-from rpt_phantom import VirtualCycle, virtual_cycle
-from rpt_phantom.box import END_SLICES, FINER, averaged_by_volume
-from rpt_phantom.breathing import breathed, draw_amplitudes_mm
-from rpt_phantom.fast_spect import fast_mean
-from rpt_phantom.fields import FWHM_PER_STD, blurred_and_shifted
+from rpt_phantom.grid import FWHM_PER_STD, blurred_and_shifted
+from rpt_phantom.imaging import fast_mean
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE, Drawn, measured_dose
-from rpt_phantom.seeds import Purpose, generator
-from rpt_phantom.true_dose import lu177
-from rpt_phantom.truth import virtual_person
+from rpt_phantom.motion import breathed, draw_amplitudes_mm
+from rpt_phantom.patient import VirtualCycle, virtual_cycle
+from rpt_phantom.person import Purpose, generator
+from rpt_phantom.truth import END_SLICES, FINER, averaged_by_volume, lu177, virtual_person
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 SEED, SLICES, PATIENTS, FIRST = 3, 48, (1, 3, 5, 6), 1

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from rpt_phantom.anatomy import AxisGrid
+from rpt_phantom.grid import Grid
 from rpt_phantom.motion import CLIP, SHIFT_STD_MM, STILL, Motion, draw_motion, moved
 
-GRID = AxisGrid.centred((40, 30, 50), 2.4)
+GRID = Grid.centred((40, 30, 50), 2.4)
 
 
 def test_whole_voxels_are_moved_exactly() -> None:

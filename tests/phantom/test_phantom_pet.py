@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from rpt_phantom.anatomy import Body, shipped_atlas
-from rpt_phantom.box import patient_box
 from rpt_phantom.grid import torso_grid
 from rpt_phantom.pet import (
     PET_FWHM_MM,
@@ -10,6 +9,7 @@ from rpt_phantom.pet import (
     positrons,
     with_noise,
 )
+from rpt_phantom.truth import patient_box
 
 
 def test_paper_scan_counts_one() -> None:

@@ -13,7 +13,7 @@ from rpt_phantom.resemblance import (
 
 @pytest.fixture(scope="module")
 def values(tmp_path_factory):
-    from rpt_phantom import virtual_cycle
+    from rpt_phantom.patient import virtual_cycle
 
     return cycle_values(virtual_cycle(seed=3, patient=1, slices=48))
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 from rpt_phantom.spect import LU177_ME
-from rpt_phantom.spect.camera import PHOTON_KEV
-from rpt_phantom.spect.detection import (
+from rpt_phantom.spect.camera import (
+    PHOTON_KEV,
     counted_share,
     full_absorption,
     peak_count_per_decay,

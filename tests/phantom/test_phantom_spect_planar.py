@@ -1,6 +1,5 @@
 """Whole-body views, read back as the dosimetry reads a scanner's."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from nm_objects import NmObject
 from rpt_dosimetry.calibration.counts import choose_windows
 from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
-from rpt_phantom.spect import LU177_ME, PlanarScan, nm_frames, scan_planar
+from rpt_phantom.spect import LU177_ME, PlanarScan, scan_planar
 
 SPACING_MM, SHAPE = 4.8, (48, 48, 60)
 AT = (14, 30, 45)
@@ -56,7 +55,10 @@ def test_geometric_mean_knows_the_activity_whatever_its_depth(scan):
 def test_dosimetry_reads_the_views_back(scan, tmp_path: Path):
     windows = [(one.lower_kev, one.upper_kev) for one in LU177_ME.windows]
     pixel_mm = (scan.pixel_mm, scan.pixel_mm)
-    made = NmObject(nm_frames(scan), kind="WHOLE BODY", windows=windows, pixel_mm=pixel_mm)
+    seen = scan.counts.copy()
+    seen[:, 0] = seen[:, 0, ::-1]  # as a person who stands there sees the patient
+    frames = seen.reshape(-1, *seen.shape[2:])[:, :, ::-1].swapaxes(1, 2).astype(np.uint16)
+    made = NmObject(frames, kind="WHOLE BODY", windows=windows, pixel_mm=pixel_mm)
     planar = read_planar(read_nm(made.write(tmp_path / "planar.dcm"), kind=WHOLE_BODY))
     chosen = choose_windows([one.window for one in planar.planes], photon_kev=208.4)
     for number, window in enumerate((chosen.peak, chosen.lower, chosen.upper)):
@@ -64,11 +66,6 @@ def test_dosimetry_reads_the_views_back(scan, tmp_path: Path):
             np.testing.assert_array_equal(
                 planar.plane(view, window).counts, scan.counts[number, side]
             )
-
-
-def test_a_scan_that_16_bits_do_not_hold_is_refused(scan):
-    with pytest.raises(ValueError, match="at most 65535 counts"):
-        nm_frames(replace(scan, counts=scan.counts * 1000))
 
 
 def test_a_scan_moves(scan):

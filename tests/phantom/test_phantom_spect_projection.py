@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rpt_phantom.grid import Grid
 from rpt_phantom.spect import LU177_ME, Counts, Expected, Views, contour, count, project
-from rpt_phantom.spect.calibration import CYLINDER_RADIUS_MM, cylinder
-from rpt_phantom.spect.detection import primary_share
+from rpt_phantom.spect.camera import primary_share
+from rpt_phantom.spect.reconstruction import CYLINDER_RADIUS_MM, cylinder
 
 SPACING_MM = 4.8
 FOUR = np.array([0.0, 90.0, 180.0, 270.0])
@@ -81,7 +81,7 @@ def test_a_point_is_sharpest_to_the_head_it_is_near():
 
 def test_water_around_a_point_attenuates_exponentially():
     """Within 1.5 %: the cylinder's edge is filled to 0.8 mm, 1.1 % of attenuation."""
-    grid = Grid((64, 64, 32), SPACING_MM)
+    grid = Grid.centred((64, 64, 32), SPACING_MM)
     _, mu = cylinder(grid)
     at = (32, 32, 16)
     views = Views(FOUR, np.full(4, 200.0))
@@ -106,7 +106,7 @@ def test_finer_voxels_see_the_same():
     """A ball of 1 MBq in water on 2.4 and on 4.8 mm: within what voxels make of its edge."""
     seen = []
     for spacing_mm, n in ((4.8, 48), (2.4, 96)):
-        grid = Grid((n, n, n // 2), spacing_mm)
+        grid = Grid.centred((n, n, n // 2), spacing_mm)
         x, y, z = grid.axes_mm()
         ball = ((x - 20) ** 2 + y**2 + z**2 <= 25**2).astype(np.float32)
         _, mu = cylinder(grid)
@@ -135,7 +135,7 @@ def test_one_seed_gives_one_scan():
 
 
 def test_the_heads_follow_the_body():
-    x, y, _ = Grid((64, 64, 4), SPACING_MM).axes_mm()
+    x, y, _ = Grid.centred((64, 64, 4), SPACING_MM).axes_mm()
     flat = ((x / 140) ** 2 + (y / 90) ** 2 <= 1) & np.ones((1, 1, 4), bool)
     mu = np.where(flat, WATER_PER_CM, 0.0).astype(np.float32)
     camera = replace(LU177_ME, views=4)

@@ -17,11 +17,11 @@ from rpt_phantom.spect import (
     project,
     reconstruct,
 )
-from rpt_phantom.spect.calibration import CYLINDER_MBQ, cylinder
+from rpt_phantom.spect.reconstruction import CYLINDER_MBQ, cylinder
 
 CAMERA = replace(LU177_ME, views=30, view_s=200.0)
-FINE = Grid((112, 112, 64), 2.4)
-COARSE = Grid((56, 56, 32), 4.8)
+FINE = Grid.centred((112, 112, 64), 2.4)
+COARSE = Grid.centred((56, 56, 32), 4.8)
 WATER_PER_CM = 0.1351
 SPHERES_MM = {8.0: (60.0, 0.0, 0.0), 13.0: (0.0, 60.0, 0.0), 20.0: (-55.0, -25.0, 0.0)}
 

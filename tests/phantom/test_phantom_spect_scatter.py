@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from rpt_phantom.spect import LU177_ME, Expected, Views, project
-from rpt_phantom.spect.camera import PHOTON_KEV
-from rpt_phantom.spect.detection import LINES, counted_share, peak_count_per_decay
+from rpt_phantom.spect.camera import LINES, PHOTON_KEV, counted_share, peak_count_per_decay
 from rpt_phantom.spect.scatter_kernel import (
     energy_after_kev,
     klein_nishina_per_sr,

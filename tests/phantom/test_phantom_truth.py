@@ -2,10 +2,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rpt_phantom import VirtualCycle
 from rpt_phantom.anatomy import Body, draw_body, shipped_atlas
-from rpt_phantom.box import END_SLICES, FINER, averaged_by_mass, averaged_by_volume, patient_box
-from rpt_phantom.true_dose import lu177, true_dose
+from rpt_phantom.patient import VirtualCycle
+from rpt_phantom.truth import (
+    END_SLICES,
+    FINER,
+    averaged_by_mass,
+    averaged_by_volume,
+    lu177,
+    patient_box,
+    true_dose,
+)
 
 GY_G_PER_MBQ_H_KEV = 3600e6 * 1e3 * 1.602176634e-19 / 1e-3
 """Decays of 1 MBq h × J/keV ÷ kg/g."""

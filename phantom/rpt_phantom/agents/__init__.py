@@ -1,13 +1,11 @@
 """Kinetics of a tracer or a therapy in every voxel, with the whole body's balance.
 
-Imports run one way: regions → rate_table, agent → biology, heterogeneity → off_grid, levels →
-exchange, chain → balance → voxel_kinetics → population.
+Imports run one way: agent → biology → levels; agent → balance; both → voxel_kinetics.
 """
 
-from rpt_phantom.agents.agent import AGENTS, THERAPIES, TRACERS, Agent
+from rpt_phantom.agents.agent import AGENTS, THERAPIES, TRACERS, Agent, Region
 from rpt_phantom.agents.biology import POPULATION, Biology, draw_biology
-from rpt_phantom.agents.heterogeneity import Heterogeneity, draw_heterogeneity
-from rpt_phantom.agents.regions import Region
+from rpt_phantom.agents.levels import Heterogeneity, draw_heterogeneity
 from rpt_phantom.agents.voxel_kinetics import VoxelKinetics, voxel_kinetics
 
 __all__ = [

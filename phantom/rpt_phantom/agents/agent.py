@@ -1,19 +1,203 @@
-"""The agents: their isotope and how the body excretes them."""
+"""The agents, the regions that they meet, and their population rate constants."""
 
-from dataclasses import dataclass
+import csv
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
 
+import numpy as np
+from jaxtyping import UInt8
 from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN
 
-DEFAULT_TRACER, DEFAULT_THERAPY = "68Ga-PSMA-11", "177Lu-PSMA-I&T"
+from rpt_phantom.anatomy import ids
+from rpt_phantom.anatomy.tissues import Tissue
 
+SLOWEST_PER_MIN, FASTEST = 1e-9, 10.0
+"""Of k₂ and k₄, and of every value. Ours: the balance scales its compartments by them, and far
+beyond these limits it loses digits."""
 BLOOD_TO_PLASMA = 0.6
 """Concentration in blood over that in plasma: no agent in the cells, haematocrit 0.4. Ours."""
-
 URINE_RESIDENCE_MIN = (7.0, 45.0)
 """Mean time in kidney pelvis with ureters and in the bladder, min: two well-stirred pools. Ours:
 some 14 mL at a urine flow of 2 mL/min; a hydrated patient voids often."""
 BILE_RESIDENCE_MIN = (40.0, 30.0 * 60.0)
 """Mean time in the gallbladder and in the colon, min. Ours: a part of the bile passes it by."""
+
+
+class Region(StrEnum):
+    """What a voxel is to the kinetics."""
+
+    NOTHING = "nothing"  # air, chyme
+    KIDNEY_CORTEX = "kidney_cortex"
+    KIDNEY_MEDULLA = "kidney_medulla"
+    LIVER = "liver"
+    SPLEEN = "spleen"
+    PAROTID = "parotid"
+    SUBMANDIBULAR = "submandibular"  # and sublingual
+    DUODENUM = "duodenum"
+    JEJUNUM = "jejunum"
+    ILEUM = "ileum"
+    COLON_WALL = "colon_wall"
+    STOMACH_WALL = "stomach_wall"
+    OTHER_WALL = "other_wall"  # of heart, gallbladder and bladder
+    PANCREAS = "pancreas"
+    ADRENAL = "adrenal"
+    THYROID = "thyroid"
+    LUNG = "lung"
+    BRAIN = "brain"
+    MUSCLE = "muscle"
+    FAT = "fat"
+    MARROW = "marrow"  # spongiosa
+    CORTICAL_BONE = "cortical_bone"
+    LESION = "lesion"
+    BLOOD = "blood"
+    KIDNEY_PELVIS = "kidney_pelvis"
+    BLADDER = "bladder"
+    BILE = "bile"
+    STOOL = "stool"
+
+
+POOLS = (Region.KIDNEY_PELVIS, Region.BLADDER, Region.BILE, Region.STOOL)
+"""Excreta on their way out."""
+
+TISSUES = tuple(r for r in Region if r not in (Region.NOTHING, Region.BLOOD, *POOLS))
+"""Regions with rate constants."""
+
+CODE = {region: code for code, region in enumerate(Region)}
+
+_BY_TISSUE = {
+    Tissue.FAT: Region.FAT,
+    Tissue.MUSCLE: Region.MUSCLE,
+    Tissue.SOFT: Region.MUSCLE,
+    Tissue.LUNG: Region.LUNG,
+    Tissue.KIDNEY_CORTEX: Region.KIDNEY_CORTEX,
+    Tissue.KIDNEY_MEDULLA: Region.KIDNEY_MEDULLA,
+    Tissue.KIDNEY_PELVIS: Region.KIDNEY_PELVIS,
+    Tissue.WALL: Region.OTHER_WALL,
+    Tissue.BLOOD: Region.BLOOD,
+    Tissue.SPONGIOSA: Region.MARROW,
+    Tissue.CORTICAL_BONE: Region.CORTICAL_BONE,
+    Tissue.JEJUNUM: Region.JEJUNUM,
+    Tissue.NECROSIS: Region.FAT,  # next to none
+}
+
+_BY_ORGAN = {
+    Tissue.SOFT: {
+        ids.LIVER: Region.LIVER,
+        ids.SPLEEN: Region.SPLEEN,
+        ids.PANCREAS: Region.PANCREAS,
+        ids.ADRENAL_LEFT: Region.ADRENAL,
+        ids.ADRENAL_RIGHT: Region.ADRENAL,
+        ids.THYROID: Region.THYROID,
+        ids.SMALL_BOWEL: Region.ILEUM,
+        ids.DUODENUM: Region.DUODENUM,
+        ids.BRAIN: Region.BRAIN,
+        ids.SPINAL_CORD: Region.BRAIN,
+        ids.PROSTATE: Region.OTHER_WALL,
+        ids.LACRIMAL_LEFT: Region.PAROTID,
+        ids.LACRIMAL_RIGHT: Region.PAROTID,
+        ids.PAROTID_LEFT: Region.PAROTID,
+        ids.PAROTID_RIGHT: Region.PAROTID,
+        ids.SUBMANDIBULAR_LEFT: Region.SUBMANDIBULAR,
+        ids.SUBMANDIBULAR_RIGHT: Region.SUBMANDIBULAR,
+        ids.SUBLINGUAL_LEFT: Region.SUBMANDIBULAR,
+        ids.SUBLINGUAL_RIGHT: Region.SUBMANDIBULAR,
+    },
+    Tissue.WALL: {ids.COLON: Region.COLON_WALL, ids.STOMACH: Region.STOMACH_WALL},
+    Tissue.CONTENT: {
+        ids.GALLBLADDER: Region.BILE,
+        ids.COLON: Region.STOOL,
+        ids.URINARY_BLADDER: Region.BLADDER,
+    },
+}
+
+
+def region_codes() -> UInt8[np.ndarray, "organ tissue"]:
+    """Return the code of the region of every pair of organ number and tissue."""
+    table = np.zeros((256, len(Tissue)), np.uint8)
+    for tissue, region in _BY_TISSUE.items():
+        table[:, tissue] = CODE[region]
+    for tissue, organs in _BY_ORGAN.items():
+        for organ, region in organs.items():
+            table[organ, tissue] = CODE[region]
+    return table
+
+
+@dataclass(frozen=True)
+class RateRow:
+    """Rate constants of one region and agent, and how far they spread.
+
+    Every spread is the standard deviation of the natural logarithm.
+
+    Attributes:
+        k1_ml_per_min_per_ml: K₁, mL plasma/min/mL tissue; mean over patients and voxels.
+        vb: Share of a voxel that is blood.
+        k1_std_shared: Of K₁ over voxels, by the field that tracer and therapy share.
+        k1_std_own: Of K₁ over voxels, by the agent's own field.
+        k4_std_own: Of k₄ over voxels, by the agent's own field: slow release where it is high.
+        k1_std_patients: Of K₁ over patients.
+        k4_std_patients: Of k₄ over patients.
+    """
+
+    k1_ml_per_min_per_ml: float
+    k2_per_min: float
+    k3_per_min: float
+    k4_per_min: float
+    vb: float
+    k1_std_shared: float
+    k1_std_own: float
+    k4_std_own: float
+    k1_std_patients: float
+    k4_std_patients: float
+
+
+@cache
+def rate_table(agent: str) -> dict[Region, RateRow]:
+    """Read an agent's population rate constants.
+
+    Args:
+        agent: Its name, such as ``68Ga-PSMA-11``.
+
+    Returns:
+        Region → its row, for every region that has rates.
+    """
+    name = f"{agent}.csv"
+    text = files("rpt_phantom.agents").joinpath("rates", name).read_text(encoding="utf-8")
+    return parse_rates(text, name)
+
+
+def parse_rates(text: str, name: str) -> dict[Region, RateRow]:
+    """Read a table of rate constants.
+
+    Args:
+        text: CSV with a header; lines that start with # are comments.
+
+    Raises:
+        ValueError: A region lacks, or a value is impossible.
+    """
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    table = {Region(row.pop("region")): _row(row, name) for row in csv.DictReader(lines)}
+    missing = sorted(set(TISSUES) - set(table))
+    if missing:
+        raise ValueError(
+            f"{name} must have a row for every region, and has none for {', '.join(missing)}."
+        )
+    return table
+
+
+def _row(row: dict[str, str], name: str) -> RateRow:
+    rates = RateRow(**{field.name: float(row[field.name]) for field in fields(RateRow)})
+    for field in fields(RateRow):
+        value = getattr(rates, field.name)
+        least = SLOWEST_PER_MIN if field.name in ("k2_per_min", "k4_per_min") else 0.0
+        most = 0.99 if field.name == "vb" else FASTEST
+        if not least <= value <= most:
+            raise ValueError(
+                f"{name}: {field.name} must be from {least:g} to {most:g}, got {value:g}. "
+                "Rates are per minute, not per hour; a release that never comes is 1e-9 /min."
+            )
+    return rates
 
 
 @dataclass(frozen=True)
@@ -36,6 +220,7 @@ class Agent:
 _GA68, _F18, _LU177 = (
     minutes / 60.0 for minutes in (GA68_HALF_LIFE_MIN, F18_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN)
 )
+
 # Clearances: ours. The therapies' are tuned to 50 % excreted in 4 h and 70 % in 12 h, and leave
 # 3.7 % of the activity per litre of blood at 1 h (Siebinga 2023, in `rpt_kinetics`: 3.7 %);
 # 68Ga-PSMA-11's to a blood SUV of 1.5-2 at 60 min.
@@ -49,7 +234,9 @@ AGENTS = {
         Agent("177Lu-PSMA-617", _LU177, renal_ml_per_min=48.0, biliary_ml_per_min=1.5),
     )
 }
+
 TRACERS = ("68Ga-PSMA-11", "18F-PSMA-1007", "18F-DCFPyL")
+
 THERAPIES = ("177Lu-PSMA-I&T", "177Lu-PSMA-617")
 
 

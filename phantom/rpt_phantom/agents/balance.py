@@ -1,22 +1,130 @@
-"""One patient's whole body as one linear system: plasma, tissues, excreta, in closed form."""
+"""One patient's whole body as one linear system in closed form: plasma, tissues, excreta."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from rpt_kinetics import InputFunction, Rates
-from rpt_kinetics.curves import exponential_curve
+from rpt_kinetics.curves import exponential_curve, through_systems
 from rpt_kinetics.models import time_integrated_activity, tissue_concentration
+from scipy.linalg import eigh
 
 from rpt_phantom.agents.agent import (
     BILE_RESIDENCE_MIN,
     BLOOD_TO_PLASMA,
     URINE_RESIDENCE_MIN,
     Agent,
+    Region,
 )
-from rpt_phantom.agents.chain import Chain
-from rpt_phantom.agents.exchange import plasma_curve
-from rpt_phantom.agents.regions import Region
+
+SMALLEST_SHARE = 1e-16
+"""Terms of a smaller share of the plasma curve are left out: they are rounding."""
+
+
+@dataclass(frozen=True)
+class PlasmaCurve:
+    """Concentration in plasma after a bolus of 1: Σ amplitude · e^(−rate·t).
+
+    Attributes:
+        amplitude_per_ml: All above 0, injected activity/mL.
+        rate_per_min: At least 0, 1/min.
+    """
+
+    amplitude_per_ml: Float[np.ndarray, " term"]
+    rate_per_min: Float[np.ndarray, " term"]
+
+    def per_ml(self, time_min: float) -> float:
+        """Return the concentration, injected activity/mL, corrected for decay."""
+        return float(self.amplitude_per_ml @ np.exp(-self.rate_per_min * time_min))
+
+    def area_min_per_ml(self, decay_per_min: float) -> float:
+        """Return the integral to infinity with physical decay, min/mL."""
+        return float((self.amplitude_per_ml / (self.rate_per_min + decay_per_min)).sum())
+
+
+def plasma_curve(
+    rates: Rates,
+    tissue_ml: Float[np.ndarray, " tissue"],
+    *,
+    plasma_ml: float,
+    clearance_ml_per_min: float,
+) -> PlasmaCurve:
+    """Solve the whole body's exchange after a bolus into plasma.
+
+    With activities A₀ = V_p·C_p in plasma and A₁, A₂ in a tissue of volume V,
+    dA₀/dt = −(CL + Σ K₁V)/V_p·A₀ + Σ k₂A₁, dA₁/dt = K₁V/V_p·A₀ − (k₂ + k₃)A₁ + k₄A₂ and
+    dA₂/dt = k₃A₁ − k₄A₂. Every exchange goes both ways and they form a tree, so scaling makes
+    the matrix symmetric: all rates are real, and the plasma's amplitudes are squares. The plasma
+    falls for ever and what leaves it grows for ever, whatever the numbers.
+
+    Args:
+        rates: Rate constants of the tissues, k₂ and k₄ above 0; V_b plays no part.
+        tissue_ml: Volume of each without its blood, above 0 mL.
+        plasma_ml: V_p, mL.
+        clearance_ml_per_min: CL, from plasma out of the exchange, mL/min.
+    """
+    k1, k2, k3, k4, _ = rates.in_a_row()
+    into = k1 * tissue_ml / plasma_ml
+    n = len(tissue_ml)
+    matrix = np.zeros((2 * n + 1, 2 * n + 1))
+    np.fill_diagonal(matrix, np.concatenate([[clearance_ml_per_min / plasma_ml], k2 + k3, k4]))
+    matrix[0, 0] += into.sum()
+    free, bound = np.arange(1, n + 1), np.arange(n + 1, 2 * n + 1)
+    matrix[free, 0] = -np.sqrt(into * k2)
+    matrix[bound, free] = -np.sqrt(k3 * k4)
+    rate, modes = eigh(matrix, lower=True, overwrite_a=True, check_finite=False, driver="evd")
+    share = modes[0] ** 2
+    kept = share > SMALLEST_SHARE
+    amplitude = share[kept] / share[kept].sum() / plasma_ml
+    return PlasmaCurve(amplitude, np.maximum(rate[kept], 0.0))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A clearance and the well-stirred pools that it runs through.
+
+    Pools drain steadily: what has left is never negative and never falls. (A bladder that is
+    voided at set times differs in the hour of a scan, not in the balance.)
+
+    Attributes:
+        clearance_ml_per_min: From plasma into the first pool, mL/min.
+        residence_min: Mean time in each pool, min.
+    """
+
+    plasma: PlasmaCurve
+    clearance_ml_per_min: float
+    residence_min: tuple[float, ...]
+
+    def in_pool(self, pool: int, time_min: float) -> float:
+        """Return what is in a pool, of the injected activity, corrected for decay."""
+        poles = self._poles()[: pool + 1]
+        return self._through(poles, time_min)
+
+    def left(self, time_min: float) -> float:
+        """Return what has left the last pool, of the injected activity, corrected for decay."""
+        return self._through((*self._poles(), 0.0), time_min)
+
+    def area_min(self, pool: int, decay_per_min: float) -> float:
+        """Return a pool's content integrated to infinity with physical decay, min."""
+        content = self.clearance_ml_per_min * self.plasma.area_min_per_ml(decay_per_min)
+        for pole in self._poles()[:pool]:
+            content *= pole / (pole + decay_per_min)
+        return content / (self._poles()[pool] + decay_per_min)
+
+    def _poles(self) -> tuple[float, ...]:
+        return tuple(1.0 / residence for residence in self.residence_min)
+
+    def _through(self, poles: tuple[float, ...], time_min: float) -> float:
+        # Each pool passes on its content times its rate; the last pole's own rate is left out.
+        flow = self.clearance_ml_per_min * float(np.prod(poles[:-1]))
+        terms = through_systems(
+            constant=self.plasma.amplitude_per_ml,
+            slope=np.zeros(1),
+            rate=self.plasma.rate_per_min,
+            poles=poles,
+            time=np.asarray(time_min, dtype=np.float64),
+        )
+        return flow * float(terms.sum())
 
 
 @dataclass(frozen=True)
@@ -99,10 +207,8 @@ def whole_body_balance(
     """Solve a patient's balance after a bolus.
 
     Args:
-        agent: The agent.
         rates: Of the tissue compartments.
         tissue_ml: Σ volume × multiplier × (1 − V_b) of each, mL; 0 where empty.
-        blood_ml: All blood, mL.
         clearance: The patient's factor of the agent's clearances.
     """
     renal = agent.renal_ml_per_min * clearance

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from rpt_phantom.agents.agent import THERAPIES, TRACERS
-from rpt_phantom.agents.rate_table import RateRow, rate_table
-from rpt_phantom.agents.regions import TISSUES, Region
+from rpt_phantom.agents.agent import THERAPIES, TISSUES, TRACERS, RateRow, Region, rate_table
 
 POPULATION = 1
 """Version of this population: rates, spreads and correlations, here and in ``rates/``, in every
@@ -36,7 +34,6 @@ class AgentBiology:
     """One patient's factors for one agent and cycle; over patients their means are 1.
 
     Attributes:
-        agent: Its name.
         uptake: Region → factor of K₁.
         release: Region → factor of k₄.
         lesion_uptake: Factor of K₁ of each lesion, on top of the region's; number 1 first.
@@ -59,13 +56,7 @@ class AgentBiology:
 
 @dataclass(frozen=True)
 class Biology:
-    """One patient at one cycle.
-
-    Attributes:
-        pet: Factors of the tracer.
-        therapy: Factors of the therapy.
-        cycle: Number of the cycle, from 1.
-    """
+    """One patient at one cycle."""
 
     pet: AgentBiology
     therapy: AgentBiology
@@ -90,7 +81,6 @@ def draw_biology(
         rng_cycle: Source of what changes with the cycle.
         tracer: One of ``TRACERS``.
         therapy: One of ``THERAPIES``.
-        cycle: Number of the cycle, from 1.
 
     Raises:
         ValueError: The tracer, therapy or cycle is unknown.

@@ -1,28 +1,103 @@
-"""From voxels to compartments: a K₁ multiplier per voxel, and levels of k₄.
+"""From voxels to compartments: random fields, a K₁ multiplier per voxel, and levels of k₄.
 
 A two-tissue curve is linear in K₁: a voxel's multiplier is exact. Release is not, so the field
 that changes k₄ is cut into levels, each a compartment of its own.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt16
 from rpt_kinetics import Rates
 
+from rpt_phantom.agents.agent import CODE, TISSUES, RateRow, Region, rate_table, region_codes
 from rpt_phantom.agents.biology import MOST_LESIONS, AgentBiology
-from rpt_phantom.agents.heterogeneity import FieldName, Heterogeneity, Window
-from rpt_phantom.agents.rate_table import RateRow, rate_table
-from rpt_phantom.agents.regions import CODE, TISSUES, Region, region_codes
 from rpt_phantom.anatomy.tissues import Tissue
 from rpt_phantom.anatomy.voxels import Anatomy
+from rpt_phantom.grid import Grid, gaussian_field
 
+COARSE_MM = 7.2
+"""Spacing of the fields' own grid, mm: well below the correlation length. Ours."""
+CORRELATION_LENGTH_MM = 25.0
+"""Distance at which a field's autocorrelation is 1/e, mm. Ours: beyond the SPECT's resolution,
+so that what it does survives the blur (`reference/kinetics.md`)."""
+FieldName = Literal["shared", "pet", "therapy"]
+Window = tuple[slice, slice, slice]
 ORGAN_LEVELS, LESION_LEVELS = 24, 8
 """Levels of k₄ in an organ and in a lesion. Ours."""
 FIELD_REACH = 3.0
 """Levels span ± 3 standard deviations; what lies beyond takes the outermost."""
-
 Groups = Int[np.ndarray, " voxel"]
+
+
+@dataclass(frozen=True)
+class Heterogeneity:
+    """Three fields of mean 0 and variance 1, on a coarse grid about the middle of ``grid``.
+
+    Attributes:
+        coarse: Grid of the fields.
+        shared: Of tracer and therapy, the same over the cycles.
+    """
+
+    grid: Grid
+    coarse: Grid
+    shared: Float32[np.ndarray, "a b c"]
+    pet: Float32[np.ndarray, "a b c"]
+    therapy: Float32[np.ndarray, "a b c"]
+
+    def within(self, name: FieldName, window: Window) -> Float32[np.ndarray, "x y z"]:
+        """Return one field at the voxels of a window, its variance 1 between nodes as well."""
+        field: Float32[np.ndarray, "a b c"] = getattr(self, name)
+        for axis in range(3):
+            low, weight_low, weight_high = self._between(axis, window[axis])
+            shape = [1, 1, 1]
+            shape[axis] = -1
+            field = np.take(field, low, axis=axis) * weight_low.reshape(shape) + np.take(
+                field, low + 1, axis=axis
+            ) * weight_high.reshape(shape)
+        return field
+
+    def _between(
+        self, axis: int, window: slice
+    ) -> tuple[np.ndarray, Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+        """Return the lower node of each voxel, and both nodes' weights."""
+        n, spacing = self.coarse.shape[axis], self.coarse.spacing_mm[axis]
+        middle_mm = self.grid.first_mm[axis] + (
+            (self.grid.shape[axis] - 1) / 2 * self.grid.spacing_mm[axis]
+        )
+        at = (self.grid.positions_mm(axis)[window] - middle_mm) / spacing + (n - 1) / 2
+        low = np.clip(np.floor(at).astype(np.intp), 0, n - 2)
+        share: Float[np.ndarray, " n"] = at - low
+        # Neighbouring nodes correlate by exp(−d²/L²); a mean of both alone would vary less.
+        alike = np.exp(-((spacing / CORRELATION_LENGTH_MM) ** 2))
+        std = np.sqrt(share**2 + (1 - share) ** 2 + 2 * alike * share * (1 - share))
+        return low, ((1 - share) / std).astype(np.float32), (share / std).astype(np.float32)
+
+
+def draw_heterogeneity(
+    anatomy: Anatomy,
+    rng_shared: np.random.Generator,
+    rng_pet: np.random.Generator,
+    rng_therapy: np.random.Generator,
+) -> Heterogeneity:
+    """Draw a patient's three fields.
+
+    Args:
+        anatomy: The patient; only its grid matters, so that fields stay over the cycles.
+        rng_shared: Of the shared field; in the same state at every cycle.
+        rng_pet: Of the tracer's own field.
+        rng_therapy: Of the therapy's own field.
+    """
+    grid = anatomy.grid
+    extent_mm = [(n - 1) * edge for n, edge in zip(grid.shape, grid.spacing_mm, strict=True)]
+    a, b, c = (int(np.ceil(extent / COARSE_MM)) + 2 for extent in extent_mm)
+    coarse = Grid.centred((a, b, c), COARSE_MM)
+    shared, pet, therapy = (
+        gaussian_field(coarse, rng, correlation_length_mm=CORRELATION_LENGTH_MM)
+        for rng in (rng_shared, rng_pet, rng_therapy)
+    )
+    return Heterogeneity(grid, coarse, shared, pet, therapy)
 
 
 @dataclass(frozen=True)
@@ -30,7 +105,6 @@ class Group:
     """A region, or one lesion, of one patient.
 
     Attributes:
-        region: Its region.
         row: Its rates, the patient's factors and the dial applied.
     """
 
@@ -49,7 +123,6 @@ class Levels:
         rates: Of the compartments from ``first`` on.
         first: Number of the first compartment with rates.
         weight_ml: Σ volume × multiplier of each compartment, mL.
-        volume_ml: Volume of each compartment, mL.
     """
 
     index: UInt16[np.ndarray, "x y z"]
@@ -118,7 +191,6 @@ def patient_groups(
 
     Args:
         biology: The patient's factors for the agent.
-        lesions: How many.
         heterogeneity: The dial, 0 to 1.
         medulla_share: Volume of the medulla over that of medulla and cortex.
     """
@@ -167,12 +239,8 @@ def assign_levels(
     """Give each voxel its multiplier of K₁ and its level of k₄.
 
     Args:
-        anatomy: The patient.
         window: The body's part of the grid.
         numbers: Group of each voxel of the window.
-        groups: The groups.
-        fields: The patient's fields.
-        own: The agent's own field.
     """
     inside = numbers > 0
     group = numbers[inside].astype(np.intp)

@@ -8,23 +8,102 @@ from jaxtyping import Bool, Float, Float32, UInt16
 from rpt_kinetics import Rates
 from rpt_kinetics.inputs import decay_rate_per_min
 
-from rpt_phantom.agents.agent import agent_of
+from rpt_phantom.agents.agent import CODE, POOLS, RateRow, Region, agent_of
 from rpt_phantom.agents.balance import Balance, whole_body_balance
 from rpt_phantom.agents.biology import Biology
-from rpt_phantom.agents.heterogeneity import Heterogeneity, Window
-from rpt_phantom.agents.levels import Levels, assign_levels, group_numbers, patient_groups
-from rpt_phantom.agents.off_grid import BLOOD_ML_PER_KG, off_grid_ml
-from rpt_phantom.agents.rate_table import RateRow
-from rpt_phantom.agents.regions import CODE, POOLS, Region
-from rpt_phantom.anatomy.axis_grid import AxisGrid
+from rpt_phantom.agents.levels import (
+    Heterogeneity,
+    Levels,
+    Window,
+    assign_levels,
+    group_numbers,
+    patient_groups,
+)
+from rpt_phantom.anatomy.tissues import HU_AND_DENSITY, LUNG_G_PER_ML, SOFT_G_PER_ML, Tissue
 from rpt_phantom.anatomy.voxels import Anatomy
+from rpt_phantom.grid import Grid
 
+STANDARD_WEIGHT_KG = 90.0
+"""Of the man whose volumes follow, kg; see `rpt_phantom.anatomy.atlas`."""
+STANDARD_ML = {
+    Region.KIDNEY_CORTEX: 274.0,
+    Region.KIDNEY_MEDULLA: 67.0,
+    Region.LIVER: 1748.0,
+    Region.SPLEEN: 251.0,
+    Region.PAROTID: 51.0,
+    Region.SUBMANDIBULAR: 20.0,
+    Region.DUODENUM: 48.0,
+    Region.JEJUNUM: 568.0,
+    Region.ILEUM: 292.0,
+    Region.COLON_WALL: 722.0,
+    Region.STOMACH_WALL: 140.0,
+    Region.OTHER_WALL: 427.0,
+    Region.PANCREAS: 88.0,
+    Region.ADRENAL: 2.0,
+    Region.THYROID: 11.0,
+    Region.LUNG: 4809.0,
+    Region.BRAIN: 1851.0,
+    Region.KIDNEY_PELVIS: 16.0,
+    Region.BLADDER: 128.0,
+    Region.BILE: 13.0,
+    Region.STOOL: 1892.0,
+}
+"""mL, of the shipped map of the man, voxelised."""
+REST_SHARE = {
+    Region.MUSCLE: 0.62,
+    Region.FAT: 0.27,
+    Region.MARROW: 0.06,
+    Region.CORTICAL_BONE: 0.05,
+}
+"""Of the mass beyond the grid that is no organ: arms, legs, shoulders. Ours."""
+REST_G_PER_ML = {
+    region: HU_AND_DENSITY[tissue][1]
+    for region, tissue in (
+        (Region.MUSCLE, Tissue.MUSCLE),
+        (Region.FAT, Tissue.FAT),
+        (Region.MARROW, Tissue.SPONGIOSA),
+        (Region.CORTICAL_BONE, Tissue.CORTICAL_BONE),
+    )
+}
+BLOOD_ML_PER_KG = 70.0
+"""Whole blood, mL per kg of body weight. Source: ICRP Publication 89 (5.3 L at 73 kg)."""
 MIN_PER_H = 60.0
 # A pool without any volume would hold an infinite concentration; none is that small.
 LEAST_POOL_ML = 1.0
-
 Table = Float[np.ndarray, " entry"]
 Mask = Bool[np.ndarray, "x y z"]
+
+
+def off_grid_ml(
+    in_grid_ml: Float[np.ndarray, " region"],
+    ends: frozenset[int],
+    *,
+    mass_kg: float,
+    weight_kg: float,
+) -> Float[np.ndarray, " region"]:
+    """Return the volume of each region beyond the grid, mL; blood has none here.
+
+    An organ that lies whole within the grid has none. One that is absent, or goes on beyond the
+    grid or the label map, has what lacks to the standard adult's volume at this weight. What then
+    lacks to the body weight is muscle, fat and bone.
+
+    Args:
+        in_grid_ml: Volume in the grid by code of region, mL.
+        ends: Codes of the regions of organs that go on.
+    """
+    beyond: Float[np.ndarray, " region"] = np.zeros(len(Region))
+    missing_kg = weight_kg - mass_kg
+    for region, standard_ml in STANDARD_ML.items():
+        code = CODE[region]
+        if in_grid_ml[code] == 0 or code in ends:
+            whole_ml = standard_ml * weight_kg / STANDARD_WEIGHT_KG
+            beyond[code] = max(0.0, whole_ml - in_grid_ml[code])
+        if region not in POOLS:
+            density = LUNG_G_PER_ML if region == Region.LUNG else SOFT_G_PER_ML
+            missing_kg -= beyond[code] * density / 1000.0
+    for region, share in REST_SHARE.items():
+        beyond[CODE[region]] = max(0.0, missing_kg) * 1000.0 * share / REST_G_PER_ML[region]
+    return beyond
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,33 +115,24 @@ class VoxelKinetics:
     corrected for decay to the injection. An infusion of some minutes is taken for a bolus.
 
     Attributes:
-        grid: The anatomy's grid.
         levels: Every voxel's compartment and multiplier.
         balance: The whole body; its compartments are those of ``levels``, then those beyond the
             grid.
         pool_ml: Volume of each pool of excreta in the patient, on the grid and beyond, mL.
     """
 
-    grid: AxisGrid
+    grid: Grid
     levels: Levels
     balance: Balance
     pool_ml: dict[Region, float]
     _seen: dict[tuple[str, float], tuple[Table, Table]] = field(default_factory=dict, repr=False)
 
     def fraction_per_ml(self, time_h: float) -> Float32[np.ndarray, "x y z"]:
-        """Return the share of the injected activity per mL; × weight_kg × 1000 is the SUV.
-
-        Args:
-            time_h: h after the injection.
-        """
+        """Return the share of the injected activity per mL; × weight_kg × 1000 is the SUV."""
         return self._map(*self._tables_at(time_h))
 
     def residence_h_per_ml(self, half_life_h: float) -> Float32[np.ndarray, "x y z"]:
-        """Return the time-integrated activity per injected activity, decay included, h/mL.
-
-        Args:
-            half_life_h: Physical half-life, h.
-        """
+        """Return the time-integrated activity per injected activity, decay included, h/mL."""
         return self._map(*self._areas(half_life_h))
 
     def mean_fraction_per_ml(self, mask: Mask, time_h: float) -> float:
@@ -76,14 +146,7 @@ class VoxelKinetics:
     def effective_half_life_h(
         self, mask: Mask, half_life_h: float, *, from_h: float = 24.0, to_h: float = 96.0
     ) -> float:
-        """Return the half-life of one exponential through two times, decay included, h.
-
-        Args:
-            mask: A region.
-            half_life_h: Physical half-life, h.
-            from_h: First time, h.
-            to_h: Second time, h.
-        """
+        """Return the half-life of one exponential through two times, decay included, h."""
         early, late = (self.mean_fraction_per_ml(mask, time_h) for time_h in (from_h, to_h))
         return _effective_h(early, late, half_life_h, to_h - from_h)
 
@@ -189,10 +252,7 @@ def voxel_kinetics(
 
     Args:
         anatomy: The patient; the grid may hold a part of the body only.
-        biology: The patient's factors at this cycle.
         agent: The tracer or the therapy of ``biology``.
-        weight_kg: Body weight, kg.
-        fields: The patient's fields, drawn for this grid.
         heterogeneity: Dial that scales every spread over voxels: 0 gives even organs, 1 the
             table's spreads.
 

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from rpt_cohort import BadInput
 from scipy.ndimage import find_objects
 
-from rpt_phantom.anatomy.axis_grid import AxisGrid, Vector
+from rpt_phantom.grid import Grid, Vector
 
 Shape = Literal["man", "woman"]
 """Whose liver, spleen, kidneys and pancreas."""
@@ -32,7 +32,6 @@ class Atlas:
     """A patient's organs before he has a size of his own.
 
     Attributes:
-        grid: The voxels.
         organs: TotalSegmentator ids, 150–157 glands, 199 remaining body, 0 air.
         tissue: Values of ``Tissue``.
         height_cm: Of whom it is, cm.
@@ -40,7 +39,7 @@ class Atlas:
         cut: Numbers of the organs that go on beyond it.
     """
 
-    grid: AxisGrid
+    grid: Grid
     organs: UInt8[np.ndarray, "x y z"]
     tissue: UInt8[np.ndarray, "x y z"]
     height_cm: float = HEIGHT_CM
@@ -103,5 +102,5 @@ def shipped_atlas(shape: Shape) -> Atlas:
             f"({type(error).__name__}). Install rpt-phantom anew."
         ) from error
     x, y, z = (float(value) for value in low_mm + spacing_mm / 2 - ORIGIN_MM)
-    grid = AxisGrid(codes.shape, (spacing_mm,) * 3, (x, y, z))
+    grid = Grid(codes.shape, (spacing_mm,) * 3, (x, y, z))
     return Atlas(grid, pairs[codes, 0], pairs[codes, 1])

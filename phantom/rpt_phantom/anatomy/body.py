@@ -23,9 +23,9 @@ from scipy.ndimage import binary_dilation
 
 from rpt_phantom.anatomy import ids
 from rpt_phantom.anatomy.atlas import Atlas, shipped_atlases
-from rpt_phantom.anatomy.axis_grid import Vector
 from rpt_phantom.anatomy.deformation import Deformation, draw_deformation
 from rpt_phantom.anatomy.tissues import Tissue
+from rpt_phantom.grid import Vector
 
 HEIGHT_RANGE_CM, WEIGHT_RANGE_KG = (140.0, 210.0), (40.0, 180.0)
 CLIP = 2.5  # of all normal deviates, in SD
@@ -88,9 +88,6 @@ def draw_body(
     """Draw a patient's body.
 
     Args:
-        rng: Source of chance.
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm.
         atlases: Of one of which the body is made; the shipped ones by default.
 
     Raises:
@@ -130,11 +127,6 @@ def draw_body(
 
 def sized_body(atlas: Atlas, *, weight_kg: float, height_cm: float) -> Body:
     """Return the atlas at a patient's size: its section goes with weight per height.
-
-    Args:
-        atlas: Any.
-        weight_kg: Body weight, kg.
-        height_cm: Body height, cm.
 
     Raises:
         ValueError: Height or weight is not an adult's.

@@ -14,9 +14,9 @@ from jaxtyping import Float, Float32
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from rpt_phantom.anatomy.atlas import Atlas
-from rpt_phantom.anatomy.axis_grid import AxisGrid, Vector
+from rpt_phantom.grid import Grid, Vector
 
-LATTICE = AxisGrid((41, 33, 95), (12.0, 12.0, 12.0), (-240.0, -192.0, -516.0))
+LATTICE = Grid((41, 33, 95), (12.0, 12.0, 12.0), (-240.0, -192.0, -516.0))
 SMOOTHNESS_MM = 55.0  # σ of the filter that makes the velocity from white noise
 RMS_MM = (4.0, 8.0)  # least and most expected length of a displacement
 MOST_MM = 36.0  # longest velocity, and so displacement
@@ -76,8 +76,6 @@ def draw_deformation(
     """Draw a deformation after which organs have the volumes that they shall have.
 
     Args:
-        rng: Source of chance.
-        atlas: What is deformed.
         volume_factors: Organ number → volume after over before, within some percent of what comes.
         shifts_mm: Organ number → by how far it is moved, mm, about.
     """
@@ -149,7 +147,6 @@ def draw_velocity_mm(rng: np.random.Generator, *, rms_mm: float) -> Field:
     """Draw a smooth velocity, in mm per unit of time.
 
     Args:
-        rng: Source of chance.
         rms_mm: Expected root mean square of its length, mm.
 
     Returns:
@@ -165,9 +162,6 @@ def draw_velocity_mm(rng: np.random.Generator, *, rms_mm: float) -> Field:
 
 def flow_mm(velocity_mm: Field) -> Field:
     """Follow a velocity for one unit of time.
-
-    Args:
-        velocity_mm: Velocity on the lattice, mm.
 
     Returns:
         Displacement on the lattice, mm. That of the negative velocity is the inverse.

@@ -16,9 +16,9 @@ from scipy.spatial.transform import Rotation
 
 from rpt_phantom.anatomy import ids
 from rpt_phantom.anatomy.atlas import Atlas
-from rpt_phantom.anatomy.axis_grid import Vector
 from rpt_phantom.anatomy.body import Body
 from rpt_phantom.anatomy.tissues import CELLULARITY, Tissue
+from rpt_phantom.grid import Vector
 
 MOST_LESIONS, MEAN_LESIONS, DISPERSION = 80, 12.0, 0.8
 RADIUS_MM, RADIUS_LOG_STD = (4.0, 8.0, 60.0), 0.45  # least, median, most
@@ -77,11 +77,7 @@ class Lesion:
         return float(np.prod(self.half_axes_mm) ** (1 / 3))
 
     def depth(self, points_mm: Float32[np.ndarray, "3 ..."]) -> Float32[np.ndarray, "..."]:
-        """Return 0 in its middle, 1 on its outline, more outside.
-
-        Args:
-            points_mm: In the atlas, mm.
-        """
+        """Return 0 in its middle, 1 on its outline, more outside."""
         turn = Rotation.from_euler("xyz", self.tilt_deg, degrees=True).as_matrix()
         rows = (turn.T / np.array(self.half_axes_mm)[:, None]).astype(np.float32)
         away = [p - np.float32(c) for p, c in zip(points_mm, self.centre_mm, strict=True)]
@@ -101,7 +97,6 @@ def draw_lesions(rng: np.random.Generator, body: Body) -> tuple[Lesion, ...]:
     """Draw a patient's lesions as they are at the first cycle.
 
     Args:
-        rng: Source of chance.
         body: The patient; a lesion's centre lies in its host.
 
     Returns:
@@ -129,10 +124,6 @@ def draw_lesions(rng: np.random.Generator, body: Body) -> tuple[Lesion, ...]:
 
 def at_cycle(lesions: Sequence[Lesion], cycle: int) -> tuple[Lesion, ...]:
     """Return lesions as they are at a later cycle, in the same order.
-
-    Args:
-        lesions: As they are at the first cycle.
-        cycle: Number of the cycle, from 1.
 
     Raises:
         ValueError: ``cycle`` is below 1.

@@ -23,8 +23,8 @@ from scipy.ndimage import affine_transform, distance_transform_edt, find_objects
 
 from rpt_phantom.anatomy import ids
 from rpt_phantom.anatomy.atlas import Atlas, shipped_atlas
-from rpt_phantom.anatomy.axis_grid import AxisGrid, Vector
 from rpt_phantom.anatomy.tissues import BONE_CORTEX_MM, WALL_MM, Tissue
+from rpt_phantom.grid import Grid, Vector
 from rpt_phantom.person import HEIGHT_CM, WEIGHT_KG
 
 SPACING_MM = 2.0
@@ -125,7 +125,7 @@ def own_atlas(own: OwnAnatomy) -> Atlas:
     first = tuple(
         at + one.start * SPACING_MM for at, one in zip(grid.first_mm, window, strict=True)
     )
-    grid = AxisGrid(organs[window].shape, grid.spacing_mm, (first[0], first[1], first[2]))
+    grid = Grid(organs[window].shape, grid.spacing_mm, (first[0], first[1], first[2]))
     atlas = Atlas(
         grid,
         np.ascontiguousarray(organs[window]),
@@ -168,7 +168,7 @@ def _at_faces(numbers: UInt8[np.ndarray, "x y z"]) -> frozenset[int]:
     return frozenset(reached - {0, ids.REMAINING_BODY})
 
 
-def _grid(ct: Volume, *, name: str) -> AxisGrid:
+def _grid(ct: Volume, *, name: str) -> Grid:
     """Return voxels along the patient's axes that hold a scan.
 
     Raises:
@@ -185,12 +185,10 @@ def _grid(ct: Volume, *, name: str) -> AxisGrid:
         )
     x, y, z = (int(n) for n in np.ceil((high_mm - low_mm) / SPACING_MM))
     a, b, c = (float(at) for at in low_mm + SPACING_MM / 2)
-    return AxisGrid((x, y, z), (SPACING_MM,) * 3, (a, b, c))
+    return Grid((x, y, z), (SPACING_MM,) * 3, (a, b, c))
 
 
-def _carried(
-    volume: Volume, grid: AxisGrid, *, order: Literal[0, 1]
-) -> Float32[np.ndarray, "x y z"]:
+def _carried(volume: Volume, grid: Grid, *, order: Literal[0, 1]) -> Float32[np.ndarray, "x y z"]:
     """Carry values to a grid: by the nearest voxel, ``OUTSIDE`` beyond them, or linearly."""
     whole = np.linalg.inv(volume.affine) @ grid.affine
     found: Float32[np.ndarray, "x y z"] = affine_transform(
@@ -208,7 +206,7 @@ def _carried(
 
 
 def _tissue(
-    organs: UInt8[np.ndarray, "x y z"], hu: Float32[np.ndarray, "x y z"], grid: AxisGrid
+    organs: UInt8[np.ndarray, "x y z"], hu: Float32[np.ndarray, "x y z"], grid: Grid
 ) -> UInt8[np.ndarray, "x y z"]:
     """Divide organs into tissues, and the rest of the body into fat and muscle."""
     table = np.full(256, Tissue.SOFT, np.uint8)

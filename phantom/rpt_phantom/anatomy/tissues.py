@@ -35,7 +35,7 @@ class Tissue(IntEnum):
     NECROSIS = 14  # within a lesion
 
 
-SOFT_G_PER_ML, LUNG_G_PER_ML, SKELETON_G_PER_ML = 1.04, 0.296, 1.40
+SOFT_G_PER_ML, LUNG_G_PER_ML = 1.04, 0.296
 """Of the report."""
 
 HU_AND_DENSITY: dict[Tissue, tuple[float, float]] = {

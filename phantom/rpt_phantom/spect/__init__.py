@@ -1,16 +1,22 @@
 """177Lu SPECT and whole-body views of a virtual patient, with the physics of the camera.
 
-Imports run one way: camera → detection → scatter_kernel; maps; tomography (by engine) →
-projection → reconstruction, planar → calibration. PyTomography and torch are imported as the
-first view is simulated.
+Imports run one way: camera → scatter_kernel → projection → reconstruction, planar. PyTomography
+and torch are imported by ``tomography`` as the first view is simulated.
 """
 
-from rpt_phantom.spect.calibration import measure_factor
 from rpt_phantom.spect.camera import LU177_ME, Camera, Collimator
-from rpt_phantom.spect.maps import coarser, mu_per_cm
-from rpt_phantom.spect.planar import PlanarScan, nm_frames, scan_planar
-from rpt_phantom.spect.projection import Counts, Expected, Views, contour, count, project
-from rpt_phantom.spect.reconstruction import reconstruct
+from rpt_phantom.spect.planar import PlanarScan, scan_planar
+from rpt_phantom.spect.projection import (
+    Counts,
+    Expected,
+    Views,
+    coarser,
+    contour,
+    count,
+    mu_per_cm,
+    project,
+)
+from rpt_phantom.spect.reconstruction import measure_factor, reconstruct
 
 __all__ = [
     "LU177_ME",
@@ -25,7 +31,6 @@ __all__ = [
     "count",
     "measure_factor",
     "mu_per_cm",
-    "nm_frames",
     "project",
     "reconstruct",
     "scan_planar",

@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, UInt16
+from jaxtyping import Int32
 
 from rpt_phantom.spect.camera import LU177_ME, Camera
-from rpt_phantom.spect.maps import Map
-from rpt_phantom.spect.projection import Expected, contour, count, project
+from rpt_phantom.spect.projection import Expected, Map, contour, count, project
 
 VELOCITY_MM_PER_S = 2.5
 """15 cm/min, usual for whole-body scans of Lu-177; ours."""
 ANTERIOR_DEG, POSTERIOR_DEG = 180.0, 0.0
-LARGEST_STORED = 65_535
 
 
 @dataclass(frozen=True)
@@ -22,8 +20,6 @@ class PlanarScan:
     Attributes:
         counts: Shape (window, view, x, z): peak, lower and upper; anterior and posterior; x runs
             to the patient's right and z to the head in both views, as ``rpt_dosimetry``'s planes.
-        pixel_mm: Edge of a pixel, mm.
-        velocity_mm_per_s: Of the sweep, mm/s.
         exposure_s: How long each row was seen, s.
         duration_s: Of the sweep: the detector passes the whole length, s.
     """
@@ -52,10 +48,7 @@ def scan_planar(
     Args:
         activity_bq_per_ml: True activity concentration of the whole body, Bq/mL, RAS+.
         mu_per_cm: True attenuation coefficient at 208 keV, 1/cm, on the same grid.
-        rng: Source of chance.
         spacing_mm: Edge of a voxel, mm; a whole part of the camera's pixel.
-        camera: Which.
-        velocity_mm_per_s: Of the sweep, mm/s.
 
     Returns:
         The scan.
@@ -86,28 +79,3 @@ def expected_planar(
     angles_deg = np.array([ANTERIOR_DEG, POSTERIOR_DEG])
     views = contour(mu_per_cm, spacing_mm=spacing_mm, camera=camera, angles_deg=angles_deg)
     return project(activity_bq_per_ml, mu_per_cm, spacing_mm=spacing_mm, camera=camera, views=views)
-
-
-def nm_frames(scan: PlanarScan) -> UInt16[np.ndarray, "frame row column"]:
-    """Arrange a scan as the frames of an NM object without an orientation.
-
-    The head is on top and each view is as a person who stands there sees the patient.
-
-    Args:
-        scan: Counts.
-
-    Returns:
-        Window by window, the anterior before the posterior view.
-
-    Raises:
-        ValueError: A pixel holds more counts than 16 bits do.
-    """
-    if scan.counts.max(initial=0) > LARGEST_STORED:
-        raise ValueError(
-            f"A pixel must hold at most {LARGEST_STORED} counts to be stored, got "
-            f"{scan.counts.max()}. Scan faster."
-        )
-    seen = scan.counts.copy()
-    seen[:, 0] = seen[:, 0, ::-1]
-    frames = seen.reshape(-1, *seen.shape[2:])[:, :, ::-1].swapaxes(1, 2)
-    return np.ascontiguousarray(frames, dtype=np.uint16)

@@ -1,27 +1,30 @@
 """What the camera's heads see of a patient: expected counts per second, then counts.
 
 Attenuated and blurred unscattered photons, and scattered ones, in each of the three windows.
+PyTomography is imported late, quietly, and used on one thread.
 """
 
+import importlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Int32, Shaped
+from rpt_cohort import BadInput
+from rpt_dosimetry.calibration.planar import linear_attenuation_per_cm
 
-from rpt_phantom.spect.camera import LU177_ME, PHOTON_KEV, Camera
-from rpt_phantom.spect.detection import primary_share
-from rpt_phantom.spect.engine import one_thread, tomography
-from rpt_phantom.spect.maps import (
-    BODY_ABOVE_PER_CM,
-    Map,
-    body_width,
-    check_map,
-    coarser,
-    cropped,
-    pixels_per_voxel,
-)
+from rpt_phantom.spect.camera import LU177_ME, PHOTON_KEV, Camera, primary_share
 from rpt_phantom.spect.scatter_kernel import scatter_kernels, water_per_cm
 
+Map = Float32[np.ndarray, "_ _ _"]
+"""Shape (x, y, z), RAS+. Whether two are of one shape is for ``check_map`` to say."""
+BODY_ABOVE_PER_CM = 0.03
+"""A quarter of water's: lung is body, air and cloth are not; ours."""
+MARGIN_MM = 30.0
+"""Around the body, for the blur: 3 standard deviations at 30 cm; ours."""
 SCATTER_PIXELS = 2
 """Scatter is simulated on voxels of so many pixels' width, 9.6 mm: it has no finer detail; ours."""
 PLANES_MM = 9.6
@@ -32,6 +35,123 @@ AIR_RADIUS_MM = 250.0
 """Of a scan without a body, about an adult's; ours."""
 _ML_PER_MM3 = 1e-3
 _MBQ_PER_BQ = 1e-6
+
+
+def mu_per_cm(ct_hu: Shaped[np.ndarray, "x y z"]) -> Map:
+    """Return the attenuation coefficient at 208 keV, 1/cm, of a CT in HU.
+
+    See ``linear_attenuation_per_cm`` for how.
+    """
+    per_cm: Map = linear_attenuation_per_cm(ct_hu, photon_kev=PHOTON_KEV).astype(np.float32)
+    return per_cm
+
+
+def coarser(values: Shaped[np.ndarray, "x y z"], factor: int) -> Map:
+    """Average over cubes of ``factor`` voxels; what is left over at the end in z gets zeros.
+
+    Raises:
+        ValueError: The voxels in x or y are no multiple of ``factor``.
+    """
+    x, y, z = values.shape
+    if x % factor or y % factor:
+        raise ValueError(
+            f"x and y must be multiples of {factor} voxels, got {x} and {y}. Pad the map evenly."
+        )
+    padded = np.pad(values, ((0, 0), (0, 0), (0, -z % factor)))
+    blocks = padded.reshape(x // factor, factor, y // factor, factor, -1, factor)
+    averaged: Map = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    return averaged
+
+
+def body_width(body: Bool[np.ndarray, "x y z"], *, spacing_mm: float, multiple: int) -> int:
+    """Return the width of the centred square that holds the body, in voxels.
+
+    Args:
+        multiple: What the width must be a multiple of.
+
+    Returns:
+        At most the width of ``body``.
+    """
+    n = int(body.shape[0])
+    filled = np.concatenate(np.nonzero(np.any(body, axis=2)))
+    if not filled.size:
+        return n
+    reach = float(np.abs(filled - (n - 1) / 2).max()) + 0.5 + MARGIN_MM / spacing_mm
+    width = int(np.ceil(2 * reach / multiple)) * multiple
+    return min(width, n)
+
+
+def cropped(values: Shaped[np.ndarray, "x y z"], width: int) -> Shaped[np.ndarray, "w w z"]:
+    """Cut the centred square of ``width`` voxels out of x and y."""
+    first = (values.shape[0] - width) // 2
+    return values[first : first + width, first : first + width]
+
+
+def pixels_per_voxel(spacing_mm: float, camera: Camera) -> int:
+    """Return how many voxels a pixel of the camera is wide.
+
+    Raises:
+        ValueError: It is no whole number.
+    """
+    ratio = round(camera.pixel_mm / spacing_mm)
+    if ratio < 1 or abs(ratio * spacing_mm - camera.pixel_mm) > 1e-3 * camera.pixel_mm:
+        raise ValueError(
+            f"spacing_mm must be {camera.pixel_mm} mm (the camera's pixel) or a whole part of it, "
+            f"got {spacing_mm} mm. Resample the map."
+        )
+    return ratio
+
+
+def check_map(values: Map, name: str, *, like: Map | None = None) -> None:
+    """Refuse a map that cannot be projected.
+
+    Raises:
+        ValueError: It is not square, of an odd width, of another shape, negative or not finite.
+    """
+    x, y, _ = values.shape
+    if x != y or x % 2:
+        raise ValueError(f"{name} must be of one even width in x and y, got {x} and {y}. Pad it.")
+    if like is not None and values.shape != like.shape:
+        raise ValueError(
+            f"{name} must be on the activity's grid {like.shape}, got {values.shape}. Resample it."
+        )
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError(f"{name} must be finite and nowhere negative. Set such voxels to 0.")
+
+
+def tomography() -> ModuleType:
+    """Import ``rpt_phantom.spect.tomography``, which needs PyTomography.
+
+    PyTomography switches off warnings and NumPy's error state for the whole process as it is
+    imported: both are put back.
+
+    Raises:
+        BadInput: PyTomography is not installed.
+    """
+    try:
+        with warnings.catch_warnings(), np.errstate():
+            return importlib.import_module("rpt_phantom.spect.tomography")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("rpt_"):
+            raise
+        raise BadInput(
+            f"PyTomography must be installed to image by SPECT, and {error.name} is missing. "
+            "Install rpt-phantom[full]."
+        ) from error
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch count on one thread: sums are then in one order in whatever process."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -61,7 +181,6 @@ class Expected:
     Attributes:
         cps: In each window, shape (window, view, r, z).
         scatter_cps: The scattered share of ``cps``.
-        views: Where the head stood.
     """
 
     cps: Float32[np.ndarray, "window view r z"]
@@ -75,7 +194,6 @@ class Counts:
 
     Attributes:
         counts: Shape (window, view, r, z).
-        views: Where the heads stood.
     """
 
     counts: Int32[np.ndarray, "window view r z"]
@@ -97,7 +215,6 @@ def project(
             middle of x and y.
         mu_per_cm: True attenuation coefficient at 208 keV, 1/cm, on the same grid.
         spacing_mm: Edge of a voxel, mm; a whole part of the camera's pixel.
-        camera: Which.
         views: Where the heads stand; by default ``contour``.
 
     Returns:
@@ -138,8 +255,6 @@ def count(expected: Expected, rng: np.random.Generator, *, view_s: float) -> Cou
 
     Args:
         expected: Counts per second.
-        rng: Source of chance.
-        view_s: Time of each view, s.
 
     Returns:
         Counts of Poisson's distribution.
@@ -163,9 +278,6 @@ def contour(
     """Lead the heads around the body, as near as the clearance allows.
 
     Args:
-        mu_per_cm: Attenuation coefficient, 1/cm.
-        spacing_mm: Edge of a voxel, mm.
-        camera: Its views and clearance.
         angles_deg: Of the views, degrees; by default the camera's.
 
     Returns:

@@ -14,8 +14,7 @@ import xraydb
 from jaxtyping import Float, Float32
 from rpt_dosimetry.radiation.photons import ELECTRON_REST_KEV, klein_nishina_cm2
 
-from rpt_phantom.spect.camera import PHOTON_KEV, Camera
-from rpt_phantom.spect.detection import LINES, counted_share, peak_count_per_decay
+from rpt_phantom.spect.camera import LINES, PHOTON_KEV, Camera, counted_share, peak_count_per_decay
 
 HISTORIES = 300_000
 """Per line; ours: scatter per primary of a ball comes out within 2 % of another Monte Carlo."""
@@ -90,7 +89,6 @@ def water_per_cm(energy_kev: Float[np.ndarray, " n"], kind: str) -> Float[np.nda
     """Return a linear attenuation coefficient of water, 1/cm.
 
     Args:
-        energy_kev: Photon energy, keV.
         kind: ``total`` or ``incoh``.
 
     Source: Elam, Ravel & Sieber 2002, by ``xraydb``.
@@ -112,7 +110,6 @@ def klein_nishina_per_sr(
     """Return the distribution of the direction after a Compton scattering, 1/sr.
 
     Args:
-        energy_kev: Before, keV.
         cosine: Of the scattering angle.
 
     Source: Klein & Nishina, Z Phys 52 (1929) 853.

@@ -19,7 +19,7 @@ from pytomography.utils import pad_object, rotate_detector_z
 from pytomography.utils.scatter import compute_EW_scatter
 from scipy.fft import next_fast_len
 
-from rpt_phantom.fields import FWHM_PER_STD
+from rpt_phantom.grid import FWHM_PER_STD
 from rpt_phantom.spect.camera import Camera
 
 FwhmMm = Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " n"]]
@@ -100,7 +100,6 @@ class EffectiveScatterSource:
         """Make the transform.
 
         Args:
-            kernel: See ``ScatterKernels``.
             density: Attenuation coefficient over that of water.
         """
         self.kernel = kernel
@@ -141,10 +140,7 @@ def system_matrix(
 
     Args:
         mu_per_cm: Attenuation coefficient, 1/cm, shape (n, n, z).
-        spacing_mm: Edge of a voxel, mm.
-        angles_deg: Of each view, degrees.
         radii_mm: From the axis to each collimator's face, mm.
-        blur: The response.
         scatter: What the activity becomes before it is attenuated, if it is scattered.
     """
     spacing_cm = spacing_mm / _MM_PER_CM

@@ -1,38 +1,45 @@
-"""A PET series in Bq/mL from SUV.
+"""A PET series in Bq/mL from SUV, and a CT series from HU.
 
-Source: DICOM PS3.3, A.21 (PET Image IOD), C.8.9.1 (PET Series) and C.8.9.4 (PET Image). The
-conversion is the inverse of ``rpt_dosimetry.suv``: Bq/mL = SUV · A(t) / weight, with A(t) the
-injected activity decayed to the begin of the series.
+Source: DICOM PS3.3, A.3 (CT Image IOD), A.21 (PET Image IOD), C.8.2.1 (CT Image), C.8.9.1 (PET
+Series) and C.8.9.4 (PET Image). The conversion is the inverse of ``rpt_dosimetry``'s: Bq/mL =
+SUV · A(t) / weight, with A(t) the injected activity decayed to the begin of the series.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+from jaxtyping import Float, Int16
 from pydicom.dataset import Dataset
-from pydicom.uid import PositronEmissionTomographyImageStorage
+from pydicom.uid import CTImageStorage, PositronEmissionTomographyImageStorage
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.schema import Tracer
 from rpt_dosimetry.dicom.decay import decayed_activity_bq
 from rpt_dosimetry.dicom.reference_time import average_activity_time_s
 
 from rpt_phantom.dicom.header import (
+    NUCLIDE_OF_TRACER,
+    Administered,
+    Slices,
+    Visit,
     decimal,
     new_object,
     put_acquisition,
-    put_frame_of_reference,
-)
-from rpt_phantom.dicom.isotope import (
-    NUCLIDE_OF_TRACER,
-    Administered,
     put_administered,
+    put_frame_of_reference,
     put_patient_orientation,
+    put_pixels,
+    put_place,
+    scan_begin,
+    slices_of,
+    whole_ms,
 )
-from rpt_phantom.dicom.planes import Slices, put_pixels, put_place, quantise_signed, slices_of
-from rpt_phantom.dicom.visit import Visit, scan_begin, whole_ms
 
-SERIES = "PET, attenuation corrected"
+PET_SERIES = "PET, attenuation corrected"
 _BQ_PER_MBQ, _G_PER_KG, _S_PER_MIN, _MS_PER_S = 1e6, 1e3, 60.0, 1e3
+CT_SERIES = "CT, low dose"
+LARGEST_SIGNED = 2**15 - 1
+_INT16 = np.iinfo(np.int16)
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,7 @@ class PetTiming:
 
     Attributes:
         tracer: The contract's name.
-        injected_mbq: Injected activity, MBq.
         time_min: Injection to the middle of the scan, min.
-        duration_s: Of the frame, s.
     """
 
     tracer: Tracer
@@ -83,7 +88,6 @@ def pet_series(
         suv: Body-weight SUV, g/mL, RAS+ world of NIfTI.
         timing: What was injected and when was scanned.
         visit: Whose study it lies in; the patient's weight normalises.
-        injection: Begin of the injection.
 
     Returns:
         The objects along the normal. A SUV comes back within half of its slice's slope.
@@ -103,7 +107,7 @@ def pet_series(
             visit,
             sop_class=PositronEmissionTomographyImageStorage,
             modality="PT",
-            series=SERIES,
+            series=PET_SERIES,
             number=2,
             instance=index + 1,
             begin=begin,
@@ -130,8 +134,6 @@ def bq_per_ml_of_suv(administered: Administered, *, weight_kg: float, elapsed: t
     """Return the concentration of SUV 1 g/mL, Bq/mL, at some time after injection.
 
     Args:
-        administered: The injection.
-        weight_kg: Body weight, kg.
         elapsed: Injection to the time that the values refer to.
     """
     left_bq = decayed_activity_bq(
@@ -140,6 +142,26 @@ def bq_per_ml_of_suv(administered: Administered, *, weight_kg: float, elapsed: t
         half_life_s=administered.half_life_s,
     )
     return left_bq / (weight_kg * _G_PER_KG)
+
+
+def quantise_signed(
+    values: Float[np.ndarray, "row column"],
+) -> tuple[Int16[np.ndarray, "row column"], str]:
+    """Store a slice as signed integers with a slope of its own.
+
+    The slope is rounded to what a decimal string holds first; a value comes back within half of
+    it.
+
+    Args:
+        values: Finite.
+
+    Returns:
+        The stored values, and the slope as it is to be written; 1 for a slice of zeros.
+    """
+    largest = float(np.abs(values).max())
+    slope = f"{largest / LARGEST_SIGNED:.10e}" if largest > 0 else "1"
+    stored = np.clip(np.rint(values / float(slope)), -LARGEST_SIGNED, LARGEST_SIGNED)
+    return stored.astype(np.int16), slope
 
 
 def _put_series(dataset: Dataset, slices: Slices) -> None:
@@ -163,3 +185,49 @@ def _put_frame(dataset: Dataset, index: int, timing: PetTiming, administered: Ad
     dataset.FrameReferenceTime = decimal(average_s * _MS_PER_S)
     dataset.DecayFactor = decimal(2.0 ** (average_s / administered.half_life_s))
     dataset.ImageIndex = index + 1
+
+
+def ct_series(ct_hu: Volume, visit: Visit, *, begin: datetime) -> list[Dataset]:
+    """Make a CT series, one object a slice, in the frame of reference of its visit.
+
+    Args:
+        ct_hu: HU, whole numbers within int16, RAS+ world of NIfTI.
+
+    Returns:
+        The objects along the normal; every HU comes back as it was.
+
+    Raises:
+        BadInput: HU that are not whole or do not fit, or a geometry that cannot be written.
+    """
+    slices = slices_of(ct_hu, name="The CT")
+    stored = slices.values.astype(np.float64)
+    if not (np.array_equal(np.rint(stored), stored) and _fits(stored)):
+        raise BadInput(
+            f"HU must be whole numbers from {_INT16.min} to {_INT16.max}, got {stored.min():g} to "
+            f"{stored.max():g}. Round and clip them first."
+        )
+    objects = []
+    for index, plane in enumerate(stored.astype(np.int16)):
+        dataset = new_object(
+            visit,
+            sop_class=CTImageStorage,
+            modality="CT",
+            series=CT_SERIES,
+            number=1,
+            instance=index + 1,
+            begin=begin,
+        )
+        put_frame_of_reference(dataset, visit)
+        put_acquisition(dataset, begin)
+        put_place(dataset, slices, index)
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.PatientPosition = "HFS"
+        dataset.KVP = ""  # nothing was simulated of the tube
+        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = "1", "0", "HU"
+        put_pixels(dataset, plane)
+        objects.append(dataset)
+    return objects
+
+
+def _fits(values: np.ndarray) -> bool:
+    return bool(values.min() >= _INT16.min and values.max() <= _INT16.max)

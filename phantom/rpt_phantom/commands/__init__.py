@@ -1,1 +1,0 @@
-"""The commands of ``python -m rpt_phantom``, a module each."""
