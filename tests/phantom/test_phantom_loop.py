@@ -190,7 +190,7 @@ def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
 
 LIVER_HIGH = pytest.mark.xfail(
     strict=True,
-    reason="A fit that leaves the last point is 3.9 % too low from the first to the second scan, "
+    reason="A fit that leaves the last point is 3.7 % too low from the first to the second scan, "
     "where at least 4 % was asked.",
 )
 
@@ -206,8 +206,8 @@ LIVER_HIGH = pytest.mark.xfail(
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     """Fit over truth, patients 1, 3, 5, 6:
 
-    kidney 1.015, 1.015, 0.995, 1.009; liver 1.090, 1.056, 0.995, 0.948; spleen 0.977, 0.866,
-    0.861, 0.809: its slow phase is a hundredth of its activity, and three points lose it.
+    kidney 1.011, 1.011, 0.996, 1.005; liver 1.076, 1.044, 0.995, 0.951; spleen 0.944, 0.855,
+    0.876, 0.823: its slow phase is a hundredth of its activity, and three points lose it.
     """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
     assert least < min(ratios) <= max(ratios) < most
@@ -220,10 +220,10 @@ def test_three_times_see_one_phase_of_several(cycles, organ) -> None:
     """Why the bias has the sign it has: parts of opposite sign that nearly cancel, or do not.
 
     A tissue falls fast, then slowly. One exponential is too low from the first to the second scan
-    (− 4 to − 23 % of all decays in liver and spleen); too high until the third (+ 10 to + 21 %) if
+    (− 4 to − 23 % of all decays in liver and spleen); too high until the third (+ 8 to + 18 %) if
     the fit goes on to its level. In patient 6's spleen it leaves the third point, which a residual
-    relative to a point lets pass: − 19 %. The slow phase after the last scan is missed always
-    (− 0.4 to − 2.4 %). Figures are of four patients; two are looked at here.
+    relative to a point lets pass: − 18 %. The slow phase after the last scan is missed always
+    (− 0.3 to − 1.7 %). Figures are of four patients; two are looked at here.
     """
     for patient in (1, 6):
         one = cycles[patient]
@@ -334,7 +334,7 @@ def test_kidneys_recover_less_than_even_ones(made, organ, uneven) -> None:
 
 @pytest.mark.parametrize("organ", ORGANS)
 def test_fast_spect_keeps_activity_within_two_resolutions(cycles, organ) -> None:
-    """1.000 to 1.023: what is taken away around hot places is put into them.
+    """1.003 to 1.023: what is taken away around hot places is put into them.
 
     The chain's iterations overshoot at edges, so no closed form is asked of its recovery.
     """
