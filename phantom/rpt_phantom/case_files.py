@@ -226,10 +226,11 @@ def _write_fine(folder: Path, made: VirtualCycle) -> list[str]:
 
 def how(settings: Settings) -> dict[str, str]:
     """Return for every file what made it."""
+    labels = "labels of a CT (anatomy)" if settings.anatomy else "label map of real organs"
     spect = {
         "fast": (
-            f"virtual: SPECT as blur of {FAST.seen_fwhm_mm:g} mm FWHM, recovered, with correlated "
-            "noise and a rest of registration"
+            f"virtual: SPECT, breathing, as blur of {FAST.seen_fwhm_mm:g} mm FWHM, recovered, with "
+            "correlated noise and a rest of registration"
         ),
         "full": (
             "virtual: SPECT/CT simulated and reconstructed by PyTomography, "
@@ -241,9 +242,12 @@ def how(settings: Settings) -> dict[str, str]:
         "full": "virtual: where every registered SPECT/CT is",
     }[settings.imaging]
     return {
-        "pet.nii.gz": f"virtual: true SUV, breathing, {PET_FWHM_MM} mm FWHM blur, correlated noise",
+        "pet.nii.gz": (
+            f"virtual: true SUV, breathing, {PET_FWHM_MM} mm FWHM blur, a rest of registration, "
+            "correlated noise that grows with depth"
+        ),
         "ct.nii.gz": f"virtual: HU by tissue, {CT_FWHM_MM} mm FWHM blur, noise",
-        "organs.nii.gz": "virtual: deformed label map of real organs, exact",
+        "organs.nii.gz": f"virtual: deformed {labels}, exact",
         "lesions.nii.gz": "virtual: irregular, in marrow, nodes, prostate and liver, exact",
         "fov.nii.gz": field,
         "dose.nii.gz": (

@@ -85,7 +85,8 @@ def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None
     for case in cases:
         if case not in there:
             raise BadInput(
-                f"case must be one of '{cohort}', such as {there[0]}, and {case!r} is not."
+                f"case must be one of the cohort '{cohort}', such as {there[0]}, and {case!r} is "
+                "not."
             )
         info = read_cycle(cohort / case)
         told = info.provenance.get("parameters")

@@ -63,7 +63,7 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
         _PANEL_INCHES * z / (0.7 * x)
     )  # a body is some 0.6 of the field wide, and has air beside it
     width = side * _PANEL_INCHES + _BARS_INCHES
-    figure = _figure((width, rows * tall + _TITLE_INCHES))
+    figure = _figure((max(width, 9.0), max(rows * tall + _TITLE_INCHES, 4.0)))
     axes = figure.subplots(rows, side, squeeze=False)
     for ax in axes.flat[len(cases) * len(PANELS) :]:
         ax.set_axis_off()
@@ -76,9 +76,10 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
         figure.colorbar(image, ax=axes, label=label, fraction=0.02, aspect=30, pad=0.01)
     figure.suptitle(
         f"{found.info.name}; origin: {found.info.origin}. Front views; PET and dose: largest value "
-        "along the line of sight;\nCT: plane through the kidneys (orange; liver blue, spleen "
+        "along the line of sight; CT: plane through the kidneys (orange; liver blue, spleen "
         "pink). Research only.",
         fontsize=9,
+        wrap=True,
     )
     write_together({out: png_bytes(figure, dots_per_inch=_DPI)})
     return len(cases)

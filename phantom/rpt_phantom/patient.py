@@ -31,6 +31,7 @@ class VirtualCycle:
     Attributes:
         grid: The grid of every array.
         truth: Anatomy, kinetics, decays and dose, on finer voxels.
+        pet_breath_mm: How deep the patient breathed in the PET, mm.
         ct_hu: CT of the first SPECT, HU.
         organs: TotalSegmentator ids, 150–155 salivary glands, 199 remaining body, 0 air.
         lesions: Number of the lesion, 0 elsewhere.
@@ -47,6 +48,7 @@ class VirtualCycle:
     truth: VirtualTruth
     series: Series
     pet_suv: Map
+    pet_breath_mm: float
     ct_hu: Int16[np.ndarray, "x y z"]
     organs: UInt8[np.ndarray, "x y z"]
     lesions: UInt16[np.ndarray, "x y z"]
@@ -126,6 +128,7 @@ def make_cycle(
         pet_suv=_pet(
             truth, record, settings, generators(Purpose.PET_IMAGE), breath_mm=pet_breath_mm
         ),
+        pet_breath_mm=pet_breath_mm,
         ct_hu=series.ct_hu[0],
         organs=truth.organs,
         lesions=truth.lesions,

@@ -31,6 +31,7 @@ from rpt_phantom.case_files import libraries
 from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.coverage import patient_number
 from rpt_phantom.imaging import fast_mean
+from rpt_phantom.motion import breathed
 from rpt_phantom.patient import VirtualCycle, dose_of, make_cycle
 from rpt_phantom.pet import pet_mean
 from rpt_phantom.settings import Settings
@@ -222,9 +223,10 @@ def _sharp_suv(made: VirtualCycle) -> Map:
 
 
 def _without_noise(made: VirtualCycle) -> tuple[Map, Map]:
-    """Return PET and measured dose as they were without noise and misalignment."""
+    """Return PET and measured dose, breathing in them, without noise and misalignment."""
     truth = made.truth
-    pet = pet_mean(truth.suv(time_min=made.record.pet_time_min), truth.box)
+    sharp = truth.suv(time_min=made.record.pet_time_min)
+    pet = pet_mean(breathed(sharp, truth.anatomy, amplitude_mm=made.pet_breath_mm), truth.box)
     images = [fast_mean(one, truth.box) for one in made.series.recovered]
     return pet, dose_of(images, made.series, truth, made.record)
 

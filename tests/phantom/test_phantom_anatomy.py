@@ -1,6 +1,8 @@
 """The anatomy: the shipped map, a body of one's own, its lesions and its CT."""
 
+import io
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -89,8 +91,17 @@ def test_the_map_holds_what_a_torso_holds(shape) -> None:
 
 
 def test_a_damaged_map_is_one_sentence(tmp_path, monkeypatch) -> None:
+    whole = resources.files("rpt_phantom.anatomy").joinpath("atlas.npz").read_bytes()
     monkeypatch.setattr("rpt_phantom.anatomy.atlas.resources.files", lambda _: tmp_path)
-    for content in (None, b"", b"PK\x03\x04 and no more"):
+    flipped = []
+    for at in (100, 700, 1200, 100_000):
+        content = bytearray(whole)
+        content[at] ^= 0xFF
+        flipped.append(bytes(content))
+    other = io.BytesIO()
+    np.savez(other, table=np.zeros((3, 2)), man=np.zeros((3, 3)), low_mm=[0, 0], spacing_mm=2)
+    damaged = (b"", b"PK\x03\x04 and no more", whole[:5000], other.getvalue(), *flipped)
+    for content in (None, *damaged):
         if content is not None:
             (tmp_path / "atlas.npz").write_bytes(content)
         with pytest.raises(BadInput, match="must be in the package, whole"):

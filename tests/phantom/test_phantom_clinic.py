@@ -85,7 +85,7 @@ def test_settings_of_a_cohort_are_read_back(cohort: Path) -> None:
 
 @pytest.mark.parametrize("case", ["P001", "P001/C0", "1/C1", "P002/C1", "P001/C99", "P1/C1"])
 def test_case_must_be_in_the_cohort(cohort: Path, case: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"case must be one of '.*COHORT', such as P001/C1"):
+    with pytest.raises(BadInput, match=r"case must be one of the cohort '.*COHORT', such as P001/C1"):
         write_dicom(cohort, case, tmp_path / "OUT")
     assert not list(tmp_path.iterdir())
 

@@ -6,6 +6,7 @@ spleen, kidneys, ureters and pancreas for other shapes; ``ATTRIBUTION.md`` names
 z to the head; the origin lies in the body's middle at the border of T12 and L1.
 """
 
+import zlib
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
@@ -80,6 +81,13 @@ def shipped_atlases() -> tuple[Atlas, ...]:
     return tuple(shipped_atlas(shape) for shape in get_args(Shape))
 
 
+_DAMAGED = (
+    *(OSError, EOFError, BadZipFile, zlib.error, NotImplementedError),
+    *(ValueError, KeyError, TypeError, IndexError),
+)
+"""What reading a file of other content raises."""
+
+
 @cache
 def shipped_atlas(shape: Shape) -> Atlas:
     """Read one of the shipped maps.
@@ -93,14 +101,22 @@ def shipped_atlas(shape: Shape) -> Atlas:
             np.load(file, allow_pickle=False) as content,
         ):
             table, codes = content["table"], content[shape]
-            low_mm, spacing_mm = content["low_mm"], float(content["spacing_mm"])
+            x, y, z = (float(one) for one in content["low_mm"])
+            spacing_mm = float(content["spacing_mm"])
+        if table.ndim != 2 or codes.ndim != 3 or codes.dtype != np.uint8:
+            raise ValueError("The map must be one of codes on three axes, with their table.")
         pairs = np.zeros((256, 2), np.uint8)
         pairs[: len(table)] = table
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        half_mm = spacing_mm / 2
+        first_mm = (
+            x + half_mm - ORIGIN_MM[0],
+            y + half_mm - ORIGIN_MM[1],
+            z + half_mm - ORIGIN_MM[2],
+        )
+        grid = Grid(codes.shape, (spacing_mm,) * 3, first_mm)
+    except _DAMAGED as error:
         raise BadInput(
             "The label map that virtual patients are made of must be in the package, whole "
             f"({type(error).__name__}). Install rpt-phantom anew."
         ) from error
-    x, y, z = (float(value) for value in low_mm + spacing_mm / 2 - ORIGIN_MM)
-    grid = Grid(codes.shape, (spacing_mm,) * 3, (x, y, z))
     return Atlas(grid, pairs[codes, 0], pairs[codes, 1])

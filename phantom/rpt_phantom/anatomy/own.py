@@ -30,6 +30,8 @@ from rpt_phantom.person import HEIGHT_CM, WEIGHT_KG
 SPACING_MM = 2.0
 MOST_MM = (1000.0, 1000.0, 2500.0)
 """Of a scan along the patient's axes: no scanner sees more of one patient."""
+LEAST_WIDTH_MM = 150.0
+"""Of a body: what is narrower has its affine in another unit."""
 AIR_HU, FAT_BELOW_HU = -1000.0, -30.0
 KIDNEY_SHARES = {
     Tissue.KIDNEY_CORTEX: 0.70,
@@ -122,6 +124,12 @@ def own_atlas(own: OwnAnatomy) -> Atlas:
         organs = with_body(organs, hu)
     organs[(organs == ids.REMAINING_BODY) & (hu < BODY_ABOVE_HU)] = 0
     (window,) = find_objects((organs > 0).astype(np.uint8))
+    width_mm = (window[0].stop - window[0].start) * SPACING_MM
+    if width_mm < LEAST_WIDTH_MM:
+        raise BadInput(
+            f"{own.ct.name} must show a body of at least {LEAST_WIDTH_MM:g} mm from side to side, "
+            f"got {width_mm:g} mm. Is its affine in mm?"
+        )
     first = tuple(
         at + one.start * SPACING_MM for at, one in zip(grid.first_mm, window, strict=True)
     )
