@@ -3,6 +3,7 @@
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ PANELS = (
 PATIENTS_A_ROW = 3
 BESIDE_MM = 15.0
 """Of air, shown on either side of the body."""
-_PANEL_INCHES, _BARS_INCHES, _TITLE_INCHES, _DPI = 1.05, 1.1, 0.9, 150
+_PANEL_INCHES, _BARS_INCHES, _TITLE_INCHES, _DPI = 1.05, 0.7, 0.9, 150
 
 
 def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
@@ -62,9 +63,11 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
     tall = (
         _PANEL_INCHES * z / (0.7 * x)
     )  # a body is some 0.6 of the field wide, and has air beside it
-    width = side * _PANEL_INCHES + _BARS_INCHES
-    figure = _figure((max(width, 9.0), max(rows * tall + _TITLE_INCHES, 4.0)))
-    axes = figure.subplots(rows, side, squeeze=False)
+    width = side * _PANEL_INCHES
+    size = (max(width, 8.0), rows * tall + _TITLE_INCHES + _BARS_INCHES)
+    figure = _figure(size)
+    above, below = figure.subfigures(2, 1, height_ratios=(size[1] - _BARS_INCHES, _BARS_INCHES))
+    axes = above.subplots(rows, side, squeeze=False)
     for ax in axes.flat[len(cases) * len(PANELS) :]:
         ax.set_axis_off()
     bars: dict[str, Any] = {}
@@ -72,15 +75,14 @@ def write_gallery(cohort: Path, out: Path, *, most: int) -> int:
         for number, case in enumerate(shown):
             start = number * len(PANELS)
             bars |= _draw(axes.flat[start : start + len(PANELS)], cohort, case)
-    for label, image in bars.items():
-        figure.colorbar(image, ax=axes, label=label, fraction=0.02, aspect=30, pad=0.01)
-    figure.suptitle(
+    for bar, (label, image) in zip(below.subplots(1, len(bars)), bars.items(), strict=True):
+        figure.colorbar(image, cax=bar, label=label, orientation="horizontal")
+    title = (
         f"{found.info.name}; origin: {found.info.origin}. Front views; PET and dose: largest value "
         "along the line of sight; CT: plane through the kidneys (orange; liver blue, spleen "
-        "pink). Research only.",
-        fontsize=9,
-        wrap=True,
+        "pink). Research only."
     )
+    above.suptitle("\n".join(wrap(title, round(13 * size[0]))), fontsize=9)
     write_together({out: png_bytes(figure, dots_per_inch=_DPI)})
     return len(cases)
 

@@ -85,7 +85,9 @@ def test_settings_of_a_cohort_are_read_back(cohort: Path) -> None:
 
 @pytest.mark.parametrize("case", ["P001", "P001/C0", "1/C1", "P002/C1", "P001/C99", "P1/C1"])
 def test_case_must_be_in_the_cohort(cohort: Path, case: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"case must be one of the cohort '.*COHORT', such as P001/C1"):
+    with pytest.raises(
+        BadInput, match=r"case must be one of the cohort '.*COHORT', such as P001/C1"
+    ):
         write_dicom(cohort, case, tmp_path / "OUT")
     assert not list(tmp_path.iterdir())
 
@@ -140,7 +142,7 @@ def test_gallery_is_a_page_and_replaces_none(
     assert write_gallery(cohort, out, most=1) == 1
     assert out.read_bytes().startswith(b"\x89PNG")
     (page,) = figures
-    assert "origin: virtual" in page.get_suptitle()
+    assert "origin: virtual" in page.subfigs[0].get_suptitle()
     panels = patient_axes(page)[:4]
     assert [letters(ax) for ax in panels] == ["RL"] * 4
     assert [ax.get_title() for ax in panels] == ["PET", "CT", "measured\ndose", "true\ndose"]
