@@ -37,7 +37,7 @@ def water(radius_mm: float) -> np.ndarray:
 
 
 def imaged(activity: np.ndarray, mu: np.ndarray, seed: int = 0) -> np.ndarray:
-    expected = project(activity, mu, spacing_mm=FINE.spacing_mm, camera=CAMERA)
+    expected = project(activity, mu, spacing_mm=FINE.spacing_mm[0], camera=CAMERA)
     measured = count(expected, np.random.default_rng(seed), view_s=CAMERA.view_s)
     return reconstruct(measured, coarser(mu, 2), camera=CAMERA)
 
