@@ -46,9 +46,8 @@ def pet_folder(spare: Path) -> tuple[Path, str]:
     if real.is_dir():
         return real, "the real PET of 267 × 128 × 128"
     from rpt_phantom.dicom import PetTiming, VirtualPatient, Visit
-    from rpt_phantom.dicom.header import save_series
-    from rpt_phantom.dicom.pet import pet_series
-    from rpt_phantom.dicom.visit import pet_injection
+    from rpt_phantom.dicom.header import pet_injection, save_series
+    from rpt_phantom.dicom.images import pet_series
 
     suv = np.random.default_rng(0).gamma(2.0, 2.0, (128, 128, SLICES)).astype(np.float32)
     begin = pet_injection(1)
