@@ -188,10 +188,14 @@ def test_a_ct_makes_organs_denser_than_they_are(made, organ, low) -> None:
     assert 1.0 - expected == pytest.approx(low, abs=0.003)
 
 
-LIVER_HIGH = pytest.mark.xfail(
+LEAVES = pytest.mark.xfail(
     strict=True,
-    reason="A fit that leaves the last point is 3.7 % too low from the first to the second scan, "
-    "where at least 4 % was asked.",
+    reason="Fits that leave the last point, next to nothing in liver and spleen after a week: "
+    "3.7 % too low from the first to the second scan, where at least 4 % was asked; 6.6 % too low "
+    "until the third, where at most 3 % was; a spleen's decays are 0.82 to 0.94, never above 1.",
+)
+FLAT = pytest.mark.xfail(
+    strict=True, reason="A large, even liver keeps 0.974 of its activity at 8 mm; 0.97 was asked."
 )
 
 
@@ -200,7 +204,7 @@ LIVER_HIGH = pytest.mark.xfail(
     [
         ("kidney", 0.97, 1.03),
         ("liver", 0.93, 1.10),
-        ("spleen", 0.78, 1.00),
+        pytest.param("spleen", 0.82, 1.05, marks=LEAVES),
     ],
 )
 def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
@@ -210,11 +214,11 @@ def test_three_times_bias_the_decays(cycles, organ, least, most) -> None:
     0.876, 0.823: its slow phase is a hundredth of its activity, and three points lose it.
     """
     ratios = [usual_fit(one, organ)[1] for one in cycles.values()]
-    assert least < min(ratios) <= max(ratios) < most
+    assert least < min(ratios) < 1.0 < max(ratios) < most
 
 
 @pytest.mark.parametrize(
-    "organ", [pytest.param(one, marks=LIVER_HIGH if one == "liver" else ()) for one in ORGANS]
+    "organ", [pytest.param(one, marks=() if one == "kidney" else LEAVES) for one in ORGANS]
 )
 def test_three_times_see_one_phase_of_several(cycles, organ) -> None:
     """Why the bias has the sign it has: parts of opposite sign that nearly cancel, or do not.
@@ -233,9 +237,7 @@ def test_three_times_see_one_phase_of_several(cycles, organ) -> None:
         assert -0.03 < parts[3] < 0
         if fit.model == "mono":
             assert -0.25 < parts[1] < -0.04
-            last_h, last_mbq = fit.points[-1]
-            leaves = fit.activity_mbq(np.array([last_h]))[0] < 0.05 * last_mbq
-            assert parts[2] > (-0.10 if leaves else -0.03)
+            assert parts[2] > -0.03
 
 
 def test_a_fit_may_leave_the_last_of_three_points(cycles) -> None:
@@ -269,7 +271,7 @@ def test_three_times_by_the_whole_chain_are_the_fits_of_the_organs(made) -> None
     images = [true_activity(made, time_h) for time_h in times_h]
     dose = measured_dose(images, drawn, made.grid, times_h=times_h, administered_mbq=GIVEN_MBQ)
     for organ in ORGANS:
-        expected = fit_of_means(made, organ, images, GIVEN_MBQ) / denser(made, organ)
+        expected = usual_fit(made, organ)[1] / denser(made, organ)
         # The engine's electrons at the rim, 0.3 to 0.7 %.
         seen = over(dose, made.true_dose_gy_per_gbq, where(made, organ))
         assert seen == pytest.approx(expected, rel=0.013)
@@ -293,14 +295,20 @@ def within(made: VirtualCycle, organ: str, reach_mm: float) -> np.ndarray:
     return distance_transform_edt(outside, sampling=made.grid.spacing_mm) <= reach_mm
 
 
-@pytest.mark.parametrize("organ", ORGANS)
-@pytest.mark.parametrize("fwhm_mm", [8.0, 15.0])
+@pytest.mark.parametrize(
+    ("organ", "fwhm_mm"),
+    [
+        pytest.param(organ, fwhm_mm, marks=FLAT if (organ, fwhm_mm) == ("liver", 8.0) else ())
+        for organ in ORGANS
+        for fwhm_mm in (8.0, 15.0)
+    ],
+)
 def test_blur_keeps_activity_within_two_resolutions(made, organ, fwhm_mm) -> None:
     """0.992 to 1.002; what is not kept went to, or came from, other hot organs."""
     seen, here = blurred(made, fine_at_24_h(made), fwhm_mm), within(made, organ, 2 * fwhm_mm)
     assert over(seen, true_activity(made, 24.0), here) == pytest.approx(1.0, abs=0.03)
     # Within the organ alone it is not: the check can fail.
-    assert over(seen, true_activity(made, 24.0), where(made, organ)) < 0.98
+    assert over(seen, true_activity(made, 24.0), where(made, organ)) < 0.97
 
 
 @pytest.mark.parametrize("organ", ORGANS)
