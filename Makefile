@@ -65,7 +65,7 @@ bench: .venv/ready
 COHORT := $(BUILD)/weights/cohort
 $(COHORT)/cohort.json: .venv/ready
 	mkdir -p $(BUILD)/weights
-	$(PY) -m rpt_phantom cohort --patients 80 --test-patients 12 --seed 0 --out $(COHORT)
+	$(PY) -m rpt_phantom cohort --patients 80 --test-patients 12 --seed 0 --slices 96 --out $(COHORT)
 
 # How bundle/models/model.pt was made: less than half an hour on 2 cores.
 weights: $(COHORT)/cohort.json

@@ -42,8 +42,14 @@ OTHER_LOG_STD = {
     ids.PAROTID_LEFT: 0.2,
     ids.PAROTID_RIGHT: 0.2,
 }
-SHIFT_STD_MM = {ids.LIVER: (3.0, 3.0, 7.0), ids.SPLEEN: (4.0, 4.0, 7.0), ids.HEART: (3.0, 3.0, 4.0)}
-KIDNEY_SHIFT_STD_MM = (4.0, 4.0, 9.0)
+SHIFT_STD_MM = {
+    ids.KIDNEY_LEFT: (4.0, 4.0, 9.0),
+    ids.HEART: (3.0, 3.0, 4.0),
+    ids.KIDNEY_RIGHT: (4.0, 4.0, 9.0),
+    ids.LIVER: (3.0, 3.0, 7.0),
+    ids.SPLEEN: (4.0, 4.0, 7.0),
+}
+"""Drawn in this order."""
 MOST_FACTOR = 5.0
 """Of an organ's volume: what is so far from usual in an own anatomy is ill and stays as it is."""
 SETUP_STD_MM = (3.0, 3.0, 6.0)
@@ -114,7 +120,7 @@ def draw_body(
         if whole[number]:
             factors[number] = float(np.exp(std * deviate))
     shifts: dict[int, Vector] = {}
-    for number, stds in SHIFT_STD_MM.items() | {(one, KIDNEY_SHIFT_STD_MM) for one in ids.KIDNEYS}:
+    for number, stds in SHIFT_STD_MM.items():
         x, y, z = (float(one) for one in _deviates(rng, 3) * stds)
         shifts[number] = (x, y, z)
     x, y, z = (float(value) for value in _deviates(rng, 3) * SETUP_STD_MM)
