@@ -17,7 +17,7 @@ from rpt_phantom.imaging import Series, image_again, image_series, misalignment_
 from rpt_phantom.measured import Drawn, measured_dose
 from rpt_phantom.motion import breathed, draw_amplitudes_mm
 from rpt_phantom.person import Person, Purpose, Record, draw_record, generator, of_cycle
-from rpt_phantom.pet import PET_MISALIGNMENT_STD_MM, pet_image, positrons
+from rpt_phantom.pet import PET_MISALIGNMENT_STD_MM, pet_image, relative_positrons
 from rpt_phantom.settings import Imaging, Settings
 from rpt_phantom.truth import VirtualTruth, virtual_truth
 
@@ -165,8 +165,11 @@ def _pet(
     *,
     breath_mm: float,
 ) -> Map:
-    relative = positrons(
-        settings.tracer, activity_mbq=record.pet_activity_mbq, time_min=record.pet_time_min
+    relative = relative_positrons(
+        settings.tracer,
+        activity_mbq=record.pet_activity_mbq,
+        weight_kg=truth.person.weight_kg,
+        time_min=record.pet_time_min,
     )
     return pet_image(
         breathed(truth.suv(time_min=record.pet_time_min), truth.anatomy, amplitude_mm=breath_mm),

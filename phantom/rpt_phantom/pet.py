@@ -31,13 +31,17 @@ PET_MISALIGNMENT_STD_MM = (1.0, 1.0, 1.0)
 
 NUCLIDE = {"68Ga": (GA68_HALF_LIFE_MIN, 0.891), "18F": (F18_HALF_LIFE_MIN, 0.967)}
 """Half-life, min, and positrons per decay."""
-PAPER_ACTIVITY_MBQ, PAPER_TIME_MIN = 118.4, 60.0
+PAPER_ACTIVITY_MBQ, PAPER_TIME_MIN, PAPER_WEIGHT_KG = 118.4, 60.0, 78.7
 
 Map = Float32[np.ndarray, "x y z"]
 
 
-def positrons(tracer: Tracer, *, activity_mbq: float, time_min: float) -> float:
-    """Return what is left to be counted, relative to the paper's mean scan of [68Ga]Ga-PSMA-11.
+def relative_positrons(
+    tracer: Tracer, *, activity_mbq: float, weight_kg: float, time_min: float
+) -> float:
+    """Return what a unit of SUV leaves to be counted, relative to the paper's mean scan.
+
+    The same SUV is less activity per mL in a heavier patient. The paper's is of [68Ga]Ga-PSMA-11.
 
     Args:
         tracer: Of 68Ga or 18F.
@@ -45,8 +49,9 @@ def positrons(tracer: Tracer, *, activity_mbq: float, time_min: float) -> float:
     """
     half_life_min, share = NUCLIDE[tracer.partition("-")[0]]
     paper_min, paper_share = NUCLIDE["68Ga"]
-    ours = activity_mbq * share * 0.5 ** (time_min / half_life_min)
-    paper = PAPER_ACTIVITY_MBQ * paper_share * 0.5 ** (PAPER_TIME_MIN / paper_min)
+    ours = activity_mbq / weight_kg * share * 0.5 ** (time_min / half_life_min)
+    paper = PAPER_ACTIVITY_MBQ / PAPER_WEIGHT_KG * paper_share
+    paper *= 0.5 ** (PAPER_TIME_MIN / paper_min)
     return float(ours / paper)
 
 
@@ -106,7 +111,7 @@ def with_noise(
 
     Args:
         mean: SUV without noise, g/mL.
-        relative_counts: See ``positrons``; the variance falls with it. One, or one a voxel.
+        relative_counts: See ``relative_positrons``; the variance falls with it. One, or one a voxel.
     """
     noise = gaussian_field(grid, rng, correlation_length_mm=PET_NOISE_LENGTH_MM)
     std = np.sqrt(np.float32(PET_NOISE_SUV) / relative_counts * (mean + np.float32(PET_AIR_SUV)))

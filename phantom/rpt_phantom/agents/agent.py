@@ -230,8 +230,8 @@ AGENTS = {
         Agent("68Ga-PSMA-11", _GA68, renal_ml_per_min=31.0, biliary_ml_per_min=3.0),
         Agent("18F-PSMA-1007", _F18, renal_ml_per_min=3.0, biliary_ml_per_min=12.0),
         Agent("18F-DCFPyL", _F18, renal_ml_per_min=46.0, biliary_ml_per_min=3.0),
-        Agent("177Lu-PSMA-I&T", _LU177, renal_ml_per_min=48.0, biliary_ml_per_min=1.5),
-        Agent("177Lu-PSMA-617", _LU177, renal_ml_per_min=48.0, biliary_ml_per_min=1.5),
+        Agent("177Lu-PSMA-I&T", _LU177, renal_ml_per_min=50.0, biliary_ml_per_min=1.5),
+        Agent("177Lu-PSMA-617", _LU177, renal_ml_per_min=50.0, biliary_ml_per_min=1.5),
     )
 }
 

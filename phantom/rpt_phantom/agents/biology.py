@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from rpt_phantom.agents.agent import THERAPIES, TISSUES, TRACERS, RateRow, Region, rate_table
 
-POPULATION = 1
+POPULATION = 2
 """Version of this population: rates, spreads and correlations, here and in ``rates/``, in every
 provenance. Frozen before a network is trained on it; a change makes a new version."""
 TRACER_THERAPY_CORRELATION = 0.93
@@ -27,6 +27,14 @@ LESION_STD = 0.45  # of the logarithm of the uptake, lesion to lesion in one pat
 LESION_RELEASE_STD = 0.15  # of the logarithm of k₄, lesion to lesion; ours
 TUMOUR_UPTAKE_BY_CYCLE = (1.0, 0.73, 0.50, 0.44)  # first, second, third, fourth and later
 MOST_LESIONS = 256
+AS_ANOTHER = {
+    Region.KIDNEY_MEDULLA: Region.KIDNEY_CORTEX,
+    Region.SUBMANDIBULAR: Region.PAROTID,
+    Region.JEJUNUM: Region.DUODENUM,
+    Region.ILEUM: Region.DUODENUM,
+}
+"""Parts of one organ vary together from patient to patient: each has the deviates of another."""
+_DEVIATE = [TISSUES.index(AS_ANOTHER.get(region, region)) for region in TISSUES]
 
 
 @dataclass(frozen=True)
@@ -130,10 +138,8 @@ def _uptake(
     cycle: int,
 ) -> dict[Region, float]:
     stds = np.array([table[region].k1_std_patients for region in TISSUES])
-    factors = _factor(deviate, stds) * _factor(change, CYCLE_STD)
+    factors = _factor(deviate[_DEVIATE], stds) * _factor(change[_DEVIATE], CYCLE_STD)
     uptake = dict(zip(TISSUES, factors.tolist(), strict=True))
-    # One deviate of the kidney: cortex and medulla keep their ratio.
-    uptake[Region.KIDNEY_MEDULLA] = uptake[Region.KIDNEY_CORTEX]
     uptake[Region.LESION] *= TUMOUR_UPTAKE_BY_CYCLE[min(cycle, len(TUMOUR_UPTAKE_BY_CYCLE)) - 1]
     return uptake
 
@@ -142,20 +148,16 @@ def _release(
     table: dict[Region, RateRow], deviate: Float[np.ndarray, " region"]
 ) -> dict[Region, float]:
     stds = np.array([table[region].k4_std_patients for region in TISSUES])
-    release = dict(zip(TISSUES, _factor(deviate, stds).tolist(), strict=True))
-    release[Region.KIDNEY_MEDULLA] = release[Region.KIDNEY_CORTEX]
-    return release
+    return dict(zip(TISSUES, _factor(deviate[_DEVIATE], stds).tolist(), strict=True))
 
 
 def _mix(rng_patient: np.random.Generator) -> tuple[dict[Region, float], dict[Region, float]]:
     """Draw how strong own and shared fields are; tracer and therapy have one mix."""
-    deviate = np.clip(rng_patient.standard_normal(len(TISSUES)), -2.5, 2.5)
+    deviate = np.clip(rng_patient.standard_normal(len(TISSUES)), -2.5, 2.5)[_DEVIATE]
     own, shared = (
         dict(zip(TISSUES, np.exp(sign * MIX_STD * deviate - MIX_STD**2).tolist(), strict=True))
         for sign in (1, -1)
     )
-    for mixed in (own, shared):
-        mixed[Region.KIDNEY_MEDULLA] = mixed[Region.KIDNEY_CORTEX]
     return own, shared
 
 
