@@ -2,7 +2,7 @@
 
 ``python benchmarks/population.py`` makes the first cycles of 100 patients of either seed (an hour
 on 2 cores; a run that was killed goes on), prints the tables and writes them to
-``benchmarks/population.md``. The population was tuned on other seeds.
+``benchmarks/population.md``. The population was tuned on seeds 1 and 101 to 104.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 ROOT = Path(__file__).parents[1]
-SEEDS, PATIENTS, TRAINING = (1, 2), 100, 40
+SEEDS, PATIENTS, TRAINING = (21, 22), 100, 40
 STD_MM = (0.0, 4.0, 5.5, 7.0, 10.0, 14.0, 20.0, 30.0)
 """Of the Gaussians by which the PET's local means are taken."""
 LEAST_VOXELS = 60

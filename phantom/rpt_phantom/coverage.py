@@ -4,7 +4,7 @@ Source: the paper's cohort, 23 patients with 48 cycles: 22 first, 12 second, 6 t
 How many cycles each of its patients had is not told; ``PAPER`` is one way to those counts, ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -12,7 +12,7 @@ from rpt_cohort import BadInput
 from rpt_cohort.command import progress
 from rpt_cohort.labels import ORGANS
 
-from rpt_phantom.anatomy import Anatomy, Body, organs_cut, sized_body, surely_within
+from rpt_phantom.anatomy import Anatomy, Body, organs_cut, sized_body, surely_within, world_box_mm
 from rpt_phantom.grid import SLICES_MOST, SPACING_MM
 from rpt_phantom.imaging import FOV_EDGE_SLICES
 from rpt_phantom.person import Purpose, generator
@@ -118,15 +118,28 @@ def refuse_cut(
     cut = organs_cut(anatomy, low_mm=-half_mm, high_mm=half_mm)
     seen = np.abs(anatomy.grid.positions_mm(2)) <= half_mm
     there = set(np.unique(anatomy.organs[:, :, seen]).tolist())
-    more = "Ask for more slices, or" if slices < SLICES_MOST else "There are no more slices;"
     owned = set(body.atlas.boxes_mm)
     for organ in organs:
         wanted = set(ORGANS[organ]) & owned
         if not wanted or not wanted <= there or cut & wanted:
+            enough = _slices_enough(body, wanted)
+            more = (
+                f"{enough} slices surely do: ask for them, or"
+                if enough
+                else f"At most {SLICES_MOST} slices can be asked for:"
+            )
             raise BadInput(
                 f"{name}: The field of view must hold the {organ.replace('_', ' ')} whole, and "
                 f"{slices} slices do not. {more} leave {organ} out of --organs."
             )
+
+
+def _slices_enough(body: Body, organs: Iterable[int]) -> int:
+    """Return a number of slices that surely holds organs; 0 where none does."""
+    boxes = [world_box_mm(body, *body.atlas.boxes_mm[one]) for one in organs]
+    reach_mm = max((max(-low[2], high[2]) for low, high in boxes), default=np.inf)
+    enough = 2.0 * (reach_mm / SPACING_MM + FOV_EDGE_SLICES)
+    return 2 * int(np.ceil(enough / 2)) if enough <= SLICES_MOST else 0
 
 
 def refuse_cut_cohort(

@@ -111,7 +111,8 @@ def with_noise(
 
     Args:
         mean: SUV without noise, g/mL.
-        relative_counts: See ``relative_positrons``; the variance falls with it. One, or one a voxel.
+        relative_counts: See ``relative_positrons``; the variance falls with it. One, or one a
+            voxel.
     """
     noise = gaussian_field(grid, rng, correlation_length_mm=PET_NOISE_LENGTH_MM)
     std = np.sqrt(np.float32(PET_NOISE_SUV) / relative_counts * (mean + np.float32(PET_AIR_SUV)))

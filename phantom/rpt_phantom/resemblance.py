@@ -25,7 +25,7 @@ from rpt_dosimetry.ingest.cohort_folder import COHORT, DATALIST
 from rpt_dosimetry.ingest.job import spread
 from scipy.ndimage import distance_transform_edt
 
-from rpt_phantom.agents import AGENTS
+from rpt_phantom.agents import AGENTS, POPULATION
 from rpt_phantom.anatomy import OwnAnatomy
 from rpt_phantom.case_files import libraries
 from rpt_phantom.clinic import check_remade, read_settings
@@ -82,9 +82,11 @@ class Published:
 
     def told_apart(self, mean: float, std: float) -> str:
         """Tell what of a cohort's mean and SD lies outside; empty for nothing."""
+        if np.isnan(mean):
+            return "not in the field of view"
         if not self.low <= mean <= self.high:
             return "outside"
-        if self.std and not 0.5 * self.std <= std <= 1.5 * self.std:
+        if self.std and np.isfinite(std) and not 0.5 * self.std <= std <= 1.5 * self.std:
             return "SD outside"
         return ""
 
@@ -140,10 +142,17 @@ def write_resemblance(
     values = spread(
         partial(_of_case, settings), cases, description="Virtual cycles", workers=workers, dask=None
     )
-    text = table(values)
+    patients = len({case.partition("/")[0] for case in cases})
+    text = (
+        f"{len(values)} cycles of {patients} virtual patients: seed {settings.seed}, population "
+        f"{POPULATION}, {settings.slices} slices.\n\n" + table(values)
+    )
     first = [one for case, one in zip(cases, values, strict=True) if case.endswith("/C1")]
-    if len(first) >= LEAST_PATIENTS:
-        text += "\n" + between_patients(first)
+    text += "\n" + (
+        between_patients(first)
+        if len(first) >= LEAST_PATIENTS
+        else f"Between patients: told from {LEAST_PATIENTS} first cycles on, here {len(first)}.\n"
+    )
     content = {
         "cycles": dict(zip(cases, values, strict=True)),
         "provenance": provenance(
@@ -250,13 +259,19 @@ def table(values: Sequence[Mapping[str, float]]) -> str:
     for row in PUBLISHED:
         mean, std = mean_and_std(values, row.key)
         apart = row.told_apart(mean, std)
-        lines.append(f"| {row.name} | {mean:.3g} ± {std:.2g} | {row.told} | {apart} |")
+        lines.append(f"| {row.name} | {_told(mean, std, '.3g')} | {row.told} | {apart} |")
     lines += ["", "| r PET–dose | kidney | liver | spleen |", "|---|---|---|---|"]
     for key, name in ({"r": "measured"} | OTHERS).items():
-        told = (mean_and_std(values, f"{key}_{organ}") for organ in COMPARED)
-        cells = " | ".join(f"{mean:.2f} ± {std:.2f}" for mean, std in told)
+        found = (mean_and_std(values, f"{key}_{organ}") for organ in COMPARED)
+        cells = " | ".join(_told(mean, std, ".2f") for mean, std in found)
         lines.append(f"| {name} | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def _told(mean: float, std: float, digits: str) -> str:
+    if np.isnan(mean):
+        return "–"
+    return f"{mean:{digits}}" + ("" if np.isnan(std) else f" ± {std:{digits.replace('3', '2')}}")
 
 
 def between_patients(values: Sequence[Mapping[str, float]]) -> str:

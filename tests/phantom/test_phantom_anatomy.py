@@ -33,7 +33,7 @@ from rpt_phantom.anatomy.deformation import (
     flow_mm,
     jacobian_of,
 )
-from rpt_phantom.anatomy.lesions import MOST_LESIONS, NODE_VESSELS, RADIUS_MM
+from rpt_phantom.anatomy.lesions import BURDEN_ML, MOST_LESIONS, NODE_VESSELS
 from rpt_phantom.grid import Grid
 from scipy.ndimage import binary_erosion, label
 
@@ -224,7 +224,10 @@ def test_lesions_are_few_or_many_small_or_diffuse() -> None:
     lesions = [lesion for of_patient in drawn for lesion in of_patient]
     assert {one.site for one in lesions} == {"bone", "prostate", "liver", *NODE_VESSELS}
     radii = np.array([one.radius_mm for one in lesions])
-    assert np.median(radii) == pytest.approx(RADIUS_MM[1], rel=0.25)
+    burdens_ml = [4 / 3 * np.pi * sum(one.radius_mm**3 for one in of) / 1000 for of in drawn]
+    assert np.median(burdens_ml) == pytest.approx(BURDEN_ML[1], rel=0.25)
+    assert min(burdens_ml) < 10
+    assert max(burdens_ml) > 1000
     assert radii.max() > 30
     assert any(one.necrotic for one in lesions)
     assert 0.4 < np.mean([one.in_bone for one in lesions]) < 0.85

@@ -6,20 +6,24 @@ from rpt_phantom.pet import (
     PET_FWHM_MM,
     attenuation_correction,
     pet_image,
-    positrons,
+    relative_positrons,
     with_noise,
 )
 from rpt_phantom.truth import patient_box
 
+PAPER = {"activity_mbq": 118.4, "weight_kg": 78.7, "time_min": 60.0}
+
 
 def test_paper_scan_counts_one() -> None:
-    assert positrons("68Ga-PSMA-11", activity_mbq=118.4, time_min=60.0) == pytest.approx(1.0)
+    assert relative_positrons("68Ga-PSMA-11", **PAPER) == pytest.approx(1.0)
 
 
-def test_later_and_less_counts_less() -> None:
-    later = positrons("68Ga-PSMA-11", activity_mbq=118.4, time_min=60.0 + 67.71)
+def test_later_less_and_heavier_counts_less() -> None:
+    later = relative_positrons("68Ga-PSMA-11", **PAPER | {"time_min": 60.0 + 67.71})
     assert later == pytest.approx(0.5)
-    fluorine = positrons("18F-PSMA-1007", activity_mbq=118.4, time_min=60.0)
+    heavier = relative_positrons("68Ga-PSMA-11", **PAPER | {"weight_kg": 118.05})
+    assert heavier == pytest.approx(1 / 1.5)
+    fluorine = relative_positrons("18F-PSMA-1007", **PAPER)
     # 0.967 / 0.891 · 2^(−60/109.77 + 60/67.71)
     assert fluorine == pytest.approx(1.373, rel=1e-3)
 

@@ -23,7 +23,7 @@ from rpt_phantom.anatomy.body import Body
 from rpt_phantom.anatomy.tissues import CELLULARITY, Tissue
 from rpt_phantom.grid import Vector
 
-BURDEN_ML, BURDEN_LOG_STD = (1.0, 120.0, 2500.0), 1.7
+BURDEN_ML, BURDEN_LOG_STD = (1.0, 100.0, 2500.0), 1.6
 """Of all lesions as they are drawn: least, median, most; their hosts cut some of it off."""
 MOST_LESIONS, LESIONS_OF_1_ML, LESIONS_POWER, LESIONS_LOG_STD = 80, 3.0, 0.45, 0.5
 """How many there are: a power of the burden in mL, log-normal about it."""
