@@ -5,8 +5,9 @@ marrow and cortex, so that a large one fills the bone as diffuse disease does. A
 drawn first, then in how many lesions it is, then their log-normal radii. Uptake, and its fall over
 the cycles, is kinetics'.
 
-Source: tumour volume of 356 patients by PSMA PET, median 302 mL, quartiles 47 and 1,076 mL (Gafita
-et al., J Nucl Med 63 (2022) 226). All else is ours.
+All numbers are ours. Published is a PSMA-avid volume of 302 mL, quartiles 47 and 1,076 mL (median of
+356 patients; Gafita et al., J Nucl Med 63 (2022) 226): with so much, what lesions release and
+organs take up again would make the organs' half-lives longer than published.
 """
 
 from collections.abc import Sequence
