@@ -11,12 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64, Shaped
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 from rpt_cohort.command import naming
 
 from rpt_dosimetry.dicom.decay import IMPOSSIBLE_EXCESS, warn_of_too_little
 from rpt_dosimetry.dicom.tracer import LARGEST_DEVIATION, nuclide_in_text
+from rpt_dosimetry.dose.anatomy import WHOLE_IMAGE, Region
 from rpt_dosimetry.nifti import ACTIVITY, FRAME_SHA256, Nifti, check_beside, nifti_and_beside
 from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide
 
@@ -106,21 +107,31 @@ uptake into the field of view, or noise, may raise it some percent."""
 
 
 @dataclass(frozen=True)
-class ActivitySeries:
-    """Activity concentrations at the times of the scans.
+class CycleImages:
+    """The images of a cycle on one grid.
 
     Attributes:
-        bq_per_ml: Shape (t, x, y, z), Bq/mL at each image's own time.
-        grid: The first image, for its affine.
+        bq_per_ml: One a scan, shape (t, x, y, z), Bq/mL at its own time.
+        affine: Voxel index → position, mm, RAS+.
+        organs: Organ numbers, 0 where none is.
+        lesions: Lesion numbers; ``None`` where no file of them is named.
+        known: Where every scan is.
+        ct_hu: CT of the first scan, HU; ``None`` for soft tissue everywhere.
+        paths: Of the activities, as typed, for a refusal; none where nobody typed them.
     """
 
     bq_per_ml: Float32[np.ndarray, "t x y z"]
-    grid: Volume
+    affine: Float[np.ndarray, "4 4"]
+    organs: Shaped[np.ndarray, "x y z"]
+    lesions: Shaped[np.ndarray, "x y z"] | None
+    known: Bool[np.ndarray, "x y z"]
+    ct_hu: Shaped[np.ndarray, "x y z"] | None
+    paths: Sequence[Path] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along each axis, mm."""
-        return self.grid.spacing_mm
+        return Volume(self.bq_per_ml[0], self.affine).spacing_mm
 
     @property
     def voxel_ml(self) -> float:
@@ -130,7 +141,7 @@ class ActivitySeries:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
-        x, y, z = self.bq_per_ml.shape[1:]
+        x, y, z = self.organs.shape
         return x, y, z
 
     def total_mbq(self) -> Float64[np.ndarray, " t"]:
@@ -138,12 +149,22 @@ class ActivitySeries:
         per_image = [image.sum(dtype=np.float64) for image in self.bq_per_ml]
         return np.array(per_image) * self.voxel_ml / BQ_PER_MBQ
 
+    def region_mbq(self, region: Region) -> Float64[np.ndarray, " t"]:
+        """Return a region's activity in each image, MBq."""
+        if region.name == WHOLE_IMAGE:
+            return self.total_mbq()
+        within = [one.ravel()[region.voxels].sum(dtype=np.float64) for one in self.bq_per_ml]
+        return np.array(within) * self.voxel_ml / BQ_PER_MBQ
 
-def read_activities(paths: Sequence[Path]) -> ActivitySeries:
+
+def read_activities(paths: Sequence[Path]) -> tuple[Float32[np.ndarray, "t x y z"], Volume]:
     """Read activity images, Bq/mL.
 
     Args:
         paths: One NIfTI file a time point, in the order of the times.
+
+    Returns:
+        All of them, and the first one for its grid.
 
     Raises:
         BadInput: A file is broken, on another grid or not the one that the JSON beside it tells
@@ -163,7 +184,7 @@ def read_activities(paths: Sequence[Path]) -> ActivitySeries:
             with np.errstate(over="ignore", invalid="ignore"):
                 stack[number] = volume.data
             _check_values(stack[number], name=_name(number))
-    return ActivitySeries(stack, grid)
+    return stack, grid
 
 
 def check_totals(

@@ -17,8 +17,8 @@ from rpt_cohort import BadInput
 from scipy.ndimage import correlate1d
 from scipy.special import ndtr
 
-from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, ActivitySeries, Therapy
-from rpt_dosimetry.dose.anatomy import BODY, REST, WHOLE_IMAGE, Region
+from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, CycleImages, Therapy
+from rpt_dosimetry.dose.anatomy import BODY, REST, WHOLE_IMAGE, Region, VoxelMedium
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.tia.exponential_fit import infusion_factor
 from rpt_dosimetry.tia.region_fit import RegionFit
@@ -65,6 +65,17 @@ class Tissues:
             _first(self.alpha_beta_gy, (name, group), base.alpha_beta_gy),
             _first(self.repair_half_time_h, (name, group), base.repair_half_time_h),
         )
+
+    def check_names(self, regions: Sequence[Region]) -> None:
+        """Refuse a parameter of a region that is not there."""
+        known = [region.name for region in regions]
+        known += ["lesion"] if any(region.kind == "lesion" for region in regions) else []
+        for name in [*self.alpha_beta_gy, *self.repair_half_time_h]:
+            if name not in known:
+                raise BadInput(
+                    "--alpha-beta and --repair-half-time-h must name a region of the masks, one of "
+                    f"{', '.join(known)}, got '{name}'."
+                )
 
 
 def parse_by_region(words: Sequence[str], *, option: str, unit: str) -> dict[str, float]:
@@ -316,22 +327,18 @@ class Told:
 
     tissues: Tissues
     calibration_relative_sd: float | None
-    fwhm_mm: float | None
+    fwhm_mm: float | None = None
     recovery_relative_sd: float | None = None
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The volumes from which rows are made.
+    """The volumes from which rows are made; no medium is soft tissue."""
 
-    Attributes:
-        density_g_per_ml: Mass density of a CT, g/mL; ``None`` for soft tissue.
-    """
-
-    series: ActivitySeries
+    images: CycleImages
     tia_mbq_h_per_ml: Float64[np.ndarray, "x y z"]
     dose_gy: Float[np.ndarray, "x y z"]
-    density_g_per_ml: Float64[np.ndarray, "x y z"] | None
+    medium: VoxelMedium | None
 
 
 @dataclass(frozen=True)
@@ -370,7 +377,7 @@ class Row:
 
 def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told: Told) -> Row:
     """Find out what the table tells of a region."""
-    voxel_ml = maps.series.voxel_ml
+    voxel_ml = maps.images.voxel_ml
     volume_ml = len(region.voxels) * voxel_ml
     dose = dose_statistics(maps.dose_gy.ravel()[region.voxels])
     tissue = told.tissues.of(region.name)
@@ -394,7 +401,7 @@ def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told:
         net_mbq=therapy.net_mbq,
         sd=sd_of(),
         bed=None if whole else _bed(fit, dose.mean_gy, tissue, infusion_h=therapy.infusion_h),
-        recovery=None if whole else _recovery(region, maps.series, told.fwhm_mm),
+        recovery=None if whole else _recovery(region, maps.images, told.fwhm_mm),
         recovered_sd=(
             None if no_recovery else sd_of(recovery_relative_sd=told.recovery_relative_sd).total
         ),
@@ -402,9 +409,9 @@ def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told:
 
 
 def _mass_g(maps: Maps, region: Region) -> float:
-    if maps.density_g_per_ml is None:
-        return len(region.voxels) * maps.series.voxel_ml * SOFT_TISSUE_G_PER_CM3
-    return float(maps.density_g_per_ml.ravel()[region.voxels].sum() * maps.series.voxel_ml)
+    if maps.medium is None:
+        return len(region.voxels) * maps.images.voxel_ml * SOFT_TISSUE_G_PER_CM3
+    return float(maps.medium.ct_g_per_ml.ravel()[region.voxels].sum() * maps.images.voxel_ml)
 
 
 def _bed(fit: RegionFit, dose_gy: float, tissue: Tissue, *, infusion_h: float) -> RegionBed | None:
@@ -422,12 +429,12 @@ def _bed(fit: RegionFit, dose_gy: float, tissue: Tissue, *, infusion_h: float) -
     return RegionBed(bed, g, tissue)
 
 
-def _recovery(region: Region, series: ActivitySeries, fwhm_mm: float | None) -> float | None:
+def _recovery(region: Region, images: CycleImages, fwhm_mm: float | None) -> float | None:
     if fwhm_mm is None:
         return None
-    mask = np.zeros(series.shape, dtype=bool)
+    mask = np.zeros(images.shape, dtype=bool)
     mask.ravel()[region.voxels] = True
-    return recovery_coefficient(mask, spacing_mm=series.spacing_mm, fwhm_mm=fwhm_mm)
+    return recovery_coefficient(mask, spacing_mm=images.spacing_mm, fwhm_mm=fwhm_mm)
 
 
 DEFINITIONS = {

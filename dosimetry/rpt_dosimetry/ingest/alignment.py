@@ -220,23 +220,3 @@ def with_body(
         slice_[:] = ndimage.binary_fill_holes(slice_)
     found = np.zeros(ct_hu.shape, dtype=np.uint8) if organs is None else organs.astype(np.uint8)
     return np.where((found == 0) & body, np.uint8(REMAINING_BODY), found)
-
-
-@dataclass(frozen=True)
-class CycleImages:
-    """The images of a cycle on its grid.
-
-    Attributes:
-        bq_per_ml: One a SPECT, shape (t, x, y, z), Bq/mL at its own time.
-        ct_hu: CT of the first SPECT, HU.
-        lesions: Lesion numbers; ``None`` where no file of them is named.
-        known: Where every SPECT is.
-        affine: Voxel index → position, mm, RAS+.
-    """
-
-    bq_per_ml: Float32[np.ndarray, "t x y z"]
-    ct_hu: Float[np.ndarray, "x y z"]
-    organs: Shaped[np.ndarray, "x y z"]
-    lesions: Shaped[np.ndarray, "x y z"] | None
-    known: Bool[np.ndarray, "x y z"]
-    affine: Float[np.ndarray, "4 4"]

@@ -14,11 +14,11 @@ from rpt_cohort import BadInput, CycleInfo, Volume, json_bytes, nifti_bytes, pro
 from rpt_cohort.figures import Plane, draw_plane, fullest_plane
 from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 
-from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, Therapy
+from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, CycleImages, Therapy
 from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.cumulative import REPORT, SUMMARY, TABLE
 from rpt_dosimetry.dose.rows import Row, table_csv
-from rpt_dosimetry.ingest.alignment import Aligned, CycleImages
+from rpt_dosimetry.ingest.alignment import Aligned
 from rpt_dosimetry.ingest.scans import Plan, Scans
 from rpt_dosimetry.registration.pair import SEED
 
@@ -146,7 +146,7 @@ def cycle_page(
         "<h2>Absorbed dose</h2>",
         _image(
             dose_png(
-                images.ct_hu,
+                np.asarray(images.ct_hu),
                 np.where(images.known, result.dose_gy, 0.0),
                 body=images.organs > 0,
                 affine=images.affine,
@@ -211,20 +211,18 @@ def write_volumes(
     therapy: Therapy,
 ) -> None:
     """Write the contract's volumes; outside the field of view dose and activity are set to 0."""
-    dose_gy = np.where(images.known, result.dose_gy, 0.0)
-    volumes: dict[str, tuple[np.ndarray, type[np.generic]]] = {
+    volumes: dict[str, tuple[np.ndarray | None, type[np.generic]]] = {
         "pet.nii.gz": (pet_suv, np.float32),
         "ct.nii.gz": (images.ct_hu, np.int16),
         "organs.nii.gz": (images.organs, np.uint8),
+        "lesions.nii.gz": (images.lesions, np.uint16),
         "fov.nii.gz": (images.known.astype(np.uint8), np.uint8),
-        "dose.nii.gz": (dose_gy / therapy.net_gbq, np.float32),
-        "dose_gy.nii.gz": (dose_gy, np.float32),
-        "tia.nii.gz": (np.where(images.known, result.tia.mbq_h_per_ml, 0.0), np.float32),
     }
-    if images.lesions is not None:
-        volumes["lesions.nii.gz"] = images.lesions, np.uint16
+    for name, values in result.maps(therapy).items():
+        volumes[name] = np.where(images.known, values, 0.0), np.float32
     for name, (data, dtype) in volumes.items():
-        (folder / name).write_bytes(nifti_bytes(data, images.affine, dtype=dtype))
+        if data is not None:
+            (folder / name).write_bytes(nifti_bytes(data, images.affine, dtype=dtype))
 
 
 def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -> None:
