@@ -33,10 +33,10 @@ class Therapy:
     """An administration and its scans.
 
     Attributes:
-        administered_mbq: Activity at the start of the infusion, MBq.
-        residual_mbq: What stayed in syringe, line and vial, decayed to the same moment, MBq.
-        infusion_h: Duration of the infusion, h; 0 for a bolus.
-        time_h: Of each scan, from the start of the infusion to mid-scan, h.
+        administered_mbq: Activity at the start of the infusion.
+        residual_mbq: What stayed in syringe, line and vial, decayed to the same moment.
+        infusion_h: Duration of the infusion; 0 for a bolus.
+        time_h: Of each scan, from the start of the infusion to mid-scan.
     """
 
     nuclide: Nuclide
@@ -232,28 +232,25 @@ def check_totals(
 
 
 def _refuse_total(total_mbq: float, therapy: Therapy, *, number: int, time_h: float) -> None:
-    most = therapy.decayed_mbq(time_h)
+    most, name = therapy.decayed_mbq(time_h), _name(number)
     if total_mbq == 0:
-        raise BadInput(
-            f"{_name(number)} must hold activity, and is 0 everywhere. Check how it was written."
-        )
+        raise BadInput(f"{name} must hold activity, and is 0 everywhere. Check how it was written.")
     if total_mbq > therapy.net_mbq * (1 + ROUNDING):
         raise BadInput(
-            f"{_name(number)} must hold no more than the net administered "
-            f"{therapy.net_mbq:.6g} MBq, got {total_mbq:.6g} MBq. Activities must be in Bq/mL, "
-            "--administered-mbq in MBq and not in GBq."
+            f"{name} must hold no more than the net administered {therapy.net_mbq:.6g} MBq, got "
+            f"{total_mbq:.6g} MBq. Activities must be in Bq/mL, --administered-mbq in MBq and not "
+            "in GBq."
         )
     if total_mbq > IMPOSSIBLE_EXCESS * most:
         raise BadInput(
-            f"{_name(number)} must hold no more than the {most:.6g} MBq that decay leaves of the "
-            f"net activity at {time_h:g} h, got {total_mbq:.6g} MBq. Check --time-h, in h, the "
+            f"{name} must hold no more than the {most:.6g} MBq that decay leaves of the net "
+            f"activity at {time_h:g} h, got {total_mbq:.6g} MBq. Check --time-h, in h, the "
             "calibration, and that the image is not corrected for decay."
         )
     if total_mbq < IMPOSSIBLE_SHARE * most:
         raise BadInput(
-            f"{_name(number)} must hold a part of the {most:.6g} MBq that decay leaves at "
-            f"{time_h:g} h, got {total_mbq:.3g} MBq. Activities must be in Bq/mL, not in kBq/mL "
-            "or MBq/mL."
+            f"{name} must hold a part of the {most:.6g} MBq that decay leaves at {time_h:g} h, got "
+            f"{total_mbq:.3g} MBq. Activities must be in Bq/mL, not in kBq/mL or MBq/mL."
         )
 
 
@@ -299,11 +296,11 @@ TOTAL_SD_PCT = "total_relative_sd_pct"
 
 @dataclass(frozen=True)
 class ToldScans:
-    """The activity images of a cycle, and what is told of them.
+    """The activity images of a cycle, and what is known of them.
 
     Attributes:
-        activities: Paths; in the order of time where no time was typed, else as given.
-        time_h: Of each, start of infusion to mid-scan, h.
+        activities: In the order of time where no time was typed, else as given.
+        time_h: Of each, start of infusion to mid-scan.
         calibration_sd_pct: Standard uncertainty of the calibration, %; ``None`` where a JSON says
             that it is not known.
     """
@@ -326,9 +323,8 @@ def told_scans(
     """Take times and nuclide from the JSONs beside the images, or from what was typed.
 
     Args:
-        time_h: As typed, h, one an image; ``None`` where the JSONs are to tell them.
-        nuclide: As typed; ``None`` where the JSONs are to tell it, or it is Lu-177.
-        calibration_sd_pct: As typed, %; ``None`` where the JSONs are to tell it, or it is usual.
+        time_h: As typed, one an image; ``None`` where the JSONs are to tell them. So for
+            ``nuclide`` (or it is Lu-177) and ``calibration_sd_pct`` (or it is usual).
 
     Raises:
         BadInput: A JSON is broken, tells of something else than activity, or contradicts what was

@@ -130,9 +130,6 @@ def mass_density_g_per_ml(ct_hu: Shaped[np.ndarray, "x y z"]) -> Float[np.ndarra
     Linear between the nodes; below −1000 HU the density of air, above 3000 HU 2.8 g/mL. The
     density falls from 100 to 101 HU, where the soft tissues end and the skeleton begins.
 
-    Returns:
-        Density, g/mL, shape (x, y, z).
-
     Source: W. Schneider, Bortfeld & Schlegel, Phys Med Biol 45 (2000) 459, as tabulated in
     GATE's ``Schneider2000DensitiesTable.txt``. Its tissues were matched to one scanner at
     120 kV; another's calibration may differ by some percent in bone.

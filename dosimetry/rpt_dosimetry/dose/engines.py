@@ -67,15 +67,12 @@ def convolve_octant(field: Field, octant: Float[np.ndarray, "i j k"]) -> Field:
     """Convolve with a kernel that is alike in all octants; nothing wraps around.
 
     The kernel's spectrum is real and needs one octant only: the discrete cosine transform of
-    type I is the Fourier transform of a sequence and its mirror image.
+    type I is the Fourier transform of a sequence and its mirror image. Outside the field, which
+    is nowhere below 0, lies 0; rounding below 0 becomes 0.
 
     Args:
-        field: Values, at least 0; outside them lies 0.
         octant: The kernel at the offsets 0, 1, 2 … along each axis. Offsets that no two
             voxels of ``field`` have are not used.
-
-    Returns:
-        The convolution on the grid of ``field``, in its type; rounding below 0 becomes 0.
     """
     octant = octant[tuple(slice(0, n) for n in field.shape)]
     padded = tuple(

@@ -55,11 +55,7 @@ def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | 
 
 
 def cycle_grid(first_spect: Volume, cohort: CohortGrid, warnings: list[str]) -> GridMm:
-    """Return a cycle's grid.
-
-    Args:
-        first_spect: The first SPECT, slices across its third axis.
-    """
+    """Return a cycle's grid, of its first SPECT, slices across the third axis."""
     own = one_grid(first_spect, slice_voxels=cohort.shape[0])
     if np.allclose(spacing_mm(own), cohort.voxel_mm, rtol=0, atol=SAME_MM):
         first = (np.array(own.shape) - cohort.shape) // 2
@@ -92,7 +88,7 @@ class Aligned:
     """A scan on the cycle's grid.
 
     Attributes:
-        data: Bq/mL or g/mL on the grid.
+        data: Bq/mL or g/mL.
         rigid: Position on the grid → position in the scan.
         story: What the registration did, for a JSON; ``None`` for the first SPECT.
         picture: By which a person judges it, PNG; ``None`` for the first SPECT.
@@ -105,10 +101,9 @@ class Aligned:
 
 
 def align(fixed: Scan, still: Resampled, moving: Scan, grid: GridMm, *, start: Start) -> Aligned:
-    """Register a scan to the first SPECT and resample it once.
+    """Register a scan to the first SPECT, ``fixed``, and resample it once.
 
     Args:
-        fixed: The first SPECT/CT.
         still: The first SPECT on the grid.
         moving: What is carried to it; without a CT, emission steers.
 
@@ -130,11 +125,11 @@ def field_of_view(
 ) -> Bool[np.ndarray, "x y z"]:
     """Tell where the dose is known: where every SPECT and the first one's CT are.
 
+    A turning camera sees the circle inscribed in its slices; their corners are left out (ours).
+
     Args:
         spects: Each SPECT, and position on the grid → position in it.
         ct: CT of the first SPECT, for the density.
-
-    A turning camera sees the circle inscribed in its slices; their corners are left out (ours).
 
     Raises:
         BadInput: The dose is known nowhere.
@@ -152,10 +147,7 @@ def field_of_view(
 
 
 def _in_circle(volume: Volume, grid: GridMm, rigid: Rigid) -> Bool[np.ndarray, "x y z"]:
-    """Tell which voxels lie in the circle of a SPECT's slices, across its third axis.
-
-    It is an ellipse where the slices are not square.
-    """
+    """Tell which voxels lie in the circle (or ellipse) of a SPECT's slices, across its third axis."""
     whole = np.linalg.inv(volume.affine) @ rigid.fixed_to_moving @ grid.affine
     x, y, z = np.ogrid[tuple(slice(n) for n in grid.shape)]
     squared = np.zeros(grid.shape)
@@ -172,11 +164,7 @@ BODY_ABOVE_HU = -300.0
 
 
 def nearest(labels: Volume, grid: GridMm, rigid: Rigid) -> Shaped[np.ndarray, "x y z"]:
-    """Carry labels to a grid: each voxel has the label at its centre, 0 outside.
-
-    Args:
-        rigid: Position on the grid → position in ``labels``.
-    """
+    """Carry labels to a grid: each voxel has the label at its centre, 0 outside."""
     whole = np.linalg.inv(labels.affine) @ rigid.fixed_to_moving @ grid.affine
     x, y, z = (np.arange(size) for size in grid.shape)
     inside = np.ones(grid.shape, dtype=np.bool_)

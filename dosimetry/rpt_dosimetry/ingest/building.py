@@ -49,10 +49,7 @@ from rpt_dosimetry.tia.region_fit import check_model
 
 
 def build_cycle(plan: Plan, folder: Path) -> list[str]:
-    """Make a cycle's files.
-
-    Args:
-        folder: Where; there and empty.
+    """Make a cycle's files in a folder that is there and empty.
 
     Returns:
         Warnings, a sentence each.

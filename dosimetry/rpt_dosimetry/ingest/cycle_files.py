@@ -117,11 +117,6 @@ def cycle_page(
 ) -> bytes:
     """Write the page: registrations, curves, organ table and dose, with their warnings.
 
-    Args:
-        name: The cycle's folder, ``P001/C1``.
-        aligned: Role → scan on the grid.
-        told: What ``summary.json`` tells.
-
     Returns:
         HTML that needs no other file and no network.
     """

@@ -35,13 +35,12 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class JacobianReport:
-    """How a deformation changes volumes.
+    """How a deformation changes volumes in the body.
 
     Attributes:
-        least: Smallest volume ratio in the body; 1 where nothing changes, below 0 where space
-            folds over itself.
-        largest: Largest volume ratio in the body.
-        folded_share: Share of the body's voxels at or below 0.
+        least: Smallest volume ratio; 1 where nothing changes, below 0 where space folds over
+            itself.
+        folded_share: Share of the voxels at or below 0.
     """
 
     least: float
@@ -59,7 +58,7 @@ class Deformation:
 
     Attributes:
         displacement_mm: The point x of the fixed world lies at rigid(x + displacement) in the
-            moving one; mm, RAS+.
+            moving one; RAS+.
         ratio: Volume in the moving world over volume in the fixed one, at the same voxels.
         affine: Voxel index → position of both, mm, RAS+.
     """
@@ -95,9 +94,6 @@ class Deformation:
 def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, JacobianReport]:
     """Find what a rigid registration leaves, and refuse what no body does.
 
-    Returns:
-        The deformation, and how it changes volumes in the body.
-
     Raises:
         BadInput: itk-elastix is not installed or fails, or space folds over itself in the body.
     """
@@ -114,11 +110,7 @@ def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, Jaco
 
 
 def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.ndarray, "x y z 3"]:
-    """Find what a rigid registration leaves, by B-splines and mutual information.
-
-    Returns:
-        Displacement at the voxels of ``fixed``, mm, RAS+: the point x of the fixed world lies at
-        rigid(x + displacement) in the moving one.
+    """Find what a rigid registration leaves at the voxels of ``fixed``; see ``Deformation``.
 
     Raises:
         BadInput: itk-elastix is not installed, or it fails.
@@ -154,12 +146,7 @@ def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.
 def jacobian(
     displacement_mm: Float[np.ndarray, "x y z 3"], affine: Float[np.ndarray, "4 4"]
 ) -> Float64[np.ndarray, "x y z"]:
-    """Return the volume ratio of x → x + displacement at each voxel, by central differences.
-
-    Args:
-        displacement_mm: At the voxels of a grid, mm, RAS+.
-        affine: Voxel index → position of that grid, mm, RAS+.
-    """
+    """Return the volume ratio of x → x + displacement at each voxel, by central differences."""
     along: list[np.ndarray] = [
         np.gradient(displacement_mm.astype(np.float64), axis=axis) for axis in (0, 1, 2)
     ]

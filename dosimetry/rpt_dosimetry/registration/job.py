@@ -53,13 +53,7 @@ HANDED_ON = (
 
 @dataclass(frozen=True)
 class RegistrationFiles:
-    """Where the images are.
-
-    Attributes:
-        fixed: Emission image of the scan that stays.
-        moving: Emission image of the scan that is carried to it.
-        mask: Where to look.
-    """
+    """Where the images are; ``moving`` is carried to ``fixed``."""
 
     fixed: Path
     moving: Path
@@ -90,10 +84,6 @@ def write_registration(
     files: RegistrationFiles, *, start: Start, deform: bool, slice_voxels: int, out: Path
 ) -> tuple[Registration, Resampled]:
     """Register two scans and write both on one grid.
-
-    Args:
-        slice_voxels: Voxels along and across a slice of the common grid.
-        out: Folder to write; must be new or empty.
 
     Raises:
         BadInput: Something given cannot be used, or the registration failed; nothing is left
@@ -153,8 +143,7 @@ def _write_beside(
 ) -> None:
     """Hand on what the JSON beside an image told, where it told something that still holds.
 
-    Args:
-        world: The image in whose world they stand: the fixed one.
+    ``world`` is the image in whose world they stand: the fixed one.
     """
     facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
     facts |= {key: world.told[key] for key in (FRAME_SHA256,) if key in world.told}

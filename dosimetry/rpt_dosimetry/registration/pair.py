@@ -61,13 +61,9 @@ SETTINGS = {
 
 
 def find_rigid(fixed: Guide, moving: Guide, *, start: Rigid) -> Rigid:
-    """Find the rigid transform of most mutual information near a start.
+    """Find the rigid transform of most mutual information near a start, a pure shift.
 
-    Args:
-        start: A pure shift to begin from.
-
-    Returns:
-        The transform, the same on every run. It may be wrong: see ``Residual``.
+    The same on every run. It may be wrong: see ``Residual``.
 
     Raises:
         RuntimeError: SimpleITK gives up, as where the images lose each other.
@@ -145,7 +141,6 @@ class Agreement:
     """How far two smoothed images tell of each other, where both are.
 
     Attributes:
-        mutual_information_nats: Of a histogram of 32 × 32 bins, nats.
         normalised_mutual_information: (H_fixed + H_moving) / H_joint: 1 for images that know
             nothing of each other, 2 for one and the same.
         overlap: Share of the fixed body that the moving image covers.
@@ -158,12 +153,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Residual:
-    """What a registration did.
+    """What a registration did, from its start.
 
     Attributes:
-        centre_mm: Displacement of the body's centre from the start, mm.
-        corner_mm: Largest displacement of a corner of the body's box from the start, mm.
-        rotation_deg: Angle of the rotation, degrees.
+        centre_mm: Displacement of the body's centre.
+        corner_mm: Largest displacement of a corner of the body's box.
     """
 
     before: Agreement
@@ -309,11 +303,7 @@ serves two scans, interpolation alone makes every move look worse."""
 
 @dataclass(frozen=True)
 class Scan:
-    """One time point; both images lie in one world, each on its own grid.
-
-    Attributes:
-        emission: Activity concentration, Bq/mL, or SUV, g/mL.
-    """
+    """One time point; both images lie in one world, each on its own grid."""
 
     emission: Volume
     ct: Volume | None = None
@@ -326,7 +316,6 @@ class Registration:
     Attributes:
         rigid: Position in the fixed world → position in the moving world.
         fixed: The image that steered, of the fixed scan.
-        moving: The same of the moving scan.
         deformation: What the rigid transform leaves; ``None`` unless asked for.
     """
 
@@ -348,14 +337,11 @@ class Registration:
 def register(
     fixed: Scan, moving: Scan, *, mask: Volume | None = None, start: Start = "world"
 ) -> Registration:
-    """Register a scan rigidly to another one.
+    """Register a scan, such as a later SPECT/CT or the PET/CT, rigidly to another one.
 
     Args:
-        fixed: What stays, such as the first SPECT/CT.
-        moving: What is carried to it, such as a later SPECT/CT or the PET/CT.
         mask: Where to look, above 0, on the grid of the fixed CT, or of the fixed emission
             image where that steers; the body by default.
-        start: Where to begin; see ``find_start``.
 
     Raises:
         BadInput: An image cannot be what it is said to be, one scan alone has a CT, the scans
@@ -414,18 +400,11 @@ def check_picture(
     moving_emission: Float32[np.ndarray, "x y z"],
     grid: GridMm,
 ) -> bytes:
-    """Draw a registration in coronal and axial planes, before and after.
+    """Draw a registration in coronal and axial planes, before and after, as a PNG.
 
     The upper row has squares of the fixed and the moving image in turn, at the start and at the
     end: an edge that steps at a square's border is off. The lower row lays the moving emission's
-    outline over the fixed emission.
-
-    Args:
-        fixed_emission: On the common grid.
-        moving_emission: Registered, on the common grid, in the same unit or another.
-
-    Returns:
-        A PNG; the same images give the same bytes.
+    outline over the fixed emission, both on the common grid. The same images give the same bytes.
     """
     from matplotlib.figure import Figure
 
