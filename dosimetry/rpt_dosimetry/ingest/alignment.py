@@ -147,7 +147,7 @@ def field_of_view(
 
 
 def _in_circle(volume: Volume, grid: GridMm, rigid: Rigid) -> Bool[np.ndarray, "x y z"]:
-    """Tell which voxels lie in the circle (or ellipse) of a SPECT's slices, across its third axis."""
+    """Tell which voxels lie in the circle (ellipse) of a SPECT's slices, across its third axis."""
     whole = np.linalg.inv(volume.affine) @ rigid.fixed_to_moving @ grid.affine
     x, y, z = np.ogrid[tuple(slice(n) for n in grid.shape)]
     squared = np.zeros(grid.shape)

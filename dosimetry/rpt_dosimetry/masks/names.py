@@ -49,7 +49,7 @@ class OrganTable:
     by_code: Mapping[Words, int]
 
     def find(self, name: str, *, code: str = "", side: str = "") -> int | None:
-        """Return the organ that a code or, where it tells none, a name such as ``Kidney_L`` means."""
+        """Return the organ that a code or, where it tells none, a name means."""
         by_code = self.by_code.get((code, side)) if code else None
         return self.by_words.get(words_of(name)) if by_code is None else by_code
 

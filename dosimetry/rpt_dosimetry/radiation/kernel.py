@@ -216,7 +216,7 @@ class Kernel:
         return self.emitted_kev - self.absorbed_kev
 
     def s_mgy_per_mbq_s(self) -> Float32[np.ndarray, "x y z"]:
-        """Return the voxel S-values of electrons and photons, odd sizes, the source in the middle."""
+        """Return the voxel S-values, mGy/(MBq·s); odd sizes, the source in the middle."""
         total = np.zeros(np.maximum(self.electron_kev.shape, self.photon_kev.shape))
         for part in (self.electron_kev, self.photon_kev):
             total[tuple(slice(0, n) for n in part.shape)] += part

@@ -99,7 +99,7 @@ class PointKernel:
         return float(self.shell_kev.sum()) + self.beyond_kev
 
     def within_kev(self, radius_g_per_cm2: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Return the energy absorbed within a radius, keV per decay; in a shell it is evenly spread."""
+        """Return the energy absorbed within a radius, keV per decay; evenly spread in a shell."""
         cumulative = np.r_[0.0, np.cumsum(self.shell_kev)]
         within: Float[np.ndarray, " m"] = np.interp(
             radius_g_per_cm2, self.edge_g_per_cm2, cumulative
