@@ -31,12 +31,6 @@ class CohortGrid:
     voxel_mm: tuple[float, float, float]
 
 
-def spacing_mm(grid: GridMm) -> tuple[float, float, float]:
-    """Return the voxel size of a grid, mm."""
-    x, y, z = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
-    return x, y, z
-
-
 def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | None) -> CohortGrid:
     """Choose the cohort's grid.
 
@@ -48,8 +42,8 @@ def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | 
     if fixed is not None:
         x, y, z = fixed.voxel_mm
         return CohortGrid((slice_voxels, slice_voxels, fixed.slices), (x, y, z))
-    voxel_mm = spacing_mm(own[0])
-    longest_mm = max(grid.shape[2] * spacing_mm(grid)[2] for grid in own)
+    voxel_mm = own[0].spacing_mm
+    longest_mm = max(grid.shape[2] * grid.spacing_mm[2] for grid in own)
     slices = int(np.ceil(longest_mm / voxel_mm[2] - 1e-3))
     return CohortGrid((slice_voxels, slice_voxels, slices), voxel_mm)
 
@@ -57,20 +51,20 @@ def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | 
 def cycle_grid(first_spect: Volume, cohort: CohortGrid, warnings: list[str]) -> GridMm:
     """Return a cycle's grid, of its first SPECT, slices across the third axis."""
     own = one_grid(first_spect, slice_voxels=cohort.shape[0])
-    if np.allclose(spacing_mm(own), cohort.voxel_mm, rtol=0, atol=SAME_MM):
+    if np.allclose(own.spacing_mm, cohort.voxel_mm, rtol=0, atol=SAME_MM):
         first = (np.array(own.shape) - cohort.shape) // 2
         affine = own.affine.copy()
         affine[:3, 3] += own.affine[:3, :3] @ first
     else:
         affine = _about_middle(own, cohort)
-    cut_mm = own.shape[2] * spacing_mm(own)[2] - cohort.shape[2] * cohort.voxel_mm[2]
+    cut_mm = own.shape[2] * own.spacing_mm[2] - cohort.shape[2] * cohort.voxel_mm[2]
     if cut_mm > cohort.voxel_mm[2]:
         warnings.append(f"The SPECT is {cut_mm:.0f} mm longer than the grid; its ends are cut off.")
     return GridMm(cohort.shape, affine)
 
 
 def _about_middle(own: GridMm, cohort: CohortGrid) -> np.ndarray:
-    axes = own.affine[:3, :3] / np.array(spacing_mm(own))
+    axes = own.affine[:3, :3] / np.array(own.spacing_mm)
     middle_mm = own.affine[:3, :3] @ ((np.array(own.shape) - 1) / 2.0) + own.affine[:3, 3]
     affine = np.eye(4)
     affine[:3, :3] = axes * np.array(cohort.voxel_mm)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -199,19 +200,14 @@ def _labels(role: str, plan: Plan, scans: Scans, warnings: list[str]) -> tuple[V
     if source is None:
         return None
     scan, uid = scans.drawn_on(source.drawn_on)
-    told: list[str] = []
+    said: list[str] = []
     with _named(role):
         path = region_file(plan.root / source.file)
-        regions = source.regions
-        if role == "organs":
-            table = read_organ_table(organ_table_path(plan.study, plan.root))
-            found = organ_labels(
-                path, scan, frame_uid=uid, table=table, regions=regions, warnings=told
-            )
-        else:
-            found = lesion_labels(path, scan, frame_uid=uid, regions=regions, warnings=told)
-    warnings += [f"{role}: {sentence}" for sentence in told]
-    return found.volume, source.drawn_on
+        table = read_organ_table(organ_table_path(plan.study, plan.root))
+        labels_of = lesion_labels if role == "lesions" else partial(organ_labels, table=table)
+        labels = labels_of(path, scan, frame_uid=uid, regions=source.regions, warnings=said)
+    warnings += [f"{role}: {sentence}" for sentence in said]
+    return labels.volume, source.drawn_on
 
 
 @contextmanager

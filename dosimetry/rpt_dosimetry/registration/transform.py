@@ -169,6 +169,12 @@ class GridMm:
     affine: Float[np.ndarray, "4 4"]
 
     @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along each axis, mm."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        return x, y, z
+
+    @property
     def voxel_ml(self) -> float:
         """Volume of a voxel, mL."""
         return voxel_ml(self.affine)
