@@ -1,6 +1,6 @@
 """Deformable registration by itk-elastix, an extra that follows a rigid one."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,10 +46,6 @@ class JacobianReport:
     least: float
     largest: float
     folded_share: float
-
-    def told(self) -> dict[str, float]:
-        """Return the report for a JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -99,14 +95,14 @@ def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, Jaco
     """
     displacement_mm = find_displacement_mm(fixed, moving, rigid)
     ratio = jacobian(displacement_mm, itk_affine(fixed.image))
-    told = jacobian_report(ratio, fixed.body)
-    if not told.least > 0:
+    volumes = jacobian_report(ratio, fixed.body)
+    if not volumes.least > 0:
         raise BadInput(
             "Deformable registration failed: the Jacobian must be above 0 in the whole body, and "
-            f"it is not in {told.folded_share:.2%} of it: space folds over itself. Register "
+            f"it is not in {volumes.folded_share:.2%} of it: space folds over itself. Register "
             "rigidly, or check that both scans show the same region."
         )
-    return Deformation(displacement_mm, ratio, fixed.affine), told
+    return Deformation(displacement_mm, ratio, fixed.affine), volumes
 
 
 def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.ndarray, "x y z 3"]:
@@ -120,17 +116,17 @@ def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.
     itk = _elastix()
     sitk = simpleitk()
     carried = sitk.Resample(moving.image, fixed.image, rigid.to_itk(), sitk.sitkLinear, 0.0)
-    here, there = (_plain(itk, image) for image in (fixed.image, carried))
+    ours, theirs = (_plain(itk, image) for image in (fixed.image, carried))
     parameters = itk.ParameterObject.New()
     chosen = parameters.GetDefaultParameterMap("bspline", RESOLUTIONS, CONTROL_SPACING_MM)
     chosen["RandomSeed"], chosen["NumberOfSpatialSamples"] = ["1"], [str(SAMPLES)]
     parameters.AddParameterMap(chosen)
     try:
-        _, found = itk.elastix_registration_method(
-            here, there, parameter_object=parameters, log_to_console=False, number_of_threads=1
+        _, result = itk.elastix_registration_method(
+            ours, theirs, parameter_object=parameters, log_to_console=False, number_of_threads=1
         )
         with TemporaryDirectory() as folder:  # transformix writes the field, asked or not
-            field = itk.transformix_deformation_field(there, found, output_directory=folder)
+            field = itk.transformix_deformation_field(theirs, result, output_directory=folder)
             along = np.moveaxis(itk.array_from_image(field), (0, 1, 2), (2, 1, 0))
     except RuntimeError as error:
         raise BadInput(
