@@ -107,11 +107,13 @@ def our_vsv() -> tuple[float, float, float, float]:
     """Return times, s, of kernel and dose, of dose alone, largest difference to scipy, GB."""
     tia = virtual_activity(VOXELS)[0].reshape(SHAPE).astype(np.float32)
     engine = Vsv(LU177)
-    dose = partial(engine.dose_gy, tia, spacing_mm=SPACING_MM, density_g_per_ml=None)
+
+    def dose() -> Floats:
+        return engine.absorbed_dose_gy(tia, spacing_mm=SPACING_MM, medium=None)[0]
 
     def with_kernel() -> Floats:
         compute_kernel.cache_clear()
-        return np.asarray(dose())
+        return dose()
 
     both, alone, memory = median_s(with_kernel), median_s(dose), peak_gb()
     other = scipys(tia, compute_kernel("Lu-177", spacing_mm=SPACING_MM))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt8, UInt16
 from rpt_cohort import Volume
-from rpt_dosimetry.dose.activity_series import Therapy
-from rpt_dosimetry.ingest.alignment import STAYS, CycleImages, field_of_view
-from rpt_dosimetry.ingest.building import cycle_dose
-from rpt_dosimetry.ingest.study import Study
+from rpt_dosimetry.dose.activity_series import CycleImages, Therapy
+from rpt_dosimetry.dose.calculation import Choices, cycle_dose
+from rpt_dosimetry.dose.engines import find_engine
+from rpt_dosimetry.dose.rows import Tissues, Told
+from rpt_dosimetry.ingest.alignment import STAYS, field_of_view
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import GridMm, Rigid
@@ -71,9 +72,8 @@ def measured_dose(
         known=drawn.fov > 0,
         affine=grid.affine,
     )
-    study = Study.model_construct(name="virtual", engine=ENGINE, cycles=[])
-    result, _ = cycle_dose(images, therapy, study, calibration_relative_sd=CALIBRATION_LOG_STD)
-    dose = result.dose_gy / therapy.net_gbq
+    choices = Choices(find_engine(ENGINE, lu177()), Told(Tissues(), CALIBRATION_LOG_STD))
+    dose = cycle_dose(images, therapy, choices).dose_gy / therapy.net_gbq
     return np.where(images.known, dose, 0.0).astype(np.float32)
 
 

@@ -3,9 +3,9 @@
 Noise grows with the depth of tissue that both photons must cross: correcting for it multiplies
 what few counts are left. So it is largest in the middle of a large body.
 
-Source: resolution 5–6 mm FWHM (`reference/clinical.md`); half-lives and positron yields from
-ICRP Publication 107; attenuation of water at 511 keV, NIST XCOM; the noise's level and length, and
-that two directions stand for all, are ours.
+Source: half-lives and positron yields from ICRP Publication 107; attenuation of water at 511 keV,
+NIST XCOM; the resolution, usual of clinical scanners, the noise's level and length, and that two
+directions stand for all, are ours.
 """
 
 import numpy as np

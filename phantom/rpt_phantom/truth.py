@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8, UInt16
 from rpt_cohort import BadInput
-from rpt_dosimetry.dose.anatomy import floored
-from rpt_dosimetry.dose.engines import GY_G_PER_MBQ_H_KEV, Local, convolve_octant
+from rpt_dosimetry.dose.anatomy import LOWEST_G_PER_ML
+from rpt_dosimetry.dose.engines import GY_G_PER_MBQ_H_KEV, convolve_octant
 from rpt_dosimetry.radiation.kernel import compute_kernel
 from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide
 from scipy.ndimage import map_coordinates
@@ -182,12 +182,8 @@ def true_dose(
     Returns:
         Gy/GBq; photons outside the body too.
     """
-    dense, _ = floored(density_g_per_ml)
-    dense = dense.astype(np.float32)
-    spacing_mm = (SPACING_MM / FINER,) * 3
-    electron = Local(lu177()).dose_gy(
-        tia_mbq_h_per_ml, spacing_mm=spacing_mm, density_g_per_ml=dense
-    )
+    dense = np.maximum(density_g_per_ml, LOWEST_G_PER_ML).astype(np.float32)
+    electron = tia_mbq_h_per_ml * (GY_G_PER_MBQ_H_KEV * lu177().electron_kev / dense)
     electron = electron.astype(np.float32)
     kernel = compute_kernel("Lu-177", spacing_mm=(SPACING_MM,) * 3, largest=reach)
     gy_per_kev = GY_G_PER_MBQ_H_KEV / kernel.density_g_per_cm3

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.dose.anatomy import (
     LOWEST_G_PER_ML,
+    MATERIALS,
     body_g_per_ml,
     check_hu,
-    floored,
     mass_density_g_per_ml,
+    voxel_medium,
 )
+from rpt_dosimetry.radiation.media import MEDIA
 
 
 def box(*values: float) -> np.ndarray:
@@ -37,10 +39,19 @@ def test_rises_among_soft_tissues(low, step) -> None:
     assert below <= above
 
 
-def test_floor() -> None:
-    density, raised = floored(box(0.001, LOWEST_G_PER_ML, 1.04))
-    np.testing.assert_array_equal(density, box(LOWEST_G_PER_ML, LOWEST_G_PER_ML, 1.04))
-    np.testing.assert_array_equal(raised.ravel(), [True, False, False])
+def test_what_a_dose_may_be_divided_by() -> None:
+    medium = voxel_medium(box(-1000, -700, 40, 300))
+    thinnest = medium.ct_g_per_ml < LOWEST_G_PER_ML
+    np.testing.assert_array_equal(thinnest.ravel(), [True, False, False, False])
+    raised = np.where(thinnest, LOWEST_G_PER_ML, medium.ct_g_per_ml)
+    np.testing.assert_array_equal(medium.density_g_per_ml, raised)
+
+
+def test_materials() -> None:
+    medium = voxel_medium(box(-1000, -700, -121, -119, 40, 100, 101, 1500))
+    found = [MATERIALS[index] for index in medium.material.ravel()]
+    assert found == ["lung"] * 3 + ["soft"] * 3 + ["bone"] * 2
+    assert set(MATERIALS) <= set(MEDIA)
 
 
 @pytest.mark.parametrize(

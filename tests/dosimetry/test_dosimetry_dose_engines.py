@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rpt_cohort import BadInput
+from rpt_dosimetry.dose.anatomy import VoxelMedium
 from rpt_dosimetry.dose.engines import ENGINES, Local, find_engine
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
@@ -14,10 +15,17 @@ SPACING_MM = (4.8, 4.8, 4.8)
 FIELDS = arrays(np.float64, (3, 4, 2), elements=st.floats(0, 1e3))
 
 
+def local_dose_gy(tia, density=None):
+    medium = None if density is None else VoxelMedium(density, np.ones(tia.shape, np.uint8))
+    dose, sd = Local(LU177).absorbed_dose_gy(tia, spacing_mm=SPACING_MM, medium=medium)
+    assert sd is None
+    return dose
+
+
 @given(tia=FIELDS, density=arrays(np.float64, (3, 4, 2), elements=st.floats(0.2, 2.8)))
 def test_local_keeps_every_decay(tia, density) -> None:
     # Energy absorbed, from dose × mass: 147.92 keV for each decay (ICRP-107).
-    dose = Local(LU177).dose_gy(tia, spacing_mm=SPACING_MM, density_g_per_ml=density)
+    dose = local_dose_gy(tia, density)
     voxel_ml = np.prod(SPACING_MM) / 1000
     joule = (dose * density * voxel_ml * 1e-3).sum()
     decays = (tia * voxel_ml).sum() * 1e6 * 3600
@@ -25,11 +33,11 @@ def test_local_keeps_every_decay(tia, density) -> None:
 
 
 def test_local_has_madsens_constant() -> None:
-    # 0.08532 g Gy/(MBq h), physics.md
+    # 0.08532 g Gy/(MBq h): 147.92 keV per decay (ICRP-107)
     one = np.ones((1, 1, 1))
-    dose = Local(LU177).dose_gy(one, spacing_mm=SPACING_MM, density_g_per_ml=one)
+    dose = local_dose_gy(one, one)
     assert dose[0, 0, 0] == pytest.approx(0.08532, rel=1e-4)
-    soft = Local(LU177).dose_gy(one, spacing_mm=SPACING_MM, density_g_per_ml=None)
+    soft = local_dose_gy(one)
     assert soft[0, 0, 0] == pytest.approx(0.08532 / 1.04, rel=1e-4)
 
 
@@ -43,11 +51,9 @@ def test_energy_is_accounted_for(name) -> None:
 
 @given(one=FIELDS, other=FIELDS, factor=st.floats(0, 10))
 def test_local_sources_add_up(one, other, factor) -> None:
-    def dose(tia):
-        return Local(LU177).dose_gy(tia, spacing_mm=SPACING_MM, density_g_per_ml=None)
-
-    expected = dose(one) + factor * dose(other)
-    np.testing.assert_allclose(dose(one + factor * other), expected, rtol=1e-9, atol=1e-9)
+    expected = local_dose_gy(one) + factor * local_dose_gy(other)
+    summed = local_dose_gy(one + factor * other)
+    np.testing.assert_allclose(summed, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_unknown_engine() -> None:

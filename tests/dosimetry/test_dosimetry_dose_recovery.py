@@ -77,7 +77,7 @@ def test_a_mask_at_the_edge_is_as_one_inside() -> None:
 
 
 def test_kidney_of_published_size() -> None:
-    # clinical.md: 0.77–0.85 at 10–12 mm; an ellipsoid of 11 × 6 × 4.5 cm, 156 mL
+    # Measured in clinics: 0.77–0.85 at 10–12 mm; an ellipsoid of 11 × 6 × 4.5 cm, 156 mL
     axes = [np.arange(-n, n + 1) * 2.0 for n in (30, 20, 20)]
     x, y, z = np.meshgrid(*axes, indexing="ij")
     mask = (x / 55) ** 2 + (y / 30) ** 2 + (z / 22.5) ** 2 <= 1

@@ -22,7 +22,6 @@ from rpt_dosimetry.ingest.alignment import (
     cycle_grid,
     field_of_view,
     nearest,
-    spacing_mm,
     with_body,
 )
 from rpt_dosimetry.ingest.calibrating import Camera
@@ -75,7 +74,7 @@ def test_another_cameras_voxels_go_about_the_same_middle() -> None:
     cohort = CohortGrid((16, 16, 12), (4.8, 4.8, 4.8))
     told: list[str] = []
     grid = cycle_grid(scan, cohort, told)
-    assert spacing_mm(grid) == pytest.approx(cohort.voxel_mm)
+    assert grid.spacing_mm == pytest.approx(cohort.voxel_mm)
     np.testing.assert_allclose(middle_mm(grid), middle_mm(grid_of(scan)), atol=1e-9)
     assert told == []
 

@@ -43,7 +43,7 @@ def faults(root: Path, *cycles, out: Path | None = None, **top) -> str:
     """Return what a dry run finds wrong; nothing is written by it."""
     study = write_study(root / "STUDY.yaml", list(cycles), **top)
     looked = look(study, out or root.parent / "out", workers=1)
-    told = " ".join(fault for one in looked.found for fault in one.faults)
+    told = " ".join(fault for one in looked.cycles for fault in one.faults)
     assert "Doe" not in told
     assert "4711" not in told
     assert "Quarantine" not in told
@@ -299,7 +299,7 @@ def test_a_pseudonym_that_is_the_name(clinic) -> None:
 def faults_with_name(root: Path, cycle) -> str:
     study = write_study(root / "STUDY.yaml", [cycle])
     return " ".join(
-        f for one in look(study, root.parent / "out", workers=1).found for f in one.faults
+        f for one in look(study, root.parent / "out", workers=1).cycles for f in one.faults
     )
 
 

@@ -128,7 +128,7 @@ def test_normalised_mutual_information_of_known_images(fixed) -> None:
     assert apart.normalised_mutual_information == pytest.approx(1.0, abs=0.01)
     nothing = agreement(one, one, shifted(np.array([0.0, 0.0, 5000.0])))
     assert nothing == Agreement(0.0, 1.0, 0.0)
-    told = residual(one, one, start=shifted(np.zeros(3)), found=shifted(np.array([3.0, 4.0, 0.0])))
+    told = residual(one, one, start=shifted(np.zeros(3)), end=shifted(np.array([3.0, 4.0, 0.0])))
     assert (told.centre_mm, told.corner_mm) == (pytest.approx(5.0), pytest.approx(5.0))
     assert told.rotation_deg == 0.0
 

@@ -141,13 +141,6 @@ def test_no_total_without_the_calibration() -> None:
     assert found.volume > 0
 
 
-def test_a_sharp_outline_is_surer() -> None:
-    sharp = combine(**SIZES, calibration_relative_sd=0.0, fit_relative_sd=0.0, outline_fwhm_mm=1.5)
-    assert (
-        sharp.total < 0.5 * combine(**SIZES, calibration_relative_sd=0.0, fit_relative_sd=0.0).total
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -82,7 +82,6 @@ def test_exact_curves_are_found_again(half_life_h, amplitude, infusion_h) -> Non
         points[:, None], time_h=TIME_H.tolist(), half_life_h=LU177_H, infusion_h=infusion_h
     )
     assert found.tia[0] == pytest.approx(amplitude / rate, rel=1e-6)
-    assert found.rate_per_h[0] == pytest.approx(rate, rel=1e-6)
 
 
 @given(
@@ -96,7 +95,6 @@ def test_laws_of_every_voxel(points, scale) -> None:
     )
     assert once.tia[0] >= 0
     assert (once.tia[0] == 0) == (not any(points))
-    assert not once.rate_per_h[0] < DECAY
     assert scaled.tia[0] == pytest.approx(scale * once.tia[0], rel=1e-5)
 
 
@@ -122,11 +120,8 @@ def test_methods_and_counts() -> None:
     assert found.counts == {METHODS[code]: 1 for code in sorted(columns)}
     by_hand = 2.0 + 23 * 6.5 + 72 * 9.5 + 72 * 10.5 + 11.0 / DECAY
     assert found.tia[3] == pytest.approx(by_hand)
-    assert found.rate_per_h[3] == pytest.approx(DECAY)
     assert found.tia[2] == pytest.approx(25.0 + 23 * 25.0)
-    assert found.rate_per_h[2] == pytest.approx(DECAY)
     assert found.tia[4] == 0
-    assert np.isnan(found.rate_per_h[4])
 
 
 def test_a_crossing_of_the_last_two_points_is_noise() -> None:

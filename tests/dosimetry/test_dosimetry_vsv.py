@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rpt_dosimetry.dose.anatomy import VoxelMedium
 from rpt_dosimetry.dose.engines import Local, Vsv, convolve_octant
 from rpt_dosimetry.radiation.kernel import compute_kernel, mirrored
 from rpt_dosimetry.radiation.nuclide import find_nuclide
@@ -19,7 +20,8 @@ def drawn(seed, shape=(9, 8, 7)):
 
 
 def dose_gy(engine, tia, density=None, spacing_mm=SPACING_MM):
-    return engine.dose_gy(tia, spacing_mm=spacing_mm, density_g_per_ml=density)
+    medium = None if density is None else VoxelMedium(density, np.ones(tia.shape, np.uint8))
+    return engine.absorbed_dose_gy(tia, spacing_mm=spacing_mm, medium=medium)[0]
 
 
 @settings(max_examples=15)

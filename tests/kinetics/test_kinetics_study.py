@@ -85,7 +85,7 @@ def simulate_first(name: str) -> Simulation:
 @pytest.mark.parametrize("name", ["homogeneous", "varied", "heterogeneous_independent"])
 def test_presets_are_a_kidney_in_suv_and_dose(name: str) -> None:
     found = simulate_first(name)
-    # clinical.md: SUVmean 25-50 at 60 min; 0.69-0.72 Gy/GBq measured, 0.5-1 by spread of patients.
+    # Published: SUVmean 25-50 at 60 min; 0.69-0.72 Gy/GBq measured, 0.5-1 by spread of patients.
     assert 20 < found.suv_g_per_ml.mean() < 50
     assert 0.5 < found.dose_gy.mean() / 7.4 < 1.0
 

@@ -1,7 +1,7 @@
 """A population of virtual patients beside what is published.
 
-Ranges: `reference/clinical.md`: SUVmean of 68Ga-PSMA-11 at 60 min, doses of Lu-PSMA I&T, effective
-half-lives of 617 (24 to 96 h here; for I&T none were found) and excretion.
+Ranges as in ``rpt_phantom.resemblance``: SUVmean of 68Ga-PSMA-11 at 60 min, doses of Lu-PSMA I&T,
+effective half-lives of 617 (24 to 96 h here; for I&T none were found) and excretion.
 """
 
 import numpy as np

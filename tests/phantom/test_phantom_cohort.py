@@ -267,7 +267,7 @@ def test_who_tests_does_not_change_as_patients_are_added(fewer: int, more: int) 
 
 
 def test_paper_has_the_papers_cycles() -> None:
-    """23 patients, 48 cycles: 22 first, 12 second, 6 third, 8 later (`reference/clinical.md`)."""
+    """23 patients, 48 cycles: 22 first, 12 second, 6 third, 8 later (Xue et al., EJNMMI 2024)."""
     cycles = [cycle for patient in PAPER for cycle in patient]
     counts = [cycles.count(1), cycles.count(2), cycles.count(3), sum(c > 3 for c in cycles)]
     assert (len(PAPER), len(cycles), counts) == (23, 48, [22, 12, 6, 8])

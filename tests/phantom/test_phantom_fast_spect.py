@@ -50,7 +50,7 @@ def test_field_of_view_leaves_out_both_ends_and_the_corners(one_cycle: VirtualCy
 
 
 def test_kidney_recovery_is_that_of_spect(one_cycle: VirtualCycle) -> None:
-    """Published for 10–12 mm FWHM: 0.77–0.85 (`reference/clinical.md`)."""
+    """Published for 10–12 mm FWHM: 0.77–0.85."""
     truth = one_cycle.truth
     activity = averaged_by_volume(truth.activity_bq_per_ml(time_h=24.0, administered_mbq=7300.0))
     seen = fast_mean(recovered(activity, truth.box), truth.box)

@@ -12,13 +12,11 @@ import numpy as np
 import pytest
 from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
 from rpt_cohort.labels import REMAINING_BODY
-from rpt_dosimetry.dose.activity_series import Therapy
+from rpt_dosimetry.dose.activity_series import CycleImages, Therapy
 from rpt_dosimetry.dose.anatomy import mass_density_g_per_ml
-from rpt_dosimetry.dose.calculation import CycleDose
-from rpt_dosimetry.dose.rows import recovery_coefficient
-from rpt_dosimetry.ingest.alignment import CycleImages
-from rpt_dosimetry.ingest.building import cycle_dose
-from rpt_dosimetry.ingest.study import Study
+from rpt_dosimetry.dose.calculation import Choices, CycleDose, cycle_dose
+from rpt_dosimetry.dose.engines import find_engine
+from rpt_dosimetry.dose.rows import Tissues, Told, recovery_coefficient
 from rpt_dosimetry.tia.region_fit import RegionFit, fit_region
 from rpt_phantom.grid import FWHM_PER_STD, blurred_and_shifted
 from rpt_phantom.imaging import fast_mean
@@ -97,9 +95,9 @@ def perfect_dose(
         known=made.fov > 0,
         affine=made.grid.affine,
     )
-    study = Study.model_construct(name="loop", engine=ENGINE, cycles=[], model=model)
+    choices = Choices(find_engine(ENGINE, lu177()), Told(Tissues(), 0.0), model=model)
     therapy = Therapy(lu177(), GIVEN_MBQ, 0.0, 0.0, tuple(times_h))
-    return cycle_dose(images, therapy, study, calibration_relative_sd=0.0)[0]
+    return cycle_dose(images, therapy, choices)
 
 
 def where(made: VirtualCycle, organ: str) -> np.ndarray:

@@ -34,7 +34,7 @@ def test_voxels_correlate_in_part(organ_images, organ) -> None:
 
 @pytest.mark.slow
 def test_kidney_recovery_is_that_of_spect(organ_images) -> None:
-    """Published for 10–12 mm FWHM: 0.77–0.85 (`reference/clinical.md`); 3 % of calibration."""
+    """Published for 10–12 mm FWHM: 0.77–0.85; 3 % of calibration."""
     recovery = [i.dose_gy_per_gbq / i.true_dose_gy_per_gbq for i in organ_images["kidney"]]
     assert 0.74 < np.mean(recovery) < 0.90
 

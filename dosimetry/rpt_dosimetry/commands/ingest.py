@@ -7,7 +7,7 @@ import typer
 from rpt_cohort import BadInput
 from rpt_cohort.command import fail, say, stderr, warn
 
-from rpt_dosimetry.ingest.job import Looked, Outcome, look
+from rpt_dosimetry.ingest.job import Outcome, StudyInspection, look
 from rpt_dosimetry.ingest.job import ingest as make
 from rpt_dosimetry.ingest.study import EXAMPLE
 
@@ -62,20 +62,20 @@ def ingest(
     _tell_outcomes(make(study, out, workers=workers, dask=dask))
 
 
-def _tell_found(looked: Looked) -> None:
+def _tell_found(inspection: StudyInspection) -> None:
     """Print a line a role, and how each cycle stands."""
-    for found in looked.found:
-        for line in found.lines:
+    for one in inspection.cycles:
+        for line in one.lines:
             typer.echo(line)
-        stands = "done" if found.name in looked.done else "to be made"
-        typer.echo(f"{found.name}: {'cannot be made' if found.faults else stands}")
-    if looked.grid is not None:
-        size = " × ".join(map(str, looked.grid.shape))
-        voxel = " × ".join(f"{mm:.4g}" for mm in looked.grid.voxel_mm)
+        stands = "done" if one.name in inspection.done else "to be made"
+        typer.echo(f"{one.name}: {'cannot be made' if one.faults else stands}")
+    if inspection.grid is not None:
+        size = " × ".join(map(str, inspection.grid.shape))
+        voxel = " × ".join(f"{mm:.4g}" for mm in inspection.grid.voxel_mm)
         typer.echo(f"grid: {size} voxels of {voxel} mm")
-    failing = sum(bool(found.faults) for found in looked.found)
+    failing = sum(bool(one.faults) for one in inspection.cycles)
     if failing:
-        fail(f"{failing} of {len(looked.found)} cycles cannot be made, as listed.")
+        fail(f"{failing} of {len(inspection.cycles)} cycles cannot be made, as listed.")
 
 
 def _tell_outcomes(outcomes: list[Outcome]) -> None:

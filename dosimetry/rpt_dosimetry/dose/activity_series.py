@@ -11,12 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64, Shaped
 from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 from rpt_cohort.command import naming
 
 from rpt_dosimetry.dicom.decay import IMPOSSIBLE_EXCESS, warn_of_too_little
 from rpt_dosimetry.dicom.tracer import LARGEST_DEVIATION, nuclide_in_text
+from rpt_dosimetry.dose.anatomy import WHOLE_IMAGE, Region
 from rpt_dosimetry.nifti import ACTIVITY, FRAME_SHA256, Nifti, check_beside, nifti_and_beside
 from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide
 
@@ -32,10 +33,10 @@ class Therapy:
     """An administration and its scans.
 
     Attributes:
-        administered_mbq: Activity at the start of the infusion, MBq.
-        residual_mbq: What stayed in syringe, line and vial, decayed to the same moment, MBq.
-        infusion_h: Duration of the infusion, h; 0 for a bolus.
-        time_h: Of each scan, from the start of the infusion to mid-scan, h.
+        administered_mbq: Activity at the start of the infusion.
+        residual_mbq: What stayed in syringe, line and vial, decayed to the same moment.
+        infusion_h: Duration of the infusion; 0 for a bolus.
+        time_h: Of each scan, from the start of the infusion to mid-scan.
     """
 
     nuclide: Nuclide
@@ -106,21 +107,31 @@ uptake into the field of view, or noise, may raise it some percent."""
 
 
 @dataclass(frozen=True)
-class ActivitySeries:
-    """Activity concentrations at the times of the scans.
+class CycleImages:
+    """The images of a cycle on one grid.
 
     Attributes:
-        bq_per_ml: Shape (t, x, y, z), Bq/mL at each image's own time.
-        grid: The first image, for its affine.
+        bq_per_ml: One a scan, shape (t, x, y, z), Bq/mL at its own time.
+        affine: Voxel index → position, mm, RAS+.
+        organs: Organ numbers, 0 where none is.
+        lesions: Lesion numbers; ``None`` where no file of them is named.
+        known: Where every scan is.
+        ct_hu: CT of the first scan, HU; ``None`` for soft tissue everywhere.
+        paths: Of the activities, as typed, for a refusal; none where nobody typed them.
     """
 
     bq_per_ml: Float32[np.ndarray, "t x y z"]
-    grid: Volume
+    affine: Float[np.ndarray, "4 4"]
+    organs: Shaped[np.ndarray, "x y z"]
+    lesions: Shaped[np.ndarray, "x y z"] | None
+    known: Bool[np.ndarray, "x y z"]
+    ct_hu: Shaped[np.ndarray, "x y z"] | None
+    paths: Sequence[Path] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along each axis, mm."""
-        return self.grid.spacing_mm
+        return Volume(self.bq_per_ml[0], self.affine).spacing_mm
 
     @property
     def voxel_ml(self) -> float:
@@ -130,7 +141,7 @@ class ActivitySeries:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
-        x, y, z = self.bq_per_ml.shape[1:]
+        x, y, z = self.organs.shape
         return x, y, z
 
     def total_mbq(self) -> Float64[np.ndarray, " t"]:
@@ -138,12 +149,22 @@ class ActivitySeries:
         per_image = [image.sum(dtype=np.float64) for image in self.bq_per_ml]
         return np.array(per_image) * self.voxel_ml / BQ_PER_MBQ
 
+    def region_mbq(self, region: Region) -> Float64[np.ndarray, " t"]:
+        """Return a region's activity in each image, MBq."""
+        if region.name == WHOLE_IMAGE:
+            return self.total_mbq()
+        within = [one.ravel()[region.voxels].sum(dtype=np.float64) for one in self.bq_per_ml]
+        return np.array(within) * self.voxel_ml / BQ_PER_MBQ
 
-def read_activities(paths: Sequence[Path]) -> ActivitySeries:
+
+def read_activities(paths: Sequence[Path]) -> tuple[Float32[np.ndarray, "t x y z"], Volume]:
     """Read activity images, Bq/mL.
 
     Args:
         paths: One NIfTI file a time point, in the order of the times.
+
+    Returns:
+        All of them, and the first one for its grid.
 
     Raises:
         BadInput: A file is broken, on another grid or not the one that the JSON beside it tells
@@ -163,7 +184,7 @@ def read_activities(paths: Sequence[Path]) -> ActivitySeries:
             with np.errstate(over="ignore", invalid="ignore"):
                 stack[number] = volume.data
             _check_values(stack[number], name=_name(number))
-    return ActivitySeries(stack, grid)
+    return stack, grid
 
 
 def check_totals(
@@ -211,28 +232,25 @@ def check_totals(
 
 
 def _refuse_total(total_mbq: float, therapy: Therapy, *, number: int, time_h: float) -> None:
-    most = therapy.decayed_mbq(time_h)
+    most, name = therapy.decayed_mbq(time_h), _name(number)
     if total_mbq == 0:
-        raise BadInput(
-            f"{_name(number)} must hold activity, and is 0 everywhere. Check how it was written."
-        )
+        raise BadInput(f"{name} must hold activity, and is 0 everywhere. Check how it was written.")
     if total_mbq > therapy.net_mbq * (1 + ROUNDING):
         raise BadInput(
-            f"{_name(number)} must hold no more than the net administered "
-            f"{therapy.net_mbq:.6g} MBq, got {total_mbq:.6g} MBq. Activities must be in Bq/mL, "
-            "--administered-mbq in MBq and not in GBq."
+            f"{name} must hold no more than the net administered {therapy.net_mbq:.6g} MBq, got "
+            f"{total_mbq:.6g} MBq. Activities must be in Bq/mL, --administered-mbq in MBq and not "
+            "in GBq."
         )
     if total_mbq > IMPOSSIBLE_EXCESS * most:
         raise BadInput(
-            f"{_name(number)} must hold no more than the {most:.6g} MBq that decay leaves of the "
-            f"net activity at {time_h:g} h, got {total_mbq:.6g} MBq. Check --time-h, in h, the "
+            f"{name} must hold no more than the {most:.6g} MBq that decay leaves of the net "
+            f"activity at {time_h:g} h, got {total_mbq:.6g} MBq. Check --time-h, in h, the "
             "calibration, and that the image is not corrected for decay."
         )
     if total_mbq < IMPOSSIBLE_SHARE * most:
         raise BadInput(
-            f"{_name(number)} must hold a part of the {most:.6g} MBq that decay leaves at "
-            f"{time_h:g} h, got {total_mbq:.3g} MBq. Activities must be in Bq/mL, not in kBq/mL "
-            "or MBq/mL."
+            f"{name} must hold a part of the {most:.6g} MBq that decay leaves at {time_h:g} h, got "
+            f"{total_mbq:.3g} MBq. Activities must be in Bq/mL, not in kBq/mL or MBq/mL."
         )
 
 
@@ -278,11 +296,11 @@ TOTAL_SD_PCT = "total_relative_sd_pct"
 
 @dataclass(frozen=True)
 class ToldScans:
-    """The activity images of a cycle, and what is told of them.
+    """The activity images of a cycle, and what is known of them.
 
     Attributes:
-        activities: Paths; in the order of time where no time was typed, else as given.
-        time_h: Of each, start of infusion to mid-scan, h.
+        activities: In the order of time where no time was typed, else as given.
+        time_h: Of each, start of infusion to mid-scan.
         calibration_sd_pct: Standard uncertainty of the calibration, %; ``None`` where a JSON says
             that it is not known.
     """
@@ -305,9 +323,8 @@ def told_scans(
     """Take times and nuclide from the JSONs beside the images, or from what was typed.
 
     Args:
-        time_h: As typed, h, one an image; ``None`` where the JSONs are to tell them.
-        nuclide: As typed; ``None`` where the JSONs are to tell it, or it is Lu-177.
-        calibration_sd_pct: As typed, %; ``None`` where the JSONs are to tell it, or it is usual.
+        time_h: As typed, one an image; ``None`` where the JSONs are to tell them. So for
+            ``nuclide`` (or it is Lu-177) and ``calibration_sd_pct`` (or it is usual).
 
     Raises:
         BadInput: A JSON is broken, tells of something else than activity, or contradicts what was

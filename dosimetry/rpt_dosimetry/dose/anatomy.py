@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt8
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.labels import ORGANS
 
@@ -130,9 +130,6 @@ def mass_density_g_per_ml(ct_hu: Shaped[np.ndarray, "x y z"]) -> Float[np.ndarra
     Linear between the nodes; below −1000 HU the density of air, above 3000 HU 2.8 g/mL. The
     density falls from 100 to 101 HU, where the soft tissues end and the skeleton begins.
 
-    Returns:
-        Density, g/mL, shape (x, y, z).
-
     Source: W. Schneider, Bortfeld & Schlegel, Phys Med Biol 45 (2000) 459, as tabulated in
     GATE's ``Schneider2000DensitiesTable.txt``. Its tissues were matched to one scanner at
     120 kV; another's calibration may differ by some percent in bone.
@@ -141,15 +138,35 @@ def mass_density_g_per_ml(ct_hu: Shaped[np.ndarray, "x y z"]) -> Float[np.ndarra
     return density
 
 
-def floored(
-    density_g_per_ml: Float[np.ndarray, "x y z"],
-) -> tuple[Float[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
-    """Raise densities to what a dose may be divided by.
+MATERIALS = ("lung", "soft", "bone")
+"""Of ``radiation.media``, by rising CT number."""
+MATERIAL_FROM_HU = (-120.0, 101.0)
+"""Where soft tissue and skeleton begin. Source: the classes of Schneider et al. 2000, table 6; fat
+counts as soft tissue and air as lung, from which its density tells it (ours)."""
 
-    Returns:
-        The density, at least ``LOWEST_G_PER_ML``, and where it was raised.
+
+@dataclass(frozen=True)
+class VoxelMedium:
+    """What fills each voxel of a patient.
+
+    Attributes:
+        ct_g_per_ml: Mass density as the CT has it.
+        material: Index into ``MATERIALS``.
     """
-    return np.maximum(density_g_per_ml, LOWEST_G_PER_ML), density_g_per_ml < LOWEST_G_PER_ML
+
+    ct_g_per_ml: Float[np.ndarray, "x y z"]
+    material: UInt8[np.ndarray, "x y z"]
+
+    @property
+    def density_g_per_ml(self) -> Float[np.ndarray, "x y z"]:
+        """What a dose may be divided by: at least ``LOWEST_G_PER_ML``."""
+        return np.asarray(np.maximum(self.ct_g_per_ml, LOWEST_G_PER_ML))
+
+
+def voxel_medium(ct_hu: Shaped[np.ndarray, "x y z"]) -> VoxelMedium:
+    """Tell density and material of each voxel by its CT number."""
+    material = np.digitize(ct_hu, MATERIAL_FROM_HU).astype(np.uint8)
+    return VoxelMedium(mass_density_g_per_ml(ct_hu), material)
 
 
 def check_hu(ct: Volume, *, name: str) -> None:

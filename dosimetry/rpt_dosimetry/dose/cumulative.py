@@ -13,7 +13,7 @@ from typing import Any
 from rpt_cohort import BadInput, file_sha256
 
 from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ
-from rpt_dosimetry.dose.rows import NORMAL_95
+from rpt_dosimetry.tia.uncertainty import NORMAL_95
 
 SUMMARY, TABLE = "summary.json", "organs.csv"
 REPORT = "report"
@@ -30,8 +30,6 @@ class RegionDose:
     """A region's row of one cycle.
 
     Attributes:
-        dose_gy: Mean absorbed dose, Gy.
-        bed_gy: BED, Gy; ``None`` where the table has none.
         relative_sd: Relative standard uncertainty of the dose; ``None`` where unknown.
         relative_95: Half of the dose's 95 % interval, relative; likewise.
         unknown_parts: Those of ``PARTS`` that ``relative_sd`` does not hold.
@@ -49,7 +47,7 @@ class CycleTable:
     """One cycle.
 
     Attributes:
-        net_mbq: Administered activity less residuals, MBq.
+        net_mbq: Administered activity less residuals.
         inputs: File → SHA-256.
         patient: Of a cohort's cycle, by its ``cycle.json``; ``None`` where there is none.
     """
@@ -153,15 +151,15 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class ActivityToLimit:
-    """How much activity still reaches a limit.
+    """How much activity still reaches a limit; see ``DEFINITIONS``.
 
     Attributes:
-        limit_gy: The stated limit of the mean dose, Gy.
-        dose_gy: Dose so far, Gy.
-        last_gy_per_gbq: Dose per activity of the last cycle, Gy/GBq.
+        limit_gy: Of the mean dose.
+        dose_gy: So far.
+        last_gy_per_gbq: Of the last cycle.
         between_cycles_relative_sd: Its spread over the cycles; ``None`` with one cycle.
-        activity_to_limit_mbq: Activity that reaches the limit, MBq; 0 where it is reached.
-        interval_95_mbq: Its interval, MBq; ``None`` where the dose's uncertainty is unknown.
+        activity_to_limit_mbq: 0 where the limit is reached.
+        interval_95_mbq: ``None`` where the dose's uncertainty is unknown.
         unknown_parts: Parts of the uncertainty that the interval does not hold.
     """
 
@@ -181,9 +179,6 @@ def activity_to_limit(
 
     Args:
         rows: The region in each cycle, the last one last.
-
-    Returns:
-        The activity and its interval; see ``DEFINITIONS``.
 
     Raises:
         BadInput: The last cycle gave the region no dose, so no activity reaches the limit.
@@ -222,7 +217,7 @@ def cumulate_cycles(cycles: Sequence[CycleTable], limits_gy: Mapping[str, float]
 
     Args:
         cycles: One or more, in the order they were given.
-        limits_gy: Region → limit of the cumulative mean dose, Gy.
+        limits_gy: Region → limit of the cumulative mean dose.
 
     Returns:
         What goes into the JSON, provenance aside.

@@ -3,7 +3,7 @@
 ``local``: electrons stop in the voxel of their decay, photons leave it unseen. At the resolution
 of SPECT this is a fair default: the electrons of Lu-177 travel 1.8 mm at most. Photons, about 4
 % of a liver's self-dose, are left out. ``vsv``: convolution with a kernel of voxel S-values
-computed for the voxels at hand. A Monte Carlo engine has its place behind the same interface.
+computed for the voxels at hand.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,8 @@ from jaxtyping import Float
 from rpt_cohort import BadInput
 from scipy import fft
 
-from rpt_dosimetry.radiation.kernel import absorbed_kev, compute_kernel
+from rpt_dosimetry.dose.anatomy import VoxelMedium
+from rpt_dosimetry.radiation.kernel import Spacing, absorbed_kev, compute_kernel
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.radiation.nuclide import Nuclide
 
@@ -36,28 +37,21 @@ class Engine(Protocol):
     def name(self) -> str:
         """What the commands call it."""
 
-    def dose_gy(
-        self,
-        tia_mbq_h_per_ml: Field,
-        *,
-        spacing_mm: tuple[float, float, float],
-        density_g_per_ml: Field | None,
-    ) -> Field:
+    def absorbed_dose_gy(
+        self, tia_mbq_h_per_ml: Field, *, spacing_mm: Spacing, medium: VoxelMedium | None
+    ) -> tuple[Field, Field | None]:
         """Compute the absorbed dose.
 
         Args:
-            density_g_per_ml: Mass density, g/mL, above 0 everywhere (see ``floored``);
-                ``None`` for soft tissue of 1.04 g/mL everywhere.
+            medium: Density and material by a CT; ``None`` for soft tissue of 1.04 g/mL everywhere.
 
         Returns:
-            Dose, Gy, on the same grid.
+            Dose, Gy, on the same grid, and its statistical uncertainty, 1 SD, Gy; ``None`` where
+            chance has no part in it.
         """
 
-    def energy_kev(self, *, spacing_mm: tuple[float, float, float]) -> dict[str, float]:
+    def energy_kev(self, *, spacing_mm: Spacing) -> dict[str, float]:
         """Account for the energy of one decay, keV.
-
-        Args:
-            spacing_mm: Voxel size, mm, on which a kernel may depend.
 
         Returns:
             What the nuclide emits and where it goes: ``emitted_electrons``,
@@ -73,15 +67,12 @@ def convolve_octant(field: Field, octant: Float[np.ndarray, "i j k"]) -> Field:
     """Convolve with a kernel that is alike in all octants; nothing wraps around.
 
     The kernel's spectrum is real and needs one octant only: the discrete cosine transform of
-    type I is the Fourier transform of a sequence and its mirror image.
+    type I is the Fourier transform of a sequence and its mirror image. Outside the field, which
+    is nowhere below 0, lies 0; rounding below 0 becomes 0.
 
     Args:
-        field: Values, at least 0; outside them lies 0.
         octant: The kernel at the offsets 0, 1, 2 … along each axis. Offsets that no two
             voxels of ``field`` have are not used.
-
-    Returns:
-        The convolution on the grid of ``field``, in its type; rounding below 0 becomes 0.
     """
     octant = octant[tuple(slice(0, n) for n in field.shape)]
     padded = tuple(
@@ -108,42 +99,30 @@ def _even_fast_length(at_least: int) -> int:
 
 @dataclass(frozen=True)
 class Local:
-    """Local deposition of the electrons' energy."""
+    """Local deposition of the electrons' energy; the voxel size does not matter.
+
+    Source: Δ of MIRD Pamphlet 21, J Nucl Med 50 (2009) 477: of Lu-177's electrons
+    147.92 keV per decay, 0.08532 g Gy/(MBq h).
+    """
 
     nuclide: Nuclide
     name: str = "local"
 
-    def dose_gy(
-        self,
-        tia_mbq_h_per_ml: Field,
-        *,
-        spacing_mm: tuple[float, float, float],
-        density_g_per_ml: Field | None,
-    ) -> Field:
-        """Compute the dose; see ``Engine``. The voxel size does not matter here.
+    def absorbed_dose_gy(
+        self, tia_mbq_h_per_ml: Field, *, spacing_mm: Spacing, medium: VoxelMedium | None
+    ) -> tuple[Field, None]:
+        """Compute the dose; see ``Engine``."""
+        density = SOFT_TISSUE_G_PER_CM3 if medium is None else medium.density_g_per_ml
+        return tia_mbq_h_per_ml * (GY_G_PER_MBQ_H_KEV * self.nuclide.electron_kev / density), None
 
-        Source: Δ of MIRD Pamphlet 21, J Nucl Med 50 (2009) 477: of Lu-177's electrons
-        147.92 keV per decay, 0.08532 g Gy/(MBq h).
-        """
-        delta_gy_g_per_mbq_h = GY_G_PER_MBQ_H_KEV * self.nuclide.electron_kev
-        density = SOFT_TISSUE_G_PER_CM3 if density_g_per_ml is None else density_g_per_ml
-        dose: Field = tia_mbq_h_per_ml * (delta_gy_g_per_mbq_h / density)
-        return dose
-
-    def energy_kev(self, *, spacing_mm: tuple[float, float, float]) -> dict[str, float]:
+    def energy_kev(self, *, spacing_mm: Spacing) -> dict[str, float]:
         """Account for the energy of one decay, keV; see ``Engine``."""
-        electrons, photons = self.nuclide.electron_kev, self.nuclide.photon_kev
-        return {
-            "emitted_electrons": electrons,
-            "emitted_photons": photons,
-            "absorbed": electrons,
-            "left_out": photons,
-        }
+        return _balance(self.nuclide, self.nuclide.electron_kev, self.nuclide.photon_kev)
 
 
 @dataclass(frozen=True)
 class Vsv:
-    """Convolution with the kernel of soft tissue.
+    """Convolution with the kernel of soft tissue; outside the volume no activity is assumed.
 
     The electrons' energy is shared out as in soft tissue and divided by the voxel's own mass.
     The photons' dose is that of soft tissue everywhere: it comes from far away, and dividing it
@@ -156,36 +135,35 @@ class Vsv:
     nuclide: Nuclide
     name: str = "vsv"
 
-    def dose_gy(
-        self,
-        tia_mbq_h_per_ml: Field,
-        *,
-        spacing_mm: tuple[float, float, float],
-        density_g_per_ml: Field | None,
-    ) -> Field:
-        """Compute the dose; see ``Engine``. Outside the volume no activity is assumed."""
+    def absorbed_dose_gy(
+        self, tia_mbq_h_per_ml: Field, *, spacing_mm: Spacing, medium: VoxelMedium | None
+    ) -> tuple[Field, None]:
+        """Compute the dose; see ``Engine``."""
         i, j, k = tia_mbq_h_per_ml.shape
         kernel = compute_kernel(self.nuclide.name, spacing_mm=spacing_mm, largest=(i, j, k))
         gy_per_kev = GY_G_PER_MBQ_H_KEV / kernel.density_g_per_cm3
         dose: Field = convolve_octant(tia_mbq_h_per_ml, kernel.electron_kev * gy_per_kev)
-        if density_g_per_ml is not None:
-            dose *= kernel.density_g_per_cm3 / density_g_per_ml
+        if medium is not None:
+            dose *= kernel.density_g_per_cm3 / medium.density_g_per_ml
         dose += convolve_octant(tia_mbq_h_per_ml, kernel.photon_kev * gy_per_kev)
-        return dose
+        return dose, None
 
-    def energy_kev(self, *, spacing_mm: tuple[float, float, float]) -> dict[str, float]:
+    def energy_kev(self, *, spacing_mm: Spacing) -> dict[str, float]:
         """Account for a decay's energy, keV, in a kernel that no image cuts; see ``Engine``."""
-        absorbed, left_out = absorbed_kev(self.nuclide.name, spacing_mm=spacing_mm)
-        return {
-            "emitted_electrons": self.nuclide.electron_kev,
-            "emitted_photons": self.nuclide.photon_kev,
-            "absorbed": absorbed,
-            "left_out": left_out,
-        }
+        return _balance(self.nuclide, *absorbed_kev(self.nuclide.name, spacing_mm=spacing_mm))
+
+
+def _balance(nuclide: Nuclide, absorbed: float, left_out: float) -> dict[str, float]:
+    return {
+        "emitted_electrons": nuclide.electron_kev,
+        "emitted_photons": nuclide.photon_kev,
+        "absorbed": absorbed,
+        "left_out": left_out,
+    }
 
 
 ENGINES: Mapping[str, Callable[[Nuclide], Engine]] = {"local": Local, "vsv": Vsv}
-"""Name → what makes the engine for a nuclide."""
+"""Name → what makes the engine for a nuclide. An engine is a file beside this one and its line."""
 
 
 def find_engine(name: str, nuclide: Nuclide) -> Engine:

@@ -21,17 +21,12 @@ from rpt_cohort import (
 from rpt_cohort.command import naming
 from rpt_cohort.labels import LARGEST
 
-from rpt_dosimetry.dose.activity_series import Therapy, read_activities
-from rpt_dosimetry.dose.anatomy import (
-    Region,
-    check_hu,
-    find_regions,
-    mass_density_g_per_ml,
-)
-from rpt_dosimetry.dose.calculation import Choices, CycleDose
+from rpt_dosimetry.dose.activity_series import CycleImages, Therapy, read_activities
+from rpt_dosimetry.dose.anatomy import check_hu
+from rpt_dosimetry.dose.calculation import Choices, CycleDose, cycle_dose
 from rpt_dosimetry.dose.cumulative import SUMMARY, TABLE
 from rpt_dosimetry.dose.rows import table_csv
-from rpt_dosimetry.dose.summary import dose_and_summary
+from rpt_dosimetry.dose.summary import summarise
 from rpt_dosimetry.nifti import (
     HU,
     LARGEST_LESION,
@@ -102,9 +97,6 @@ def _on_grid(path: Path, grid: Volume, *, name: str) -> Volume:
     return volume
 
 
-DOSE, DOSE_GY, TIA = "dose.nii.gz", "dose_gy.nii.gz", "tia.nii.gz"
-
-
 def write_dose(
     files: Files,
     therapy: Therapy,
@@ -128,8 +120,7 @@ def write_dose(
         BadInput: Something given cannot be used; nothing is left behind.
     """
     with new_folder(out) as folder:
-        series = read_activities(files.activities)
-        grid = series.grid
+        bq_per_ml, grid = read_activities(files.activities)
         organs = _labels(
             files.organs, grid, name="Organs (--organs)", largest=LARGEST, quantity=ORGAN_NUMBERS
         )
@@ -140,17 +131,23 @@ def write_dose(
             largest=LARGEST_LESION,
             quantity=LESION_NUMBERS,
         )
-        density = None
+        ct_hu = None
         if files.ct is not None:
             ct = _on_grid(files.ct, grid, name="CT (--ct)")
             check_beside(files.ct, ct, name="CT (--ct)", quantity=HU)
             check_hu(ct, name="CT (--ct)")
-            density = mass_density_g_per_ml(ct.data)
-        regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
-        _check_names(choices, regions)
-        result, told = dose_and_summary(
-            series, regions, therapy, choices, density_g_per_ml=density, paths=files.activities
+            ct_hu = ct.data
+        images = CycleImages(
+            bq_per_ml,
+            grid.affine,
+            organs=np.zeros(grid.data.shape, np.uint8) if organs is None else organs,
+            lesions=lesions,
+            known=np.ones(grid.data.shape, np.bool_),
+            ct_hu=ct_hu,
+            paths=files.activities,
         )
+        result = cycle_dose(images, therapy, choices)
+        told = summarise(images, therapy, choices, result)
         told["warnings"] = [*warnings, *told["warnings"]]
         told["provenance"] = provenance(
             package="rpt-dosimetry",
@@ -159,25 +156,8 @@ def write_dose(
             inputs=files.sha256(),
             libraries=("icrp107-database", "nibabel", "numpy", "scipy", "xraydb"),
         )
-        maps = {
-            DOSE: result.dose_gy / therapy.net_gbq,
-            DOSE_GY: result.dose_gy,
-            TIA: result.tia.mbq_h_per_ml,
-        }
-        for name, values in maps.items():
+        for name, values in result.maps(therapy).items():
             (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
         (folder / TABLE).write_bytes(table_csv(result.rows))
         (folder / SUMMARY).write_bytes(json_bytes(told))
     return result, list(told["warnings"])
-
-
-def _check_names(choices: Choices, regions: list[Region]) -> None:
-    tissues = choices.told.tissues
-    known = [region.name for region in regions]
-    known += ["lesion"] if any(region.kind == "lesion" for region in regions) else []
-    for name in [*tissues.alpha_beta_gy, *tissues.repair_half_time_h]:
-        if name not in known:
-            raise BadInput(
-                f"--alpha-beta and --repair-half-time-h must name a region of the masks, one of "
-                f"{', '.join(known)}, got '{name}'."
-            )

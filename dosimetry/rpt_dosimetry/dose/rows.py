@@ -17,12 +17,17 @@ from rpt_cohort import BadInput
 from scipy.ndimage import correlate1d
 from scipy.special import ndtr
 
-from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, ActivitySeries, Therapy
-from rpt_dosimetry.dose.anatomy import BODY, REST, WHOLE_IMAGE, Region
+from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, CycleImages, Therapy
+from rpt_dosimetry.dose.anatomy import BODY, REST, WHOLE_IMAGE, Region, VoxelMedium
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.tia.exponential_fit import infusion_factor
 from rpt_dosimetry.tia.region_fit import RegionFit
-from rpt_dosimetry.tia.uncertainty import SMALLEST_DIAMETER_OF_FWHM, combine, diameter_mm
+from rpt_dosimetry.tia.uncertainty import (
+    SMALLEST_DIAMETER_OF_FWHM,
+    Uncertainty,
+    combine,
+    diameter_mm,
+)
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,7 @@ _KIDNEYS = ("kidney", "kidney_right", "kidney_left")
 
 @dataclass(frozen=True)
 class Tissues:
-    """BED's parameters by region.
-
-    Attributes:
-        alpha_beta_gy: Region's name → α/β, Gy, where it is not the default.
-        repair_half_time_h: Region's name → half-time of repair, h, likewise.
-    """
+    """BED's parameters by region's name, where they are not the default."""
 
     alpha_beta_gy: Mapping[str, float] = field(default_factory=dict)
     repair_half_time_h: Mapping[str, float] = field(default_factory=dict)
@@ -66,15 +66,20 @@ class Tissues:
             _first(self.repair_half_time_h, (name, group), base.repair_half_time_h),
         )
 
+    def check_names(self, regions: Sequence[Region]) -> None:
+        """Refuse a parameter of a region that is not there."""
+        known = [region.name for region in regions]
+        known += ["lesion"] if any(region.kind == "lesion" for region in regions) else []
+        for name in [*self.alpha_beta_gy, *self.repair_half_time_h]:
+            if name not in known:
+                raise BadInput(
+                    "--alpha-beta and --repair-half-time-h must name a region of the masks, one of "
+                    f"{', '.join(known)}, got '{name}'."
+                )
+
 
 def parse_by_region(words: Sequence[str], *, option: str, unit: str) -> dict[str, float]:
-    """Read an option's ``NAME=NUMBER`` words.
-
-    Args:
-        words: As given, such as ``kidney=2.5``.
-
-    Returns:
-        Name → number above 0.
+    """Read an option's ``NAME=NUMBER`` words, such as ``kidney=2.5``.
 
     Raises:
         BadInput: A word is of another form, a number not above 0, or a name twice.
@@ -106,7 +111,6 @@ def lea_catcheside(terms: Sequence[tuple[float, float]], *, repair_half_time_h: 
 
     Args:
         terms: (aᵢ, λᵢ): amplitude in any unit, negative for an uptake, and rate, 1/h.
-        repair_half_time_h: T_rep, h.
 
     Returns:
         G, between 0 and 1.
@@ -135,10 +139,7 @@ def lea_catcheside(terms: Sequence[tuple[float, float]], *, repair_half_time_h: 
 
 
 def bed_gy(*, dose_gy: float, g: float, alpha_beta_gy: float) -> float:
-    """Compute the biologically effective dose of a mean dose, Gy.
-
-    Args:
-        g: From ``lea_catcheside``.
+    """Compute the biologically effective dose of a mean dose, Gy; ``g`` from ``lea_catcheside``.
 
     Source: MIRD Pamphlet 20, J Nucl Med 49 (2008) 1884.
     """
@@ -162,12 +163,6 @@ def recovery_coefficient(
     A measured mean divided by it is the true mean where nothing outside shines in: in a hot
     region's surroundings of similar activity the correction is too large. Exact for the
     voxels as boxes, whatever their size beside the blur.
-
-    Args:
-        mask: The region, shape (x, y, z), of at least one voxel.
-
-    Returns:
-        The coefficient, above 0 and at most 1.
 
     Raises:
         ValueError: The mask is empty, or ``fwhm_mm`` not above 0.
@@ -197,84 +192,9 @@ def _weights(*, size_mm: float, sd_mm: float, count: int) -> Float[np.ndarray, "
     return weights
 
 
-NORMAL_95 = 1.96
-"""Standard deviations on either side that hold 95 % of a normal distribution."""
-
-
-@dataclass(frozen=True)
-class RelativeSd:
-    """Relative standard uncertainty (1 SD) and its parts; ``None`` where one is unknown.
-
-    Attributes:
-        total: Root of the sum of squares of the parts, the outline's only where it is known;
-            ``None`` where the calibration's or the fit's is unknown, or the region is too small for
-            its outline to be told by the image, or has no activity.
-        total_95: Half of the 95 % interval, likewise: with one or two points left over far more
-            than twice ``total``.
-        volume: Of the outline; unknown without the resolution.
-        fit: Of the time–activity fit; unknown where no point is left over.
-    """
-
-    total: float | None
-    total_95: float | None
-    calibration: float | None
-    volume: float | None
-    fit: float | None
-
-
-def relative_sd(
-    fit: RegionFit,
-    *,
-    volume_ml: float,
-    voxel_ml: float,
-    calibration_relative_sd: float | None,
-    fwhm_mm: float | None,
-    recovery_relative_sd: float | None = None,
-) -> RelativeSd:
-    """Combine what is known; see ``tia.uncertainty.combine``.
-
-    Args:
-        calibration_relative_sd: u(Q)/Q; ``None`` where it is not known.
-        fwhm_mm: Resolution of the activity images, mm; ``None`` leaves the volume's part out.
-        recovery_relative_sd: u(R)/R, for the dose divided by the recovery coefficient.
-    """
-    calibration = calibration_relative_sd
-    if not fit.tia_mbq_h > 0:
-        return RelativeSd(None, None, calibration, None, None)
-    fitted, fitted_95 = (
-        None if half_mbq_h is None else half_mbq_h / fit.tia_mbq_h
-        for half_mbq_h in (fit.tia_sd_mbq_h, fit.tia_95_mbq_h)
-    )
-    known, volume = calibration, None
-    if fwhm_mm is not None:
-        if diameter_mm(volume_ml=volume_ml) < SMALLEST_DIAMETER_OF_FWHM * fwhm_mm:
-            return RelativeSd(None, None, calibration, None, fitted)
-        found = combine(
-            volume_ml=volume_ml,
-            voxel_mm=math.cbrt(voxel_ml * 1000.0),
-            fwhm_mm=fwhm_mm,
-            calibration_relative_sd=calibration,
-            fit_relative_sd=0.0,
-            recovery_relative_sd=recovery_relative_sd,
-        )
-        known, volume = found.total, found.volume
-    if known is None or fitted is None or fitted_95 is None:
-        return RelativeSd(None, None, calibration, volume, fitted)
-    total, total_95 = math.hypot(known, fitted), math.hypot(NORMAL_95 * known, fitted_95)
-    return RelativeSd(total, total_95, calibration, volume, fitted)
-
-
 @dataclass(frozen=True)
 class DoseStatistics:
-    """Doses of a region's voxels, Gy.
-
-    Attributes:
-        mean_gy: Mean over the voxels; all have one volume, so it is the mean over volume.
-        sd_gy: Standard deviation over the voxels (of the population).
-        d2_gy: Least dose of the hottest 2 % of the volume.
-        d50_gy: Least dose of the hottest half.
-        d98_gy: Least dose of the hottest 98 %.
-    """
+    """Doses of a region's voxels; ``sd_gy`` is of the population."""
 
     mean_gy: float
     sd_gy: float
@@ -284,10 +204,7 @@ class DoseStatistics:
 
 
 def dose_statistics(dose_gy: Float[np.ndarray, " n"]) -> DoseStatistics:
-    """Describe the doses of a region's voxels.
-
-    Returns:
-        The statistics; Dx is the dose of a voxel, never between two.
+    """Describe the doses of a region's voxels; Dx is the dose of a voxel, never between two.
 
     Source: D2, D50, D98 as in ICRU Report 83 (2010).
     """
@@ -303,35 +220,30 @@ def _dose_at(ascending_gy: Float[np.ndarray, " n"], volume_pct: int) -> float:
 
 @dataclass(frozen=True)
 class Told:
-    """What the table is to tell beside the dose.
+    """What the table tells beside the dose.
 
     Attributes:
-        calibration_relative_sd: Standard uncertainty of the calibration factor, relative;
-            ``None`` where it is not known.
-        fwhm_mm: Resolution of the activity images, mm; turns recovery and the volume's part of
+        calibration_relative_sd: Standard uncertainty of the calibration factor; ``None`` where it
+            is not known.
+        fwhm_mm: Resolution of the activity images; turns recovery and the volume's part of
             the uncertainty on.
-        recovery_relative_sd: Standard uncertainty of the recovery coefficients, relative;
-            ``None`` where it is not stated.
+        recovery_relative_sd: Of the recovery coefficients; ``None`` where it is not stated.
     """
 
     tissues: Tissues
     calibration_relative_sd: float | None
-    fwhm_mm: float | None
+    fwhm_mm: float | None = None
     recovery_relative_sd: float | None = None
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The volumes from which rows are made.
+    """The volumes from which rows are made; no medium is soft tissue."""
 
-    Attributes:
-        density_g_per_ml: Mass density of a CT, g/mL; ``None`` for soft tissue.
-    """
-
-    series: ActivitySeries
+    images: CycleImages
     tia_mbq_h_per_ml: Float64[np.ndarray, "x y z"]
     dose_gy: Float[np.ndarray, "x y z"]
-    density_g_per_ml: Float64[np.ndarray, "x y z"] | None
+    medium: VoxelMedium | None
 
 
 @dataclass(frozen=True)
@@ -348,7 +260,7 @@ class Row:
     """What is known of a region; ``COLUMNS`` says how it becomes a line.
 
     Attributes:
-        map_tia_mbq_h: Sum of the voxels' time-integrated activity, MBq h.
+        map_tia_mbq_h: Sum of the voxels' time-integrated activity.
         bed: ``None`` for image, body and rest, and where no half-life is known.
         recovery: Recovery coefficient; ``None`` unless asked for.
         recovered_sd: Relative uncertainty of the mean dose divided by it; ``None`` unless that
@@ -362,7 +274,7 @@ class Row:
     fit: RegionFit
     map_tia_mbq_h: float
     net_mbq: float
-    sd: RelativeSd
+    sd: Uncertainty
     bed: RegionBed | None
     recovery: float | None
     recovered_sd: float | None
@@ -370,19 +282,12 @@ class Row:
 
 def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told: Told) -> Row:
     """Find out what the table tells of a region."""
-    voxel_ml = maps.series.voxel_ml
+    voxel_ml = maps.images.voxel_ml
     volume_ml = len(region.voxels) * voxel_ml
     dose = dose_statistics(maps.dose_gy.ravel()[region.voxels])
     tissue = told.tissues.of(region.name)
     whole = region.name in (WHOLE_IMAGE, BODY, REST)  # of which BED and recovery mean nothing
-    sd_of = partial(
-        relative_sd,
-        fit,
-        volume_ml=volume_ml,
-        voxel_ml=voxel_ml,
-        calibration_relative_sd=told.calibration_relative_sd,
-        fwhm_mm=told.fwhm_mm,
-    )
+    uncertainty_of = partial(_uncertainty, fit, told, volume_ml=volume_ml, voxel_ml=voxel_ml)
     no_recovery = whole or told.recovery_relative_sd is None
     return Row(
         region=region,
@@ -392,19 +297,47 @@ def make_row(maps: Maps, region: Region, fit: RegionFit, therapy: Therapy, told:
         fit=fit,
         map_tia_mbq_h=float(maps.tia_mbq_h_per_ml.ravel()[region.voxels].sum() * voxel_ml),
         net_mbq=therapy.net_mbq,
-        sd=sd_of(),
+        sd=uncertainty_of(None),
         bed=None if whole else _bed(fit, dose.mean_gy, tissue, infusion_h=therapy.infusion_h),
-        recovery=None if whole else _recovery(region, maps.series, told.fwhm_mm),
-        recovered_sd=(
-            None if no_recovery else sd_of(recovery_relative_sd=told.recovery_relative_sd).total
-        ),
+        recovery=None if whole else _recovery(region, maps.images, told.fwhm_mm),
+        recovered_sd=None if no_recovery else uncertainty_of(told.recovery_relative_sd).total,
+    )
+
+
+def _uncertainty(
+    fit: RegionFit,
+    told: Told,
+    recovery_relative_sd: float | None,
+    *,
+    volume_ml: float,
+    voxel_ml: float,
+) -> Uncertainty:
+    """Combine what is known; no activity, or too small for its outline, leaves no total."""
+    calibration, fwhm_mm = told.calibration_relative_sd, told.fwhm_mm
+    if not fit.tia_mbq_h > 0:
+        return Uncertainty(calibration, None, 0.0, None)
+    fitted, fitted_95 = (
+        None if half_mbq_h is None else half_mbq_h / fit.tia_mbq_h
+        for half_mbq_h in (fit.tia_sd_mbq_h, fit.tia_95_mbq_h)
+    )
+    too_small_mm = SMALLEST_DIAMETER_OF_FWHM * (fwhm_mm or 0.0)
+    if diameter_mm(volume_ml=volume_ml) < too_small_mm:
+        return Uncertainty(calibration, None, 0.0, fitted)
+    return combine(
+        volume_ml=volume_ml,
+        voxel_mm=math.cbrt(voxel_ml * 1000.0),
+        fwhm_mm=fwhm_mm,
+        calibration_relative_sd=calibration,
+        fit_relative_sd=fitted,
+        fit_relative_95=fitted_95,
+        recovery_relative_sd=recovery_relative_sd,
     )
 
 
 def _mass_g(maps: Maps, region: Region) -> float:
-    if maps.density_g_per_ml is None:
-        return len(region.voxels) * maps.series.voxel_ml * SOFT_TISSUE_G_PER_CM3
-    return float(maps.density_g_per_ml.ravel()[region.voxels].sum() * maps.series.voxel_ml)
+    if maps.medium is None:
+        return len(region.voxels) * maps.images.voxel_ml * SOFT_TISSUE_G_PER_CM3
+    return float(maps.medium.ct_g_per_ml.ravel()[region.voxels].sum() * maps.images.voxel_ml)
 
 
 def _bed(fit: RegionFit, dose_gy: float, tissue: Tissue, *, infusion_h: float) -> RegionBed | None:
@@ -422,12 +355,12 @@ def _bed(fit: RegionFit, dose_gy: float, tissue: Tissue, *, infusion_h: float) -
     return RegionBed(bed, g, tissue)
 
 
-def _recovery(region: Region, series: ActivitySeries, fwhm_mm: float | None) -> float | None:
+def _recovery(region: Region, images: CycleImages, fwhm_mm: float | None) -> float | None:
     if fwhm_mm is None:
         return None
-    mask = np.zeros(series.shape, dtype=bool)
+    mask = np.zeros(images.shape, dtype=bool)
     mask.ravel()[region.voxels] = True
-    return recovery_coefficient(mask, spacing_mm=series.spacing_mm, fwhm_mm=fwhm_mm)
+    return recovery_coefficient(mask, spacing_mm=images.spacing_mm, fwhm_mm=fwhm_mm)
 
 
 DEFINITIONS = {

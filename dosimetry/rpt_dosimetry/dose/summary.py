@@ -1,29 +1,18 @@
 """``summary.json``: how the dose was computed, and what one should know of it and of the curves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
-from rpt_dosimetry.dose.activity_series import ROUNDING, ActivitySeries, Therapy, check_totals
+from rpt_dosimetry.dose.activity_series import ROUNDING, CycleImages, Therapy
 from rpt_dosimetry.dose.anatomy import (
     LEAST_BODY_G_PER_ML,
     LOWEST_G_PER_ML,
     MOST_BODY_G_PER_ML,
-    Region,
     lesion_shares,
 )
-from rpt_dosimetry.dose.calculation import (
-    ONE_SCAN,
-    OWN,
-    RISES_IN_NOISE,
-    Choices,
-    CycleDose,
-    calculate,
-    refuse_rising_image,
-)
+from rpt_dosimetry.dose.calculation import ONE_SCAN, OWN, RISES_IN_NOISE, Choices, CycleDose
 from rpt_dosimetry.dose.rows import DEFINITIONS, Row
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.tia.region_fit import EARLY_H, MISSES, SLOWEST_UPTAKE, RegionFit
@@ -43,7 +32,7 @@ ABOVE_BOUND = 1.01
 """Of the physical-tail bound, before it is told. Ours: rounding is not told."""
 
 
-def curve_doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
+def _curve_warnings(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
     """Say what is doubtful of the curves, each a sentence."""
     said = []
     if len(therapy.time_h) == 1:
@@ -199,42 +188,12 @@ LARGEST_LESION_SHARE = 0.01
 """Of an organ's voxels, before it is told. Ours."""
 
 
-def dose_and_summary(
-    series: ActivitySeries,
-    regions: Sequence[Region],
-    therapy: Therapy,
-    choices: Choices,
-    *,
-    density_g_per_ml: Float64[np.ndarray, "x y z"] | None,
-    paths: Sequence[Path] = (),
-) -> tuple[CycleDose, dict[str, Any]]:
-    """Compute the dose of one cycle, and tell of it.
-
-    Args:
-        density_g_per_ml: From a CT; ``None`` for soft tissue.
-        paths: Of the images, as typed, for a refusal; none where nobody typed them.
-
-    Returns:
-        The dose, and what ``summary.json`` tells of it, warnings included.
-
-    Raises:
-        BadInput: The activities cannot be those of the therapy, or there are fewer than the model
-            needs.
-    """
-    total_mbq = series.total_mbq()
-    warnings = check_totals(total_mbq, therapy, paths=paths)
-    refuse_rising_image(total_mbq)
-    result = calculate(series, regions, therapy, choices, density_g_per_ml=density_g_per_ml)
-    told = summarise(series, therapy, choices, result)
-    told["warnings"] = warnings + doubts(therapy, choices, result)
-    return result, told
-
-
 def summarise(
-    series: ActivitySeries, therapy: Therapy, choices: Choices, result: CycleDose
+    images: CycleImages, therapy: Therapy, choices: Choices, result: CycleDose
 ) -> dict[str, Any]:
-    """Gather what ``summary.json`` tells; warnings and provenance are added by the caller."""
-    total = series.total_mbq()
+    """Gather what ``summary.json`` holds, warnings last; the caller adds the provenance."""
+    total = images.total_mbq()
+    floor = result.noise_floor_bq_per_ml
     return {
         "nuclide": therapy.nuclide.name,
         "half_life_h": therapy.nuclide.half_life_h,
@@ -250,31 +209,27 @@ def summarise(
             }
             for time_h, mbq in zip(therapy.time_h, total.tolist(), strict=True)
         ],
-        "shape": list(series.shape),
-        "spacing_mm": list(series.spacing_mm),
+        "shape": list(images.shape),
+        "spacing_mm": list(images.spacing_mm),
         "engine": choices.engine.name,
-        "energy_kev_per_decay": choices.engine.energy_kev(spacing_mm=series.spacing_mm),
+        "energy_kev_per_decay": choices.engine.energy_kev(spacing_mm=images.spacing_mm),
         "density": _density(result),
-        "noise_floor_bq_per_ml": _noise_floor(series, choices, result),
+        "noise_floor_bq_per_ml": None if floor is None else floor.tolist(),
         "voxel_curve": choices.voxel_curve,
         "voxel_methods": dict(result.tia.methods),
-        "tia_mbq_h": float(result.tia.mbq_h_per_ml.sum() * series.voxel_ml),
+        "tia_mbq_h": float(result.tia.mbq_h_per_ml.sum() * images.voxel_ml),
         "dose_max_gy": float(result.dose_gy.max()),
         "bed_parameters": {row.region.name: _bed(row) for row in result.rows if row.bed},
         "region_fallbacks": fallback_of(result),
         "curves": {name: _curve(fit) for name, fit in result.fits.items()},
         "definitions": DEFINITIONS,
+        "warnings": [*result.warnings, *_warnings(therapy, choices, result)],
     }
 
 
-def _noise_floor(series: ActivitySeries, choices: Choices, result: CycleDose) -> list[float] | None:
-    levels = choices.noise_floor(series, [row.region for row in result.rows])
-    return None if levels is None else levels.tolist()
-
-
-def doubts(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
+def _warnings(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
     """Say what the user should know of curves, masks and densities, each a sentence."""
-    said = curve_doubts(therapy, choices, result)
+    said = _curve_warnings(therapy, choices, result)
     shares = lesion_shares([row.region for row in result.rows])
     held = {name: share for name, share in shares.items() if share > LARGEST_LESION_SHARE}
     if held:

@@ -31,12 +31,6 @@ class CohortGrid:
     voxel_mm: tuple[float, float, float]
 
 
-def spacing_mm(grid: GridMm) -> tuple[float, float, float]:
-    """Return the voxel size of a grid, mm."""
-    x, y, z = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
-    return x, y, z
-
-
 def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | None) -> CohortGrid:
     """Choose the cohort's grid.
 
@@ -48,33 +42,29 @@ def cohort_grid(own: Sequence[GridMm], *, slice_voxels: int, fixed: FixedGrid | 
     if fixed is not None:
         x, y, z = fixed.voxel_mm
         return CohortGrid((slice_voxels, slice_voxels, fixed.slices), (x, y, z))
-    voxel_mm = spacing_mm(own[0])
-    longest_mm = max(grid.shape[2] * spacing_mm(grid)[2] for grid in own)
+    voxel_mm = own[0].spacing_mm
+    longest_mm = max(grid.shape[2] * grid.spacing_mm[2] for grid in own)
     slices = int(np.ceil(longest_mm / voxel_mm[2] - 1e-3))
     return CohortGrid((slice_voxels, slice_voxels, slices), voxel_mm)
 
 
 def cycle_grid(first_spect: Volume, cohort: CohortGrid, warnings: list[str]) -> GridMm:
-    """Return a cycle's grid.
-
-    Args:
-        first_spect: The first SPECT, slices across its third axis.
-    """
+    """Return a cycle's grid, of its first SPECT, slices across the third axis."""
     own = one_grid(first_spect, slice_voxels=cohort.shape[0])
-    if np.allclose(spacing_mm(own), cohort.voxel_mm, rtol=0, atol=SAME_MM):
+    if np.allclose(own.spacing_mm, cohort.voxel_mm, rtol=0, atol=SAME_MM):
         first = (np.array(own.shape) - cohort.shape) // 2
         affine = own.affine.copy()
         affine[:3, 3] += own.affine[:3, :3] @ first
     else:
         affine = _about_middle(own, cohort)
-    cut_mm = own.shape[2] * spacing_mm(own)[2] - cohort.shape[2] * cohort.voxel_mm[2]
+    cut_mm = own.shape[2] * own.spacing_mm[2] - cohort.shape[2] * cohort.voxel_mm[2]
     if cut_mm > cohort.voxel_mm[2]:
         warnings.append(f"The SPECT is {cut_mm:.0f} mm longer than the grid; its ends are cut off.")
     return GridMm(cohort.shape, affine)
 
 
 def _about_middle(own: GridMm, cohort: CohortGrid) -> np.ndarray:
-    axes = own.affine[:3, :3] / np.array(spacing_mm(own))
+    axes = own.affine[:3, :3] / np.array(own.spacing_mm)
     middle_mm = own.affine[:3, :3] @ ((np.array(own.shape) - 1) / 2.0) + own.affine[:3, 3]
     affine = np.eye(4)
     affine[:3, :3] = axes * np.array(cohort.voxel_mm)
@@ -92,7 +82,7 @@ class Aligned:
     """A scan on the cycle's grid.
 
     Attributes:
-        data: Bq/mL or g/mL on the grid.
+        data: Bq/mL or g/mL.
         rigid: Position on the grid → position in the scan.
         story: What the registration did, for a JSON; ``None`` for the first SPECT.
         picture: By which a person judges it, PNG; ``None`` for the first SPECT.
@@ -105,10 +95,9 @@ class Aligned:
 
 
 def align(fixed: Scan, still: Resampled, moving: Scan, grid: GridMm, *, start: Start) -> Aligned:
-    """Register a scan to the first SPECT and resample it once.
+    """Register a scan to the first SPECT, ``fixed``, and resample it once.
 
     Args:
-        fixed: The first SPECT/CT.
         still: The first SPECT on the grid.
         moving: What is carried to it; without a CT, emission steers.
 
@@ -130,11 +119,11 @@ def field_of_view(
 ) -> Bool[np.ndarray, "x y z"]:
     """Tell where the dose is known: where every SPECT and the first one's CT are.
 
+    A turning camera sees the circle inscribed in its slices; their corners are left out (ours).
+
     Args:
         spects: Each SPECT, and position on the grid → position in it.
         ct: CT of the first SPECT, for the density.
-
-    A turning camera sees the circle inscribed in its slices; their corners are left out (ours).
 
     Raises:
         BadInput: The dose is known nowhere.
@@ -152,10 +141,7 @@ def field_of_view(
 
 
 def _in_circle(volume: Volume, grid: GridMm, rigid: Rigid) -> Bool[np.ndarray, "x y z"]:
-    """Tell which voxels lie in the circle of a SPECT's slices, across its third axis.
-
-    It is an ellipse where the slices are not square.
-    """
+    """Tell which voxels lie in the circle (ellipse) of a SPECT's slices, across its third axis."""
     whole = np.linalg.inv(volume.affine) @ rigid.fixed_to_moving @ grid.affine
     x, y, z = np.ogrid[tuple(slice(n) for n in grid.shape)]
     squared = np.zeros(grid.shape)
@@ -172,11 +158,7 @@ BODY_ABOVE_HU = -300.0
 
 
 def nearest(labels: Volume, grid: GridMm, rigid: Rigid) -> Shaped[np.ndarray, "x y z"]:
-    """Carry labels to a grid: each voxel has the label at its centre, 0 outside.
-
-    Args:
-        rigid: Position on the grid → position in ``labels``.
-    """
+    """Carry labels to a grid: each voxel has the label at its centre, 0 outside."""
     whole = np.linalg.inv(labels.affine) @ rigid.fixed_to_moving @ grid.affine
     x, y, z = (np.arange(size) for size in grid.shape)
     inside = np.ones(grid.shape, dtype=np.bool_)
@@ -220,23 +202,3 @@ def with_body(
         slice_[:] = ndimage.binary_fill_holes(slice_)
     found = np.zeros(ct_hu.shape, dtype=np.uint8) if organs is None else organs.astype(np.uint8)
     return np.where((found == 0) & body, np.uint8(REMAINING_BODY), found)
-
-
-@dataclass(frozen=True)
-class CycleImages:
-    """The images of a cycle on its grid.
-
-    Attributes:
-        bq_per_ml: One a SPECT, shape (t, x, y, z), Bq/mL at its own time.
-        ct_hu: CT of the first SPECT, HU.
-        lesions: Lesion numbers; ``None`` where no file of them is named.
-        known: Where every SPECT is.
-        affine: Voxel index → position, mm, RAS+.
-    """
-
-    bq_per_ml: Float32[np.ndarray, "t x y z"]
-    ct_hu: Float[np.ndarray, "x y z"]
-    organs: Shaped[np.ndarray, "x y z"]
-    lesions: Shaped[np.ndarray, "x y z"] | None
-    known: Bool[np.ndarray, "x y z"]
-    affine: Float[np.ndarray, "4 4"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rpt_cohort import BadInput, Volume
@@ -11,16 +11,14 @@ from rpt_cohort.command import part_of_work, tell_done
 
 from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
-from rpt_dosimetry.dose.activity_series import ActivitySeries, Therapy
-from rpt_dosimetry.dose.anatomy import find_regions, mass_density_g_per_ml
-from rpt_dosimetry.dose.calculation import Choices, CycleDose
+from rpt_dosimetry.dose.activity_series import CycleImages, Therapy
+from rpt_dosimetry.dose.calculation import Choices, cycle_dose
 from rpt_dosimetry.dose.engines import find_engine
 from rpt_dosimetry.dose.rows import Tissues, Told
-from rpt_dosimetry.dose.summary import dose_and_summary
+from rpt_dosimetry.dose.summary import summarise
 from rpt_dosimetry.ingest.alignment import (
     STAYS,
     Aligned,
-    CycleImages,
     align,
     cycle_grid,
     field_of_view,
@@ -52,10 +50,7 @@ from rpt_dosimetry.tia.region_fit import check_model
 
 
 def build_cycle(plan: Plan, folder: Path) -> list[str]:
-    """Make a cycle's files.
-
-    Args:
-        folder: Where; there and empty.
+    """Make a cycle's files in a folder that is there and empty.
 
     Returns:
         Warnings, a sentence each.
@@ -74,12 +69,15 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
         aligned = _aligned(scans, plan, grid)
     images = _images(scans, aligned, drawn, grid)
     tell_done(0.85)
-    result, summary = cycle_dose(
-        images,
-        therapy,
-        plan.study,
-        calibration_relative_sd=largest_calibration_sd(scans.spects),
+    choices = Choices(
+        engine=find_engine(plan.study.engine, therapy.nuclide),
+        told=Told(Tissues(), largest_calibration_sd(scans.spects)),
+        model=plan.study.model,
+        voxel_curve=plan.study.voxel_curve,
     )
+    result = cycle_dose(images, therapy, choices)
+    summary = summarise(images, therapy, choices, result)
+    summary["regions"] = "organs and lesions as far as they lie in fov.nii.gz"
     if scans.planar is not None:
         summary["calibration"] = factor_story(scans.planar.factor) | images_story(scans.planar)
     tell_done(0.95)
@@ -202,19 +200,14 @@ def _labels(role: str, plan: Plan, scans: Scans, warnings: list[str]) -> tuple[V
     if source is None:
         return None
     scan, uid = scans.drawn_on(source.drawn_on)
-    told: list[str] = []
+    said: list[str] = []
     with _named(role):
         path = region_file(plan.root / source.file)
-        regions = source.regions
-        if role == "organs":
-            table = read_organ_table(organ_table_path(plan.study, plan.root))
-            found = organ_labels(
-                path, scan, frame_uid=uid, table=table, regions=regions, warnings=told
-            )
-        else:
-            found = lesion_labels(path, scan, frame_uid=uid, regions=regions, warnings=told)
-    warnings += [f"{role}: {sentence}" for sentence in told]
-    return found.volume, source.drawn_on
+        table = read_organ_table(organ_table_path(plan.study, plan.root))
+        labels_of = lesion_labels if role == "lesions" else partial(organ_labels, table=table)
+        labels = labels_of(path, scan, frame_uid=uid, regions=source.regions, warnings=said)
+    warnings += [f"{role}: {sentence}" for sentence in said]
+    return labels.volume, source.drawn_on
 
 
 @contextmanager
@@ -241,46 +234,3 @@ def check_therapy(cycle: CycleSource, study: Study, time_h: Sequence[float]) -> 
         infusion_h=cycle.infusion_h,
         time_h=tuple(time_h),
     )
-
-
-def cycle_dose(
-    images: CycleImages, therapy: Therapy, study: Study, *, calibration_relative_sd: float | None
-) -> tuple[CycleDose, dict[str, Any]]:
-    """Compute the dose of a cycle.
-
-    Organs and lesions count as far as they lie where every SPECT is: beyond, a curve would fall
-    because a scan ends.
-
-    Args:
-        calibration_relative_sd: Standard uncertainty of the SPECTs' calibration over it;
-            ``None`` where it is not known.
-
-    Returns:
-        The dose, and what ``summary.json`` tells of it, warnings included.
-
-    Raises:
-        BadInput: The activities cannot be those of the therapy.
-    """
-    choices = Choices(
-        engine=find_engine(study.engine, therapy.nuclide),
-        model=study.model,
-        population_half_life_h=None,
-        voxel_curve=study.voxel_curve,
-        told=Told(
-            Tissues({}, {}),
-            calibration_relative_sd=calibration_relative_sd,
-            fwhm_mm=None,
-        ),
-    )
-    series = ActivitySeries(images.bq_per_ml, Volume(images.bq_per_ml[0], images.affine))
-    organs, lesions = (
-        None if labels is None else np.where(images.known, labels, labels.dtype.type(0))
-        for labels in (images.organs, images.lesions)
-    )
-    regions = find_regions(shape=series.shape, organs=organs, lesions=lesions)
-    result, told = dose_and_summary(
-        series, regions, therapy, choices, density_g_per_ml=mass_density_g_per_ml(images.ct_hu)
-    )
-    told["regions"] = "organs and lesions as far as they lie in fov.nii.gz"
-    told["warnings"] = told.pop("warnings")  # which stand last
-    return result, told

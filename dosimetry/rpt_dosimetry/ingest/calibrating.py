@@ -33,11 +33,7 @@ NUCLIDE, PHOTON_KEV = "Lu-177", 208.37
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A SPECT in Bq/mL.
-
-    Attributes:
-        relative_sd: Standard uncertainty of its calibration; ``None`` where it is not known.
-    """
+    """A SPECT in Bq/mL; the standard uncertainty of its calibration is ``None`` where unknown."""
 
     volume: Volume
     relative_sd: float | None
@@ -102,10 +98,7 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
 
 
 def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -> ImageBased | None:
-    """Find the camera's factor from the first SPECT and the planar scan.
-
-    Returns:
-        The factor; ``None`` where the cycle has no planar scan.
+    """Find the camera's factor from the first SPECT and the planar scan, if there is one.
 
     Raises:
         BadInput: The scans cannot calibrate, or excretion is not told by one way.

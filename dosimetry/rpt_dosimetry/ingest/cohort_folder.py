@@ -39,12 +39,9 @@ _CYCLE = re.compile(r"C[1-9][0-9]*")
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold a cohort folder for one run, and clear away what a killed one left.
+    """Hold a cohort folder, made where it is missing, and clear away what a killed run left.
 
     The lock is on the folder itself and goes with the process: nothing is left to clean up.
-
-    Args:
-        out: The folder; made where it is missing.
 
     Raises:
         BadInput: It is held by another run.

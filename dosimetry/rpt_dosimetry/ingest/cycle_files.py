@@ -1,6 +1,5 @@
 """The files of one cohort cycle: volumes, ``cycle.json``, and the page that a person judges."""
 
-import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,14 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from pydantic import ValidationError
 from rpt_cohort import BadInput, CycleInfo, Volume, json_bytes, nifti_bytes, provenance
-from rpt_cohort.figures import Plane, draw_plane, fullest_plane
+from rpt_cohort.figures import Plane, draw_plane, fullest_plane, png_bytes
 from rpt_cohort.seal import OUTPUTS, output_sha256, sealed_bytes
 
-from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, Therapy
+from rpt_dosimetry.dose.activity_series import MBQ_PER_GBQ, CycleImages, Therapy
 from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.cumulative import REPORT, SUMMARY, TABLE
 from rpt_dosimetry.dose.rows import Row, table_csv
-from rpt_dosimetry.ingest.alignment import Aligned, CycleImages
+from rpt_dosimetry.ingest.alignment import Aligned
 from rpt_dosimetry.ingest.scans import Plan, Scans
 from rpt_dosimetry.registration.pair import SEED
 
@@ -55,7 +54,7 @@ def curves_png(rows: Sequence[Row]) -> bytes:
     ax.set_ylim(bottom=0.0)
     if shown:
         ax.legend()
-    return png(figure)
+    return png_bytes(figure, dots_per_inch=80)
 
 
 def dose_png(
@@ -81,14 +80,7 @@ def dose_png(
         image = draw_plane(ax, over, plane, at=at, cmap="inferno", vmin=0.0, vmax=top, alpha=0.7)
         ax.set_title(plane)
     figure.colorbar(image, ax=list(axes), label="Absorbed dose (Gy)")
-    return png(figure)
-
-
-def png(figure: Any) -> bytes:
-    """Encode a figure; the same figure gives the same bytes."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=80, metadata={"Software": None})
-    return stream.getvalue()
+    return png_bytes(figure, dots_per_inch=80)
 
 
 def finite_or_dash(value: float | None, digits: int = 4) -> str:
@@ -113,27 +105,22 @@ def cycle_page(
     aligned: Mapping[str, Aligned],
     images: CycleImages,
     result: CycleDose,
-    told: Mapping[str, Any],
+    summary: Mapping[str, Any],
 ) -> bytes:
     """Write the page: registrations, curves, organ table and dose, with their warnings.
-
-    Args:
-        name: The cycle's folder, ``P001/C1``.
-        aligned: Role → scan on the grid.
-        told: What ``summary.json`` tells.
 
     Returns:
         HTML that needs no other file and no network.
     """
-    title = f"{escape(name)}, {escape(told['origin'])} patient"
+    title = f"{escape(name)}, {escape(summary['origin'])} patient"
     parts = [
         f"<h1>{title}</h1>",
-        f"<p>Net administered activity {told['net_administered_mbq']:.5g} MBq of "
-        f"{escape(told['nuclide'])}; engine {escape(told['engine'])}. For research only.</p>",
+        f"<p>Net administered activity {summary['net_administered_mbq']:.5g} MBq of "
+        f"{escape(summary['nuclide'])}; engine {escape(summary['engine'])}. For research only.</p>",
         "<h2>To know</h2>",
-        _listed(told["warnings"]),
+        _listed(summary["warnings"]),
         "<h2>Registration to the first SPECT/CT</h2>",
-        _table(_SHIFTS, [_shift(role, story) for role, story in told["registrations"].items()]),
+        _table(_SHIFTS, [_shift(role, story) for role, story in summary["registrations"].items()]),
         *(
             f"<h3>{escape(role)}</h3>{_image(one.picture, f'registration of {role}')}"
             for role, one in aligned.items()
@@ -146,7 +133,7 @@ def cycle_page(
         "<h2>Absorbed dose</h2>",
         _image(
             dose_png(
-                images.ct_hu,
+                np.asarray(images.ct_hu),
                 np.where(images.known, result.dose_gy, 0.0),
                 body=images.organs > 0,
                 affine=images.affine,
@@ -211,20 +198,18 @@ def write_volumes(
     therapy: Therapy,
 ) -> None:
     """Write the contract's volumes; outside the field of view dose and activity are set to 0."""
-    dose_gy = np.where(images.known, result.dose_gy, 0.0)
-    volumes: dict[str, tuple[np.ndarray, type[np.generic]]] = {
+    volumes: dict[str, tuple[np.ndarray | None, type[np.generic]]] = {
         "pet.nii.gz": (pet_suv, np.float32),
         "ct.nii.gz": (images.ct_hu, np.int16),
         "organs.nii.gz": (images.organs, np.uint8),
+        "lesions.nii.gz": (images.lesions, np.uint16),
         "fov.nii.gz": (images.known.astype(np.uint8), np.uint8),
-        "dose.nii.gz": (dose_gy / therapy.net_gbq, np.float32),
-        "dose_gy.nii.gz": (dose_gy, np.float32),
-        "tia.nii.gz": (np.where(images.known, result.tia.mbq_h_per_ml, 0.0), np.float32),
     }
-    if images.lesions is not None:
-        volumes["lesions.nii.gz"] = images.lesions, np.uint16
+    for name, values in result.maps(therapy).items():
+        volumes[name] = np.where(images.known, values, 0.0), np.float32
     for name, (data, dtype) in volumes.items():
-        (folder / name).write_bytes(nifti_bytes(data, images.affine, dtype=dtype))
+        if data is not None:
+            (folder / name).write_bytes(nifti_bytes(data, images.affine, dtype=dtype))
 
 
 def write_cycle_json(folder: Path, plan: Plan, scans: Scans, therapy: Therapy) -> None:
@@ -275,13 +260,15 @@ def write_report(
     report.mkdir()
     (report / TABLE).write_bytes(table_csv(result.rows))
     stories = {role: one.story for role, one in aligned.items() if one.story is not None}
-    told = summary | {
+    content = summary | {
         "origin": plan.study.origin,
         "registrations": stories,
         "provenance": _provenance(plan),
     }
-    (report / SUMMARY).write_bytes(json_bytes(told))
-    (report / "index.html").write_bytes(cycle_page(plan.cycle.name, aligned, images, result, told))
+    (report / SUMMARY).write_bytes(json_bytes(content))
+    (report / "index.html").write_bytes(
+        cycle_page(plan.cycle.name, aligned, images, result, content)
+    )
 
 
 def _provenance(plan: Plan) -> dict[str, Any]:

@@ -42,11 +42,9 @@ _TAGS = ["PatientID", "PatientName", "PatientBirthDate"]
 
 
 def patient_keys(paths: Iterable[Path]) -> frozenset[str]:
-    """Return one hash a patient whom DICOM files name.
+    """Return one hash a patient whom DICOM files name: of the ID, else of name and date of birth.
 
-    Returns:
-        Hashes of Patient ID; of name and date of birth where that is empty. Files that name
-        nobody, as de-identified ones may, add nothing.
+    Files that name nobody, as de-identified ones may, add nothing.
 
     Raises:
         BadInput: A file is damaged.
@@ -64,11 +62,7 @@ def refuse_several(keys: frozenset[str]) -> None:
 
 
 def refuse_telling(pseudonym: str, paths: Sequence[Path]) -> None:
-    """Refuse a pseudonym that holds the patient's name.
-
-    Args:
-        paths: DICOM files of that patient; the first tells.
-    """
+    """Refuse a pseudonym that holds the patient's name, as the first DICOM file has it."""
     if not paths:
         return
     # Letters alone: de-identified files have pseudonyms such as P001 for names.
@@ -108,11 +102,7 @@ def shared_patients(patients: Sequence[tuple[str, frozenset[str]]]) -> dict[str,
 
 
 def other_patients(patients: Sequence[tuple[str, frozenset[str]]]) -> dict[str, str]:
-    """Find pseudonyms whose cycles are of several persons.
-
-    Args:
-        patients: Pseudonym and hashes of each cycle, those left out where IDs may differ.
-    """
+    """Find pseudonyms whose cycles are of several persons, by the hashes of each cycle."""
     of_name: dict[str, set[str]] = {}
     for pseudonym, keys in patients:
         if len(keys) <= 1:  # a cycle of several persons is told by itself
@@ -145,98 +135,86 @@ PLACES = {"folder", "series", "ct", "ct_series", "calibration", "file"}
 """Of a study: where something is, which changes no result."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a cycle's folders hold.
+@dataclass
+class Inspection:
+    """What a cycle's folders hold; a fault does not end the search.
 
     Attributes:
         name: The cycle's folder, ``P001/C1``.
-        lines: What was found and what is wrong, a line a role.
+        lines: What is there and what is wrong, a line a role.
         faults: What is wrong, a sentence each.
         inputs: Role → SHA-256 over its files.
-        patients: Hashes of whom the files name.
-        grid: Of the first SPECT, at the cohort's size of slices; ``None`` where it is not found.
         images: Role → SHA-256 of the image alone, of what a cycle has for itself.
+        patients: Hashes of whom the files name.
+        grid: Of the first SPECT, at the cohort's size of slices; ``None`` where it is not there.
     """
 
     name: str
-    lines: tuple[str, ...]
-    faults: tuple[str, ...]
-    inputs: dict[str, str]
-    patients: frozenset[str]
-    grid: GridMm | None
+    lines: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    inputs: dict[str, str] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
+    patients: frozenset[str] = frozenset()
+    grid: GridMm | None = None
 
-
-class _Looking:
-    """Collects what is found of one cycle; a fault does not end the search."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.lines: list[str] = []
-        self.faults: list[str] = []
-        self.inputs: dict[str, str] = {}
-        self.images: dict[str, str] = {}
-        self.patients: frozenset[str] = frozenset()
-        self.scans: dict[str, ScanFiles] = {}
-        self.grid: GridMm | None = None
+    def add_fault(self, sentence: str) -> None:
+        """Take up what is wrong, a sentence that begins with a role."""
+        self.faults.append(sentence)
+        self.lines.append(f"{self.name} {sentence}")
 
     def at(self, role: str, look: Callable[[], str]) -> None:
-        """Look for one role and tell what is there."""
+        """Look for one role and say what is there."""
         try:
             self.lines.append(f"{self.name} {role}: {look()}")
         except BadInput as error:
-            self.faults.append(f"{role}: {error}")
-            self.lines.append(f"{self.name} {role}: {error}")
+            self.add_fault(f"{role}: {error}")
 
 
-def inspect(cycle: CycleSource, study: Study, root: Path) -> Found:
-    """Look at one cycle's folders.
-
-    Args:
-        root: Its folder, from which paths are meant.
-
-    Returns:
-        What was found; faults are gathered, not raised.
-    """
-    looking = _Looking(cycle.name)
-    looking.at("pet", partial(_scan, looking, "pet", cycle.pet, root))
+def inspect(cycle: CycleSource, study: Study, root: Path) -> Inspection:
+    """Look at one cycle's folders below ``root``; faults are gathered, not raised."""
+    inspection, scans = Inspection(cycle.name), dict[str, ScanFiles]()
+    at = inspection.at
+    at("pet", partial(_scan, inspection, scans, "pet", cycle.pet, root))
     for number, source in enumerate(cycle.spect, start=1):
         role = f"spect {number}"
-        looking.at(role, partial(_scan, looking, role, source, root))
-    if "spect 1" in looking.scans:
-        looking.at("grid", partial(_grid, looking, cycle.spect[0], study))
+        at(role, partial(_scan, inspection, scans, role, source, root))
+    if "spect 1" in scans:
+        at("grid", partial(_grid, inspection, scans["spect 1"], cycle.spect[0], study))
     if cycle.planar is not None:
-        looking.at("planar", partial(_planar, looking, root / cycle.planar.folder))
+        at("planar", partial(_planar, inspection, root / cycle.planar.folder))
     if cycle.organs is not None and cycle.organs.totalsegmentator is not None:
-        looking.at("organs", partial(_segmented, cycle.organs))
+        at("organs", partial(_segmented, cycle.organs))
     else:
         drawn = None if cycle.organs is None else cycle.organs.drawn
-        looking.at("organs", partial(_mask, looking, "organs", drawn, root))
-    looking.at("lesions", partial(_mask, looking, "lesions", cycle.lesions, root))
-    looking.at("organ table", partial(_organ_table, looking, organ_table_path(study, root)))
-    if len(looking.patients) > 1 and not cycle.ids_differ:
-        looking.at("patient", _refuse_different)
-    _find_repeated(looking)
-    return Found(
-        looking.name,
-        tuple(looking.lines),
-        tuple(looking.faults),
-        looking.inputs,
-        looking.patients if study.ids_tell_patients else frozenset(),
-        looking.grid,
-        looking.images,
-    )
+        at("organs", partial(_mask, inspection, "organs", drawn, root))
+    at("lesions", partial(_mask, inspection, "lesions", cycle.lesions, root))
+    at("organ table", partial(_organ_table, inspection, organ_table_path(study, root)))
+    if len(inspection.patients) > 1 and not cycle.ids_differ:
+        inspection.add_fault(
+            "patient: All scans of a cycle must be of one patient, and by Patient ID (0010,0020) "
+            "they are of several. Check the folders; where another hospital gave its own number, "
+            "set ids_differ."
+        )
+    first: dict[str, str] = {}
+    for role, image in inspection.images.items():
+        other = first.setdefault(image, role)
+        if other != role:
+            inspection.add_fault(
+                f"{role}: Every scan must be named once, and {other} is the same. Name its folder."
+            )
+    if not study.ids_tell_patients:
+        inspection.patients = frozenset()
+    return inspection
 
 
-def fingerprint(found: Found, parameters: dict[str, Any]) -> str:
+def fingerprint(inspection: Inspection, parameters: dict[str, Any]) -> str:
     """Return the hash by which a finished cycle is known: of inputs, parameters and version."""
-    told = {
-        "inputs": found.inputs,
+    content = {
+        "inputs": inspection.inputs,
         "parameters": parameters,
         "version": version("rpt-dosimetry"),
     }
-    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parameters_of(cycle: CycleSource, study: Study) -> dict[str, Any]:
@@ -263,25 +241,31 @@ def _without_places(value: Any) -> Any:
     return [_without_places(one) for one in value] if isinstance(value, list) else value
 
 
-def _scan(looking: _Looking, role: str, source: PetSource | SpectSource, root: Path) -> str:
+def _scan(
+    inspection: Inspection,
+    scans: dict[str, ScanFiles],
+    role: str,
+    source: PetSource | SpectSource,
+    root: Path,
+) -> str:
     files = find_scan(source, root, need_ct=role in ("pet", "spect 1"))
     keys = patient_keys(files.everything)
     refuse_several(keys)
-    refuse_telling(looking.name.split("/")[0], files.everything)
-    looking.scans[role] = files
-    looking.patients |= keys
-    looking.inputs[role] = _hash_of(files.emission_paths)
+    refuse_telling(inspection.name.split("/")[0], files.everything)
+    scans[role] = files
+    inspection.patients |= keys
+    inspection.inputs[role] = _hash_of(files.emission_paths)
     if role != "pet":  # one PET may go before several cycles
         alone = files.emission_paths[:1] if isinstance(files.emission, Nifti) else None
-        looking.images[role] = looking.inputs[role] if alone is None else _hash_of(alone)
+        inspection.images[role] = inspection.inputs[role] if alone is None else _hash_of(alone)
     if files.ct is not None:
-        looking.inputs[f"{role} ct"] = _hash_of(files.ct_paths)
+        inspection.inputs[f"{role} ct"] = _hash_of(files.ct_paths)
     if isinstance(source, SpectSource) and (calibration := calibration_sha256(source, root)):
-        looking.inputs[f"{role} calibration"] = calibration
-    return _scan_told(files)
+        inspection.inputs[f"{role} calibration"] = calibration
+    return _scan_line(files)
 
 
-def _scan_told(files: ScanFiles) -> str:
+def _scan_line(files: ScanFiles) -> str:
     emission = files.emission
     with_ct = "no CT" if files.ct is None else f"CT, {len(files.ct_paths)} files"
     more = "".join(f"; {sentence}" for sentence in files.warnings)
@@ -291,14 +275,14 @@ def _scan_told(files: ScanFiles) -> str:
     return f"{emission.modality}{units}, {len(emission.files)} files; {with_ct}{more}"
 
 
-def _planar(looking: _Looking, folder: Path) -> str:
+def _planar(inspection: Inspection, folder: Path) -> str:
     warnings: list[str] = []
     planar = read_planar(read_nm(folder, kind=WHOLE_BODY, warnings=warnings))
     keys = patient_keys(dicom_below(folder))
     refuse_several(keys)
-    looking.patients |= keys
-    looking.inputs["planar"] = sha256("".join(sorted(planar.sha256)).encode()).hexdigest()
-    looking.images["planar"] = looking.inputs["planar"]
+    inspection.patients |= keys
+    inspection.inputs["planar"] = sha256("".join(sorted(planar.sha256)).encode()).hexdigest()
+    inspection.images["planar"] = inspection.inputs["planar"]
     more = "".join(f"; {sentence}" for sentence in (*warnings, *planar.warnings))
     return f"NM whole body, {len(planar.planes)} planes{more}"
 
@@ -308,13 +292,13 @@ def _segmented(source: OrganSource) -> str:
     return f"TotalSegmentator, {source.totalsegmentator}, of {source.drawn_on}"
 
 
-def _mask(looking: _Looking, role: str, source: MaskSource | None, root: Path) -> str:
+def _mask(inspection: Inspection, role: str, source: MaskSource | None, root: Path) -> str:
     if source is None:
         return "the body alone, from the CT" if role == "organs" else "none"
     path = region_file(root / source.file)
-    looking.inputs[role] = _sha256(path)
+    inspection.inputs[role] = _sha256(path)
     if not path.name.endswith((".nii", ".nii.gz")):
-        looking.patients |= patient_keys([path])
+        inspection.patients |= patient_keys([path])
     return f"one file, drawn on {source.drawn_on}"
 
 
@@ -326,8 +310,7 @@ def _sha256(path: Path) -> str:
         raise BadInput("Every file must be readable, and one is not.") from error
 
 
-def _grid(looking: _Looking, source: SpectSource, study: Study) -> str:
-    files = looking.scans["spect 1"]
+def _grid(inspection: Inspection, files: ScanFiles, source: SpectSource, study: Study) -> str:
     if isinstance(files.emission, Nifti):
         volume = read_volume(files.emission.path, name="The NIfTI file")
     elif files.is_nm:
@@ -338,33 +321,15 @@ def _grid(looking: _Looking, source: SpectSource, study: Study) -> str:
         volume, slice_axis, _ = to_ras(nothing, grid)
         if slice_axis != 2:
             raise BadInput("Slices of the SPECT must be transverse, and they are not.")
-    looking.grid = one_grid(volume, slice_voxels=study.slice_voxels)
+    inspection.grid = one_grid(volume, slice_voxels=study.slice_voxels)
     size = " × ".join(str(n) for n in volume.data.shape)
     return f"{size} voxels of {' × '.join(f'{mm:.4g}' for mm in volume.spacing_mm)} mm"
 
 
-def _organ_table(looking: _Looking, path: Path) -> str:
+def _organ_table(inspection: Inspection, path: Path) -> str:
     table = read_organ_table(path)
-    looking.inputs["organ table"] = _sha256(path)
+    inspection.inputs["organ table"] = _sha256(path)
     return f"{len(table.names)} organs"
-
-
-def _find_repeated(looking: _Looking) -> None:
-    """Add a fault where one scan is named twice."""
-    first: dict[str, str] = {}
-    for role, image in looking.images.items():
-        other = first.setdefault(image, role)
-        if other != role:
-            sentence = f"Every scan must be named once, and {other} is the same. Name its folder."
-            looking.faults.append(f"{role}: {sentence}")
-            looking.lines.append(f"{looking.name} {role}: {sentence}")
-
-
-def _refuse_different() -> str:
-    raise BadInput(
-        "All scans of a cycle must be of one patient, and by Patient ID (0010,0020) they are of "
-        "several. Check the folders; where another hospital gave its own number, set ids_differ."
-    )
 
 
 def _hash_of(paths: Iterable[Path]) -> str:

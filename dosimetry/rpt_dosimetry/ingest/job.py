@@ -3,9 +3,9 @@
 Cycles are spread over the cores of this machine, or over the workers of a Dask cluster.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ from rpt_dosimetry.ingest.alignment import CohortGrid, cohort_grid
 from rpt_dosimetry.ingest.building import build_cycle, check_inputs
 from rpt_dosimetry.ingest.cohort_folder import check_out, cycle_folder, is_done, locked, write_lists
 from rpt_dosimetry.ingest.inspection import (
-    Found,
+    Inspection,
     fingerprint,
     inspect,
     other_patients,
@@ -40,16 +40,12 @@ def spread(
     workers: int | None,
     dask: str | None,
 ) -> list[Result]:
-    """Apply ``function`` to every item.
+    """Apply ``function`` to every item, in their order; all must be picklable.
 
     Args:
-        function: Of one item; must be picklable, as items and results must.
         workers: Processes on this machine; by default one for each core.
         dask: Address of a Dask scheduler, whose workers see the same files; ``None`` for this
             machine.
-
-    Returns:
-        The results, in the order of the items.
 
     Raises:
         BadInput: Dask is not installed, or the scheduler does not answer.
@@ -80,12 +76,7 @@ def spread(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one cycle ended.
-
-    Attributes:
-        name: The cycle's folder, ``P001/C1``.
-        how: ``made``; ``kept`` where it was done before; or ``failed``.
-    """
+    """How one cycle (``P001/C1``) ended; ``kept`` where it was done before."""
 
     name: str
     how: Literal["made", "kept", "failed"]
@@ -94,17 +85,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Looked:
+class StudyInspection:
     """What a study's folders hold.
 
     Attributes:
-        found: One a cycle, in the order of the study.
+        cycles: In the order of the study.
         plans: What is to be made, or is done; cycles with faults have none.
-        grid: The cohort's; ``None`` where no SPECT was found.
+        grid: The cohort's; ``None`` where no SPECT is there.
     """
 
     study: Study
-    found: list[Found]
+    cycles: list[Inspection]
     plans: list[Plan]
     done: frozenset[str]
     grid: CohortGrid | None
@@ -117,12 +108,11 @@ def look(
     workers: int | None,
     dask: str | None = None,
     whole: bool = False,
-) -> Looked:
+) -> StudyInspection:
     """Look at all that a study names, and write nothing.
 
     Args:
         out: The cohort folder, to know what is done.
-        workers: Processes; by default one for each core.
         whole: Read every scan and region, too; without it headers alone.
 
     Raises:
@@ -130,21 +120,16 @@ def look(
     """
     study, root = read_study(study_path), study_path.resolve().parent
     check_out(out, study_path)
-    found = spread(
-        partial(_inspected, study, root),
-        study.cycles,
-        description="Looking",
-        workers=workers,
-        dask=dask,
-    )
-    found = _compared(found, study)
-    grids = [one.grid for one in found if one.grid is not None]
+    look_at = partial(inspect, study=study, root=root)
+    cycles = spread(look_at, study.cycles, description="Looking", workers=workers, dask=dask)
+    _compare(cycles, study)
+    grids = [one.grid for one in cycles if one.grid is not None]
     if not grids:
-        return Looked(study, found, [], frozenset(), None)
+        return StudyInspection(study, cycles, [], frozenset(), None)
     grid = cohort_grid(grids, slice_voxels=study.slice_voxels, fixed=study.grid)
     plans = [
         _plan(cycle, one, study, root, grid)
-        for cycle, one in zip(study.cycles, found, strict=True)
+        for cycle, one in zip(study.cycles, cycles, strict=True)
         if not one.faults
     ]
     done = frozenset(
@@ -153,10 +138,12 @@ def look(
     if whole:
         to_read = [plan for plan in plans if plan.cycle.name not in done]
         faults = spread(_checked, to_read, description="Reading", workers=workers, dask=dask)
-        wrong = {p.cycle.name: f for p, f in zip(to_read, faults, strict=True) if f}
-        found = [_with_faults(one, wrong.get(one.name, []), role="") for one in found]
+        wrong = {p.cycle.name: fault for p, fault in zip(to_read, faults, strict=True) if fault}
+        for one in cycles:
+            if one.name in wrong:
+                one.add_fault(wrong[one.name])
         plans = [plan for plan in plans if plan.cycle.name not in wrong]
-    return Looked(study, found, plans, done, grid)
+    return StudyInspection(study, cycles, plans, done, grid)
 
 
 def ingest(
@@ -165,11 +152,7 @@ def ingest(
     """Make every cycle of a study that is not done, and list the cohort.
 
     A cycle appears whole or not at all; one that fails does not stop the others, and what was
-    there of it before stays, unlisted.
-
-    Args:
-        out: The cohort folder; new, or begun by an earlier run.
-        workers: Processes; by default one for each core. The files do not depend on it.
+    there of it before stays, unlisted. The files do not depend on the number of ``workers``.
 
     Returns:
         One outcome a cycle, in the order of the study.
@@ -177,20 +160,20 @@ def ingest(
     Raises:
         BadInput: The study or the cohort folder cannot be used.
     """
-    looked = look(study_path, out, workers=workers, dask=dask)
-    if looked.grid is None or not looked.plans:
-        return [_failed(found) for found in looked.found]
+    inspected = look(study_path, out, workers=workers, dask=dask)
+    failed = {one.name: Outcome(one.name, "failed", tuple(one.faults)) for one in inspected.cycles}
+    if inspected.grid is None or not inspected.plans:
+        return list(failed.values())
     with locked(out):
-        to_do = [plan for plan in looked.plans if plan.cycle.name not in looked.done]
-        ended = {one.name: one for one in _make(out.resolve(), to_do, workers, dask)}
-        ended |= {name: Outcome(name, "kept") for name in looked.done}
-        ended |= {found.name: _failed(found) for found in looked.found if found.faults}
-        outcomes = [ended[cycle.name] for cycle in looked.study.cycles]
+        to_do = [plan for plan in inspected.plans if plan.cycle.name not in inspected.done]
+        ended = failed | {name: Outcome(name, "kept") for name in inspected.done}
+        ended |= {one.name: one for one in _make(out.resolve(), to_do, workers, dask)}
+        outcomes = [ended[cycle.name] for cycle in inspected.study.cycles]
         good = [one.name for one in outcomes if one.how != "failed"]
         if good:
-            prints = {p.cycle.name: p.fingerprint for p in looked.plans if p.cycle.name in good}
+            prints = {p.cycle.name: p.fingerprint for p in inspected.plans if p.cycle.name in good}
             cycles = [read_cycle(out / name) for name in good]
-            write_lists(out, looked.study, looked.grid, cycles, prints)
+            write_lists(out, inspected.study, inspected.grid, cycles, prints)
     return outcomes
 
 
@@ -212,63 +195,45 @@ def _make(out: Path, to_do: Sequence[Plan], workers: int | None, dask: str | Non
         ]
 
 
-def _checked(plan: Plan) -> list[str]:
-    """Return what is wrong with a cycle's files when they are read, a sentence each."""
+def _checked(plan: Plan) -> str | None:
+    """Return what is wrong with a cycle's files when they are read, a sentence."""
     try:
         check_inputs(plan)
     except BadInput as error:
-        return [str(error)]
+        return str(error)
     except OSError as error:
-        return [_of_system(error)]
-    return []
+        return _of_system(error)
+    return None
 
 
-def _inspected(study: Study, root: Path, cycle: CycleSource) -> Found:
-    return inspect(cycle, study, root)
-
-
-def _compared(found: Sequence[Found], study: Study) -> list[Found]:
+def _compare(cycles: Sequence[Inspection], study: Study) -> None:
     """Add the faults that only several cycles together show."""
-    known = [
-        (cycle.patient, one.patients)
-        for cycle, one in zip(study.cycles, found, strict=True)
-        if not cycle.ids_differ
-    ]
-    by_patient = shared_patients(
-        [(cycle.patient, one.patients) for cycle, one in zip(study.cycles, found, strict=True)]
+    pairs = list(zip(study.cycles, cycles, strict=True))
+    by_patient = shared_patients([(source.patient, one.patients) for source, one in pairs])
+    others = other_patients(
+        [(source.patient, one.patients) for source, one in pairs if not source.ids_differ]
     )
-    for patient, sentence in other_patients(known).items():
+    for patient, sentence in others.items():
         by_patient.setdefault(patient, []).append(sentence)
-    compared = [
-        _with_faults(one, by_patient.get(cycle.patient, []))
-        for cycle, one in zip(study.cycles, found, strict=True)
-    ]
     first: dict[str, str] = {}
-    for one in found:
-        for image in one.images.values():
-            first.setdefault(image, one.name)
-    return [_with_faults(one, _of_others(one, first), role="") for one in compared]
+    for source, one in pairs:
+        for sentence in by_patient.get(source.patient, []):
+            one.add_fault(f"patient: {sentence}")
+        for role, image in one.images.items():
+            if first.setdefault(image, one.name) != one.name:
+                one.add_fault(
+                    f"{role}: Every SPECT and planar scan must be of one cycle, and it is that of "
+                    f"{first[image]}. Name its own folder."
+                )
 
 
-def _of_others(found: Found, first: Mapping[str, str]) -> list[str]:
-    """Tell which scans of a cycle are another cycle's, an earlier one in the study."""
-    return [
-        f"{role}: Every SPECT and planar scan must be of one cycle, and it is that of "
-        f"{first[image]}. Name its own folder."
-        for role, image in found.images.items()
-        if first[image] != found.name
-    ]
-
-
-def _with_faults(found: Found, sentences: list[str], *, role: str = "patient: ") -> Found:
-    lines = (*found.lines, *(f"{found.name} {role}{one}" for one in sentences))
-    return replace(found, lines=lines, faults=(*found.faults, *sentences))
-
-
-def _plan(cycle: CycleSource, found: Found, study: Study, root: Path, grid: CohortGrid) -> Plan:
+def _plan(
+    cycle: CycleSource, inspection: Inspection, study: Study, root: Path, grid: CohortGrid
+) -> Plan:
     on = {"shape": list(grid.shape), "voxel_mm": list(grid.voxel_mm)}
     parameters = parameters_of(cycle, study) | {"grid": on}
-    return Plan(cycle, study, root, grid, found.inputs, parameters, fingerprint(found, parameters))
+    inputs, known_by = inspection.inputs, fingerprint(inspection, parameters)
+    return Plan(cycle, study, root, grid, inputs, parameters, known_by)
 
 
 def _made(out: Path, plan: Plan) -> Outcome:
@@ -290,7 +255,3 @@ def _made(out: Path, plan: Plan) -> Outcome:
 def _of_system(error: OSError) -> str:
     # Not its name: files from a clinic often carry the patient's.
     return f"A file could not be read or written: {error.strerror or 'unknown fault'}."
-
-
-def _failed(found: Found) -> Outcome:
-    return Outcome(found.name, "failed", found.faults)

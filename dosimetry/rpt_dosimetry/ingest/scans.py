@@ -6,7 +6,7 @@ The plan tells what is to be made of them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from rpt_cohort import BadInput, Volume, file_sha256, read_volume
@@ -31,73 +31,13 @@ from rpt_dosimetry.ingest.sources import (
 )
 from rpt_dosimetry.ingest.study import CycleSource, PetSource, SpectSource, Study
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
-from rpt_dosimetry.suv import Suv, convert
+from rpt_dosimetry.suv import convert
 
 _KG = (1.0, 500.0)
 
 
-@dataclass(frozen=True)
-class StoredPet:
-    """A PET as read from DICOM or NIfTI.
-
-    Attributes:
-        activity_mbq: Injected activity, MBq.
-        time_min: Injection to mid-scan, min; ``None`` where it is not told.
-        injected: When, if told.
-        nuclide: The coded one, such as ``Ga-68``; ``None`` where nothing known is coded.
-    """
-
-    suv: Volume
-    tracer: Tracer
-    activity_mbq: float
-    time_min: float | None
-    weight_kg: float
-    height_cm: float | None
-    injected: Moment | None
-    nuclide: str | None
-    branch: str
-    warnings: list[str]
-
-
-def pet_of_nifti(image: Nifti) -> StoredPet:
-    """Read a PET in SUV, as the command ``suv`` writes it.
-
-    Raises:
-        BadInput: The sidecar says something else, or lacks activity or weight.
-    """
-    image.quantity(SUV)
-    weight_kg = image.need("weight_kg")
-    if not _KG[0] <= weight_kg <= _KG[1]:
-        raise BadInput(
-            f"weight_kg of the JSON beside the PET must be {_KG[0]:g} to {_KG[1]:g} kg, got "
-            f"{weight_kg:g} kg."
-        )
-    tracer: Any = image.told.get("tracer") or "unknown"
-    if tracer not in get_args(Tracer):
-        raise BadInput(
-            "tracer of the JSON beside the PET must be one of "
-            f"{', '.join(get_args(Tracer))}, and it is not."
-        )
-    return StoredPet(
-        suv=_values(image, name="The PET"),
-        tracer=tracer,
-        activity_mbq=image.need("injected_activity_mbq"),
-        time_min=image.number("pet_time_min"),
-        weight_kg=weight_kg,
-        height_cm=image.number("height_cm"),
-        injected=None,
-        nuclide=None,
-        branch="SUV in NIfTI",
-        warnings=[],
-    )
-
-
 def spect_of_nifti(image: Nifti, told: Told) -> StoredImage:
-    """Read a SPECT in Bq/mL at mid-scan, as the command ``activity`` writes it, or in counts.
-
-    Raises:
-        BadInput: The sidecar says something else.
-    """
+    """Read a SPECT in Bq/mL at mid-scan, as the command ``activity`` writes it, or in counts."""
     quantity = image.quantity(ACTIVITY, COUNTS)
     header_h = image.number("injection_to_mid_scan_h")
     return StoredImage(
@@ -112,17 +52,6 @@ def spect_of_nifti(image: Nifti, told: Told) -> StoredImage:
         header_h=header_h,
         told_mbq=image.number("injected_activity_mbq"),
     )
-
-
-def ct_of_nifti(image: Nifti) -> Volume:
-    """Read a CT in HU.
-
-    Raises:
-        BadInput: Its values are no HU.
-    """
-    volume = _values(image, name="The CT")
-    check_hu(volume, name="The CT")
-    return volume
 
 
 def _values(image: Nifti, *, name: str) -> Volume:
@@ -147,8 +76,9 @@ class Pet:
 
     Attributes:
         suv: SUV, g/mL, nowhere below 0.
-        activity_mbq: Injected activity, MBq.
-        time_min: Injection to mid-scan, min.
+        ct: HU.
+        activity_mbq: Injected activity.
+        time_min: Injection to mid-scan.
         injected: When by its header, if told.
     """
 
@@ -169,10 +99,10 @@ class Spect:
     """One SPECT/CT.
 
     Attributes:
-        bq_per_ml: Activity concentration at mid-scan, Bq/mL, nowhere below 0.
-        ct: CT, HU; ``None`` where there is none.
-        time_h: Start of infusion to mid-scan, h.
-        told_mbq: Administered activity as its header tells it, MBq; ``None`` where it does not.
+        bq_per_ml: Activity concentration at mid-scan, nowhere below 0.
+        ct: HU; ``None`` where there is none.
+        time_h: Start of infusion to mid-scan.
+        told_mbq: Administered activity by its header; ``None`` where that does not tell it.
         infusion: Start of infusion by its header; ``None`` where that is not told, or where the
             study tells the time.
         calibration_relative_sd: Standard uncertainty of its calibration; ``None`` if not known.
@@ -189,66 +119,76 @@ class Spect:
 
 
 def read_pet(files: ScanFiles, source: PetSource) -> Pet:
-    """Read the PET/CT.
+    """Read the PET/CT, in SUV by its header or as the command ``suv`` wrote it.
 
     Raises:
         BadInput: It cannot become SUV, or its CT, tracer or time is missing.
     """
-    if isinstance(files.emission, Nifti):
-        read = pet_of_nifti(files.emission)
+    image = files.emission
+    if isinstance(image, Nifti):
+        image.quantity(SUV)
+        weight_kg, tracer, warnings = _told_weight_kg(image), _told_tracer(image), list[str]()
+        suv, activity_mbq = _values(image, name="The PET"), image.need("injected_activity_mbq")
+        time_min, height_cm = image.number("pet_time_min"), image.number("height_cm")
+        injected, branch = None, "SUV in NIfTI"
     else:
-        suv = convert(files.emission, tracer=source.tracer, warnings=files.warnings)
-        read = _pet_of_dicom(suv)
-    if read.nuclide == NUCLIDE:
-        raise BadInput(
-            f"The PET must be of the diagnostic tracer, and its header names {NUCLIDE}, the "
-            "therapy's. Name the folder of the PET."
-        )
+        read = convert(image, tracer=source.tracer, warnings=files.warnings)
+        if read.radiopharmaceutical.nuclide == NUCLIDE:
+            raise BadInput(
+                f"The PET must be of the diagnostic tracer, and its header names {NUCLIDE}, the "
+                "therapy's. Name the folder of the PET."
+            )
+        weight_kg, tracer = read.patient.weight_kg, read.radiopharmaceutical.tracer
+        suv, activity_mbq = read.volume, read.injection.activity_bq * _MBQ_PER_BQ
+        time_min = None if read.mid_scan_s is None else read.mid_scan_s * _MIN_PER_S
+        height_cm, injected = read.patient.height_cm, read.injected
+        branch, warnings = read.factor.units_branch, list(read.warnings)
     ct = read_scan_ct(files)
     if ct is None:
         raise BadInput("The PET must have a CT, and has none. Name its folder by ct.")
-    tracer = read.tracer
-    if source.tracer is not None:
-        if tracer not in ("unknown", source.tracer):
-            raise BadInput(
-                f"tracer must be what the PET's header names, {tracer}, got {source.tracer}. "
-                "Leave it out."
-            )
-        tracer = source.tracer
-    time_min = read.time_min if source.time_min is None else source.time_min
+    if source.tracer is not None and tracer not in ("unknown", source.tracer):
+        raise BadInput(
+            f"tracer must be what the PET's header names, {tracer}, got {source.tracer}. "
+            "Leave it out."
+        )
+    time_min = time_min if source.time_min is None else source.time_min
     if time_min is None:
         raise BadInput(
             "The time from injection to the middle of the PET must be told, and its header does "
             "not tell it. Give pet.time_min."
         )
-    warnings = list(read.warnings)
     return Pet(
-        suv=_not_negative(read.suv, warnings),
+        suv=_not_negative(suv, warnings),
         ct=ct[0],
-        tracer=tracer,
-        activity_mbq=read.activity_mbq,
+        tracer=source.tracer or tracer,
+        activity_mbq=activity_mbq,
         time_min=time_min,
-        weight_kg=read.weight_kg,
-        height_cm=read.height_cm,
-        injected=read.injected,
-        branch=read.branch,
+        weight_kg=weight_kg,
+        height_cm=height_cm,
+        injected=injected,
+        branch=branch,
         warnings=(*warnings, *ct[1]),
     )
 
 
-def _pet_of_dicom(suv: Suv) -> StoredPet:
-    return StoredPet(
-        suv=suv.volume,
-        tracer=suv.radiopharmaceutical.tracer,
-        activity_mbq=suv.injection.activity_bq * _MBQ_PER_BQ,
-        time_min=None if suv.mid_scan_s is None else suv.mid_scan_s * _MIN_PER_S,
-        weight_kg=suv.patient.weight_kg,
-        height_cm=suv.patient.height_cm,
-        injected=suv.injected,
-        nuclide=suv.radiopharmaceutical.nuclide,
-        branch=suv.factor.units_branch,
-        warnings=list(suv.warnings),
-    )
+def _told_weight_kg(image: Nifti) -> float:
+    weight_kg = image.need("weight_kg")
+    if not _KG[0] <= weight_kg <= _KG[1]:
+        raise BadInput(
+            f"weight_kg of the JSON beside the PET must be {_KG[0]:g} to {_KG[1]:g} kg, got "
+            f"{weight_kg:g} kg."
+        )
+    return weight_kg
+
+
+def _told_tracer(image: Nifti) -> Tracer:
+    tracer: Any = image.told.get("tracer") or "unknown"
+    if tracer not in get_args(Tracer):
+        raise BadInput(
+            "tracer of the JSON beside the PET must be one of "
+            f"{', '.join(get_args(Tracer))}, and it is not."
+        )
+    return cast(Tracer, tracer)
 
 
 def read_spect(files: ScanFiles, source: SpectSource, camera: Camera) -> Spect:
@@ -335,7 +275,9 @@ def read_scan_ct(files: ScanFiles) -> tuple[Volume, list[str]] | None:
     if files.ct is None:
         return None
     if isinstance(files.ct, Nifti):
-        return ct_of_nifti(files.ct), []
+        volume = _values(files.ct, name="The CT")
+        check_hu(volume, name="The CT")
+        return volume, []
     ct = read_ct(files.ct)
     return ct.volume, ct.warnings
 
@@ -387,14 +329,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scans:
-    """The scans of a cycle as read.
-
-    Attributes:
-        spects: The SPECT/CTs, in the order of time.
-        first_ct: CT of the first SPECT, HU.
-        files: ``pet``, ``spect 1`` … → its series.
-        planar: What the planar scan tells of the camera; ``None`` without one.
-    """
+    """The scans of a cycle as read; ``files``: ``pet``, ``spect 1`` … → its series."""
 
     pet: Pet
     spects: list[Spect]
@@ -403,11 +338,7 @@ class Scans:
     planar: ImageBased | None = None
 
     def drawn_on(self, scan: str) -> tuple[Volume, str]:
-        """Return a CT and its Frame of Reference UID.
-
-        Args:
-            scan: ``spect_ct``, that of the first SPECT, or ``pet_ct``.
-        """
+        """Return the CT of ``spect_ct`` (the first SPECT) or ``pet_ct``, and its frame's UID."""
         uid = self.files["pet" if scan == "pet_ct" else "spect 1"].frame_uid
         return (self.pet.ct if scan == "pet_ct" else self.first_ct), uid
 
@@ -460,11 +391,8 @@ class Scans:
 
 
 def largest_calibration_sd(spects: Sequence[Spect]) -> float | None:
-    """Return the largest relative standard uncertainty of the SPECTs' calibration.
-
-    Returns:
-        ``None`` where one's is not known.
-    """
-    all_of_them = [spect.calibration_relative_sd for spect in spects]
-    known = [one for one in all_of_them if one is not None]
-    return max(known) if len(known) == len(all_of_them) else None
+    """Return the largest relative uncertainty of the SPECTs' calibration; ``None`` if one lacks."""
+    known = [
+        one.calibration_relative_sd for one in spects if one.calibration_relative_sd is not None
+    ]
+    return max(known) if len(known) == len(spects) else None

@@ -34,11 +34,7 @@ def refuse_other_infusion(role: str, begin: Moment, first_role: str, first: Mome
 
 
 def refuse_other_activity(role: str, told_mbq: float | None, administered_mbq: float) -> None:
-    """Refuse a scan whose header tells another activity than the study.
-
-    Raises:
-        BadInput: It tells less than half or more than twice of it.
-    """
+    """Refuse a scan whose header tells less than half or more than twice the study's activity."""
     if told_mbq is None or 1 / LARGEST_RATIO <= told_mbq / administered_mbq <= LARGEST_RATIO:
         return
     raise BadInput(
@@ -53,11 +49,7 @@ NO_CT = "It has no CT: it is registered by its emission."
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """The files of one scan.
-
-    Attributes:
-        everything: All DICOM files of the folders that were searched.
-    """
+    """The files of one scan; ``everything``: all DICOM files of the folders searched."""
 
     emission: Series | Nifti
     ct: Series | Nifti | None
@@ -87,10 +79,7 @@ class ScanFiles:
 
 
 def find_scan(source: PetSource | SpectSource, root: Path, *, need_ct: bool) -> ScanFiles:
-    """Find the series of one scan.
-
-    Args:
-        need_ct: Whether a CT must be there; that of a later SPECT may be missing.
+    """Find the series of one scan; the CT of a later SPECT may be missing.
 
     Raises:
         BadInput: A folder or series is missing, damaged or not the only one that fits, or PET and

@@ -47,8 +47,8 @@ class Placed:
     Attributes:
         label: Its number in the volume.
         number: ROI Number, or Segment Number.
-        drawn_ml: Volume as drawn: inside the contours, or of the segment, mL.
-        mask_ml: Volume of the voxels that have its number, mL; those it shares with others may
+        drawn_ml: Volume as drawn: inside the contours, or of the segment.
+        mask_ml: Volume of the voxels that have its number; those it shares with others may
             have another's.
     """
 
@@ -79,8 +79,6 @@ class _Drawn:
         code: SNOMED CT code; empty where there is none.
         side: ``left``, ``right`` or empty.
         is_empty: Nothing that encloses anything was drawn.
-        mask: Makes its mask on the grid of the image, and takes warnings.
-        drawn_ml: Measures its volume, mL.
     """
 
     kind: str
@@ -102,10 +100,9 @@ def organ_labels(
     regions: Sequence[str] | None,
     warnings: list[str],
 ) -> Labels:
-    """Read organs in the numbers of the contract.
+    """Read organs in the numbers of the contract, from RTSTRUCT, SEG or NIfTI.
 
     Args:
-        path: RTSTRUCT, SEG or NIfTI.
         image: The image that they were drawn on, or another in its world.
         regions: Names of the regions to take; ``None`` takes all that enclose something.
 
@@ -181,11 +178,7 @@ def dicom_below(path: Path) -> list[Path]:
 
 
 def frames_of_reference(path: Path) -> set[str]:
-    """Return the Frame of Reference UIDs in which the regions of a file were drawn.
-
-    Args:
-        path: An RTSTRUCT or a SEG.
-    """
+    """Return the Frame of Reference UIDs in which a file's regions were drawn."""
     dataset = _read(path, "FrameOfReferenceUID", "StructureSetROISequence")
     try:
         with quiet():
@@ -317,13 +310,10 @@ def find_totalsegmentator() -> str:
 
 
 def segment_organs(ct: Volume, *, fast: bool) -> Volume:
-    """Segment a CT.
+    """Segment a CT into organ numbers 1 to 117, uint8, on its grid.
 
     Args:
         fast: Its model of 3 mm, for a machine without a GPU.
-
-    Returns:
-        Organ numbers 1 to 117, uint8, on the grid of ``ct``.
 
     Raises:
         BadInput: It is not installed, fails, or gives something else.

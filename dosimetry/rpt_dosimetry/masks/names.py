@@ -49,24 +49,12 @@ class OrganTable:
     by_code: Mapping[Words, int]
 
     def find(self, name: str, *, code: str = "", side: str = "") -> int | None:
-        """Return the organ that a code or, where it tells none, a name means.
-
-        Args:
-            name: Free text, such as ``Kidney_L``.
-            code: SNOMED CT code of the structure; empty where there is none.
-            side: ``left``, ``right`` or empty.
-        """
+        """Return the organ that a code or, where it tells none, a name means."""
         by_code = self.by_code.get((code, side)) if code else None
         return self.by_words.get(words_of(name)) if by_code is None else by_code
 
     def need(self, regions: Sequence[tuple[str, str, str]]) -> list[int]:
-        """Find the organ of each region, all different.
-
-        Args:
-            regions: Name, SNOMED CT code and side of each.
-
-        Returns:
-            Their ids, in the order of ``regions``.
+        """Find the organ of each region (name, SNOMED CT code, side), all different.
 
         Raises:
             BadInput: Names are not known, or two regions mean one organ.

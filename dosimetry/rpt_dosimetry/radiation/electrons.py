@@ -32,13 +32,9 @@ Values = Float[np.ndarray, "_"]
 
 
 def stopping_power_kev_cm2_per_g(energy_kev: Values, medium: Medium) -> Values:
-    """Return the collision stopping power of electrons.
+    """Return the collision stopping power of electrons of 1 keV to 4 MeV, keV·cm²/g.
 
-    Args:
-        energy_kev: Kinetic energy, keV, 1 keV to 4 MeV.
-
-    Returns:
-        keV·cm²/g; radiative losses are not in it (under 1 % of the energy up to 2 MeV in water).
+    Radiative losses are not in it (under 1 % of the energy up to 2 MeV in water).
 
     Source: Bethe's formula for electrons as in ICRU Report 37 (1984), eqs 2.7 and 2.8.
     """
@@ -53,12 +49,9 @@ def stopping_power_kev_cm2_per_g(energy_kev: Values, medium: Medium) -> Values:
 
 
 def inverse_transport_length_cm2_per_g(energy_kev: Values, medium: Medium) -> Values:
-    """Return one over the transport mean free path of elastic scattering.
+    """Return one over the transport mean free path of elastic scattering, cm²/g.
 
     The mean cosine of the angle to the first direction falls as exp(−path / length).
-
-    Returns:
-        cm²/g.
 
     Source: the screened Rutherford cross section with Molière's screening (Z Naturforsch 2a
     (1947) 133), its first transport moment in closed form; Z(Z + 1) for Z² counts the
@@ -100,14 +93,9 @@ _SPECTRUM_ENERGIES = 1000
 def electron_kernel(nuclide_name: str, medium_name: str) -> PointKernel:
     """Compute where a nuclide's electrons are absorbed in an infinite medium.
 
-    Args:
-        nuclide_name: ICRP-107 name.
-        medium_name: A key of ``MEDIA``.
-
-    Returns:
-        The kernel; its energies sum to the electrons' energy per decay. What they would lose
-        to bremsstrahlung (under 1 % up to 2 MeV) counts as absorbed on their way. The
-        same arguments give the same numbers.
+    The kernel's energies sum to the electrons' energy per decay. What they would lose to
+    bremsstrahlung (under 1 % up to 2 MeV) counts as absorbed on their way. The same arguments
+    give the same numbers.
     """
     nuclide = find_nuclide(nuclide_name)
     energy_kev, carried_kev = _carried(nuclide)
@@ -132,12 +120,12 @@ class _Ladder:
         )
 
     def path_g_per_cm2(self, energy_kev: Values) -> Values:
-        """Return the range by continuous slowing down to LOWEST_KEV, g/cm²."""
+        """Return the range by continuous slowing down to LOWEST_KEV."""
         path: Values = np.interp(energy_kev, self.energy_kev, self._path)
         return path
 
     def energy_at_kev(self, path_g_per_cm2: Values) -> Values:
-        """Return the energy of an electron with so much path before it, keV."""
+        """Return the energy of an electron with so much path before it."""
         energy: Values = np.interp(path_g_per_cm2, self._path, self.energy_kev)
         return energy
 

@@ -59,14 +59,7 @@ def voxel_octant(
 
 
 def whole_octant(kernel: PointKernel, *, spacing_mm: Spacing, density_g_per_cm3: float) -> Octant:
-    """Integrate a point kernel of finite reach over spheres, to its last offset.
-
-    Args:
-        kernel: Energy absorbed around a point, none of it beyond the last shell.
-
-    Returns:
-        As :func:`voxel_octant`; the whole kernel sums to the point kernel's energy.
-    """
+    """Integrate a point kernel of finite reach over spheres, to its last offset."""
     shape = octant_shape(kernel, spacing_mm=spacing_mm, density_g_per_cm3=density_g_per_cm3)
     side = np.array(spacing_mm) / MM_PER_CM * density_g_per_cm3
     return _over_spheres(kernel, side, shape)
@@ -99,13 +92,10 @@ def mirrored(octant: Octant) -> Float[np.ndarray, "x y z"]:
 
 
 def octant_directions(turn: int) -> Float[np.ndarray, "n 3"]:
-    """Spread directions evenly over an octant, alike for all permutations of the axes.
+    """Spread unit vectors evenly over an octant, alike for all permutations of the axes.
 
     Args:
         turn: Another number gives other directions of the same kind.
-
-    Returns:
-        Unit vectors with no component below 0.
     """
     golden = (np.sqrt(5.0) - 1.0) / 2.0
     step = np.arange(_DIRECTIONS)
@@ -149,8 +139,7 @@ def _over_spheres(
 ) -> Octant:
     """Integrate over directions and radii: a point's energy goes to its eight offsets.
 
-    The triangles of the eight offsets around a point are the weights of trilinear
-    interpolation.
+    The triangles of the eight offsets around a point are the weights of trilinear interpolation.
     """
     size = tuple(n + 1 for n in shape)
     reach = min(float(kernel.edge_g_per_cm2[-1]), float(np.linalg.norm(side * shape)))
@@ -200,9 +189,9 @@ class Kernel:
     """What a decay in a voxel gives to the voxels around it, in an infinite medium.
 
     Attributes:
-        electron_kev: Energy of the electrons absorbed per decay, octant of offsets, keV.
+        electron_kev: Energy of the electrons absorbed per decay, octant of offsets.
         photon_kev: The same of the photons, in general of another shape.
-        emitted_kev: Energy of electrons and photons emitted per decay, keV.
+        emitted_kev: Energy of electrons and photons emitted per decay.
     """
 
     spacing_mm: Spacing
@@ -227,11 +216,7 @@ class Kernel:
         return self.emitted_kev - self.absorbed_kev
 
     def s_mgy_per_mbq_s(self) -> Float32[np.ndarray, "x y z"]:
-        """Return the voxel S-values of electrons and photons, mGy/(MBq·s).
-
-        Returns:
-            Odd sizes, the source voxel at the centre.
-        """
+        """Return the voxel S-values, mGy/(MBq·s); odd sizes, the source in the middle."""
         total = np.zeros(np.maximum(self.electron_kev.shape, self.photon_kev.shape))
         for part in (self.electron_kev, self.photon_kev):
             total[tuple(slice(0, n) for n in part.shape)] += part
@@ -250,13 +235,9 @@ def compute_kernel(
     """Compute the voxel kernel of a nuclide.
 
     Args:
-        nuclide_name: ICRP-107 name.
-        medium_name: A key of ``MEDIA``.
         largest: Cut the kernel to these offsets along each axis, that of the source voxel
-            included; an image of n voxels needs n.
-
-    Returns:
-        The kernel. Without ``largest`` less than 1 % of the absorbed energy lies outside.
+            included; an image of n voxels needs n. Without it less than 1 % of the absorbed
+            energy lies outside.
     """
     density = find_medium(medium_name).density_g_per_cm3
     electrons = electron_kernel(nuclide_name, medium_name)
@@ -290,14 +271,7 @@ def kernel_shape(
 def cut_shape(
     whole: tuple[int, int, int], *, spacing_mm: Spacing, most_voxels: int
 ) -> tuple[int, int, int]:
-    """Cut a kernel that has too many voxels to a cube, as far as it fits.
-
-    Args:
-        whole: Voxels of the whole kernel along each axis, odd.
-
-    Returns:
-        Voxels along each axis, odd.
-    """
+    """Cut a kernel that has too many voxels to a cube, as far as it fits; all sizes are odd."""
     spacing, shape = np.array(spacing_mm), np.array(whole)
     side_mm = float((shape * spacing).max())
     while shape.prod(dtype=np.float64) > most_voxels:

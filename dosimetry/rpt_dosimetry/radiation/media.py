@@ -84,10 +84,9 @@ class PointKernel:
     """Energy absorbed per decay in spherical shells around a point source.
 
     Attributes:
-        edge_g_per_cm2: Radii that bound the shells, times density, g/cm², ascending from 0; one
+        edge_g_per_cm2: Radii that bound the shells, times density, ascending from 0; one
             more than shells.
-        shell_kev: Energy absorbed per decay in each shell, keV.
-        beyond_kev: Energy absorbed outside the last shell, keV per decay.
+        beyond_kev: Energy absorbed outside the last shell.
     """
 
     edge_g_per_cm2: Float[np.ndarray, " edges"]
@@ -100,13 +99,7 @@ class PointKernel:
         return float(self.shell_kev.sum()) + self.beyond_kev
 
     def within_kev(self, radius_g_per_cm2: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Return the energy absorbed within a radius, keV per decay.
-
-        Inside a shell the energy is taken as evenly spread over the radius.
-
-        Args:
-            radius_g_per_cm2: Radius times density, g/cm².
-        """
+        """Return the energy absorbed within a radius, keV per decay; evenly spread in a shell."""
         cumulative = np.r_[0.0, np.cumsum(self.shell_kev)]
         within: Float[np.ndarray, " m"] = np.interp(
             radius_g_per_cm2, self.edge_g_per_cm2, cumulative

@@ -33,11 +33,7 @@ _NODES = 400
 
 @dataclass(frozen=True)
 class Attenuation:
-    """Mass attenuation coefficients of a medium.
-
-    Attributes:
-        log_kev: Natural logarithm of the energy in keV, evenly spaced.
-    """
+    """Mass attenuation coefficients of a medium; ``log_kev``, natural, is evenly spaced."""
 
     log_kev: Float[np.ndarray, " n"]
     photoelectric_cm2_per_g: Float[np.ndarray, " n"]
@@ -51,9 +47,6 @@ def attenuation(medium_name: str) -> Attenuation:
     Coherent scattering is left out: it deposits nothing, and at the angles where it matters
     it barely turns the photon. Pair production (above 1,022 keV) is not there: at 2 MeV it is
     1 % of water's attenuation, at 3 MeV 3 %.
-
-    Args:
-        medium_name: A key of ``MEDIA``.
 
     Source: up to 800 keV the tables of Elam, Ravel and Sieber, Radiat Phys Chem 63 (2002) 121,
     by ``xraydb``; above, Klein and Nishina's formula for free electrons, and the photoelectric
@@ -75,10 +68,7 @@ def attenuation(medium_name: str) -> Attenuation:
 
 
 def klein_nishina_cm2(energy_kev: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Return the Compton cross section of a free electron at rest, cm².
-
-    Args:
-        energy_kev: Photon energy, keV; cancellation costs digits below 1 keV.
+    """Return the Compton cross section of a free electron at rest; below 1 keV digits cancel.
 
     Source: Klein & Nishina, Z Phys 52 (1929) 853.
     """
@@ -121,9 +111,6 @@ def turned(
     random: np.random.Generator,
 ) -> Float[np.ndarray, "3 n"]:
     """Turn unit vectors by an angle each, in azimuth as chance has it.
-
-    Args:
-        direction: Unit vectors.
 
     Source of the frame without a singular axis: Duff et al., J Comput Graph Tech 6 (2017) 1.
     """
@@ -174,9 +161,7 @@ def photon_kernel(nuclide_name: str, medium_name: str) -> PointKernel:
 def simulate(nuclide_name: str, medium_name: str) -> PointKernel:
     """Compute where a nuclide's photons are absorbed in an infinite medium.
 
-    Returns:
-        The kernel; its energies sum to the photons' energy per decay. The same arguments give
-        the same numbers.
+    The energies sum to the photons' energy per decay; the same arguments give the same numbers.
     """
     photons = find_nuclide(nuclide_name).photons
     shell_kev = np.zeros(len(_EDGES))  # the last one is what lies beyond

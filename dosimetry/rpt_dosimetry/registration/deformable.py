@@ -1,6 +1,6 @@
 """Deformable registration by itk-elastix, an extra that follows a rigid one."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,22 +35,17 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class JacobianReport:
-    """How a deformation changes volumes.
+    """How a deformation changes volumes in the body.
 
     Attributes:
-        least: Smallest volume ratio in the body; 1 where nothing changes, below 0 where space
-            folds over itself.
-        largest: Largest volume ratio in the body.
-        folded_share: Share of the body's voxels at or below 0.
+        least: Smallest volume ratio; 1 where nothing changes, below 0 where space folds over
+            itself.
+        folded_share: Share of the voxels at or below 0.
     """
 
     least: float
     largest: float
     folded_share: float
-
-    def told(self) -> dict[str, float]:
-        """Return the report for a JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Deformation:
 
     Attributes:
         displacement_mm: The point x of the fixed world lies at rigid(x + displacement) in the
-            moving one; mm, RAS+.
+            moving one; RAS+.
         ratio: Volume in the moving world over volume in the fixed one, at the same voxels.
         affine: Voxel index → position of both, mm, RAS+.
     """
@@ -95,30 +90,23 @@ class Deformation:
 def deform(fixed: Guide, moving: Guide, rigid: Rigid) -> tuple[Deformation, JacobianReport]:
     """Find what a rigid registration leaves, and refuse what no body does.
 
-    Returns:
-        The deformation, and how it changes volumes in the body.
-
     Raises:
         BadInput: itk-elastix is not installed or fails, or space folds over itself in the body.
     """
     displacement_mm = find_displacement_mm(fixed, moving, rigid)
     ratio = jacobian(displacement_mm, itk_affine(fixed.image))
-    told = jacobian_report(ratio, fixed.body)
-    if not told.least > 0:
+    volumes = jacobian_report(ratio, fixed.body)
+    if not volumes.least > 0:
         raise BadInput(
             "Deformable registration failed: the Jacobian must be above 0 in the whole body, and "
-            f"it is not in {told.folded_share:.2%} of it: space folds over itself. Register "
+            f"it is not in {volumes.folded_share:.2%} of it: space folds over itself. Register "
             "rigidly, or check that both scans show the same region."
         )
-    return Deformation(displacement_mm, ratio, fixed.affine), told
+    return Deformation(displacement_mm, ratio, fixed.affine), volumes
 
 
 def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.ndarray, "x y z 3"]:
-    """Find what a rigid registration leaves, by B-splines and mutual information.
-
-    Returns:
-        Displacement at the voxels of ``fixed``, mm, RAS+: the point x of the fixed world lies at
-        rigid(x + displacement) in the moving one.
+    """Find what a rigid registration leaves at the voxels of ``fixed``; see ``Deformation``.
 
     Raises:
         BadInput: itk-elastix is not installed, or it fails.
@@ -128,17 +116,17 @@ def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.
     itk = _elastix()
     sitk = simpleitk()
     carried = sitk.Resample(moving.image, fixed.image, rigid.to_itk(), sitk.sitkLinear, 0.0)
-    here, there = (_plain(itk, image) for image in (fixed.image, carried))
+    ours, theirs = (_plain(itk, image) for image in (fixed.image, carried))
     parameters = itk.ParameterObject.New()
     chosen = parameters.GetDefaultParameterMap("bspline", RESOLUTIONS, CONTROL_SPACING_MM)
     chosen["RandomSeed"], chosen["NumberOfSpatialSamples"] = ["1"], [str(SAMPLES)]
     parameters.AddParameterMap(chosen)
     try:
-        _, found = itk.elastix_registration_method(
-            here, there, parameter_object=parameters, log_to_console=False, number_of_threads=1
+        _, result = itk.elastix_registration_method(
+            ours, theirs, parameter_object=parameters, log_to_console=False, number_of_threads=1
         )
         with TemporaryDirectory() as folder:  # transformix writes the field, asked or not
-            field = itk.transformix_deformation_field(there, found, output_directory=folder)
+            field = itk.transformix_deformation_field(theirs, result, output_directory=folder)
             along = np.moveaxis(itk.array_from_image(field), (0, 1, 2), (2, 1, 0))
     except RuntimeError as error:
         raise BadInput(
@@ -154,12 +142,7 @@ def find_displacement_mm(fixed: Guide, moving: Guide, rigid: Rigid) -> Float[np.
 def jacobian(
     displacement_mm: Float[np.ndarray, "x y z 3"], affine: Float[np.ndarray, "4 4"]
 ) -> Float64[np.ndarray, "x y z"]:
-    """Return the volume ratio of x → x + displacement at each voxel, by central differences.
-
-    Args:
-        displacement_mm: At the voxels of a grid, mm, RAS+.
-        affine: Voxel index → position of that grid, mm, RAS+.
-    """
+    """Return the volume ratio of x → x + displacement at each voxel, by central differences."""
     along: list[np.ndarray] = [
         np.gradient(displacement_mm.astype(np.float64), axis=axis) for axis in (0, 1, 2)
     ]

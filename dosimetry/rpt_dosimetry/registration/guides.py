@@ -81,10 +81,9 @@ class Guide:
 
 
 def guide(volume: Volume, *, kind: Kind, name: str, mask: Volume | None = None) -> Guide:
-    """Make the image that steers.
+    """Make the image that steers, from CT (HU) or emission (Bq/mL, or SUV in g/mL).
 
     Args:
-        volume: CT in HU, or emission: activity concentration, Bq/mL, or SUV, g/mL.
         mask: Where to look, above 0, on the grid of ``volume``; the body by default.
 
     Raises:

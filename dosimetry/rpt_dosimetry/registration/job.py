@@ -53,13 +53,7 @@ HANDED_ON = (
 
 @dataclass(frozen=True)
 class RegistrationFiles:
-    """Where the images are.
-
-    Attributes:
-        fixed: Emission image of the scan that stays.
-        moving: Emission image of the scan that is carried to it.
-        mask: Where to look.
-    """
+    """Where the images are; ``moving`` is carried to ``fixed``."""
 
     fixed: Path
     moving: Path
@@ -91,10 +85,6 @@ def write_registration(
 ) -> tuple[Registration, Resampled]:
     """Register two scans and write both on one grid.
 
-    Args:
-        slice_voxels: Voxels along and across a slice of the common grid.
-        out: Folder to write; must be new or empty.
-
     Raises:
         BadInput: Something given cannot be used, or the registration failed; nothing is left
             behind.
@@ -106,37 +96,39 @@ def write_registration(
             MOVING: check_beside(files.moving, moving.emission, name="The moving image"),
         }
         with part_of_work(0.1, 0.4 if deform else 0.8):
-            found = register(fixed, moving, mask=mask, start=start)
+            registration = register(fixed, moving, mask=mask, start=start)
         if deform:
-            found = deformed(found)
+            registration = deformed(registration)
         tell_done(0.8)
         grid, stays = one_grid(fixed.emission, slice_voxels=slice_voxels), shifted(np.zeros(3))
         still = resample_emission(fixed.emission, grid, stays, name="The fixed image")
         carried = resample_emission(
             moving.emission,
             grid,
-            found.rigid,
+            registration.rigid,
             name="The moving image",
-            deformation=found.deformation,
+            deformation=registration.deformation,
         )
         tell_done(0.9)
-        _write_maps(
-            folder, grid, {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
-        )
+        maps = {FIXED: still.data, MOVING: carried.data, COVERED: carried.covered}
+        for name, values in maps.items():
+            (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
         for name, image in ((FIXED, still), (MOVING, carried)):
             _write_beside(folder / name, beside[name], image, grid, world=beside[FIXED])
         if fixed.ct is not None:
             hu = resample_ct(fixed.ct, grid, stays)
             (folder / CT).write_bytes(nifti_bytes(np.rint(hu), grid.affine, dtype=np.int16))
         picture = check_picture(
-            found, fixed_emission=still.data, moving_emission=carried.data, grid=grid
+            registration, fixed_emission=still.data, moving_emission=carried.data, grid=grid
         )
         (folder / PICTURE).write_bytes(picture)
-        (folder / TRANSFORM).write_bytes(found.rigid.tfm())
-        _write_deformation(folder, found)
-        told = story(found, still, carried, grid)
+        (folder / TRANSFORM).write_bytes(registration.rigid.tfm())
+        if (field := registration.deformation) is not None:
+            for name, values in ((DISPLACEMENT, field.displacement_mm), (JACOBIAN, field.ratio)):
+                (folder / name).write_bytes(nifti_bytes(values, field.affine, dtype=np.float32))
+        report = story(registration, still, carried, grid)
         settings = SETTINGS | (deformable.SETTINGS if deform else {})
-        told["provenance"] = provenance(
+        report["provenance"] = provenance(
             package="rpt-dosimetry",
             command="register",
             parameters={"start": start, "slice_voxels": slice_voxels, **settings},
@@ -144,8 +136,8 @@ def write_registration(
             seed=SEED,
             libraries=(*LIBRARIES, "itk-elastix") if deform else LIBRARIES,
         )
-        (folder / SUMMARY).write_bytes(json_bytes(told))
-    return found, carried
+        (folder / SUMMARY).write_bytes(json_bytes(report))
+    return registration, carried
 
 
 def _write_beside(
@@ -153,8 +145,7 @@ def _write_beside(
 ) -> None:
     """Hand on what the JSON beside an image told, where it told something that still holds.
 
-    Args:
-        world: The image in whose world they stand: the fixed one.
+    ``world`` is the image in whose world they stand: the fixed one.
     """
     facts = {key: source.told[key] for key in HANDED_ON if key in source.told}
     facts |= {key: world.told[key] for key in (FRAME_SHA256,) if key in world.told}
@@ -176,20 +167,6 @@ def _write_beside(
         ),
     }
     beside_of(path).write_bytes(json_bytes(content))
-
-
-def _write_deformation(folder: Path, found: Registration) -> None:
-    """Write displacement (mm, RAS+, last axis) and volume ratio, where there are any."""
-    one = found.deformation
-    if one is None:
-        return
-    for name, values in ((DISPLACEMENT, one.displacement_mm), (JACOBIAN, one.ratio)):
-        (folder / name).write_bytes(nifti_bytes(values, one.affine, dtype=np.float32))
-
-
-def _write_maps(folder: Path, grid: GridMm, maps: dict[str, np.ndarray]) -> None:
-    for name, values in maps.items():
-        (folder / name).write_bytes(nifti_bytes(values, grid.affine, dtype=np.float32))
 
 
 def _maybe(path: Path | None, *, name: str, quantity: str | None = None) -> Volume | None:

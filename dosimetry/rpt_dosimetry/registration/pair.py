@@ -8,18 +8,14 @@ it. Levels, sampling and steps are ours: they bring back shifts of 20 mm with 10
 within some tenths of a millimetre, where full sampling stays behind on the grid's own pattern.
 """
 
-import io
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
-from rpt_cohort import (
-    BadInput,
-    Volume,
-)
+from rpt_cohort import BadInput, Volume
 from rpt_cohort.command import tell_done
-from rpt_cohort.figures import Plane, draw_plane, fullest_plane
+from rpt_cohort.figures import Plane, draw_plane, fullest_plane, png_bytes
 
 from rpt_dosimetry.registration.deformable import Deformation, JacobianReport, deform
 from rpt_dosimetry.registration.guides import TOP, Guide, Kind, check_emission, guide
@@ -61,13 +57,9 @@ SETTINGS = {
 
 
 def find_rigid(fixed: Guide, moving: Guide, *, start: Rigid) -> Rigid:
-    """Find the rigid transform of most mutual information near a start.
+    """Find the rigid transform of most mutual information near a start, a pure shift.
 
-    Args:
-        start: A pure shift to begin from.
-
-    Returns:
-        The transform, the same on every run. It may be wrong: see ``Residual``.
+    The same on every run. It may be wrong: see ``Residual``.
 
     Raises:
         RuntimeError: SimpleITK gives up, as where the images lose each other.
@@ -145,7 +137,6 @@ class Agreement:
     """How far two smoothed images tell of each other, where both are.
 
     Attributes:
-        mutual_information_nats: Of a histogram of 32 × 32 bins, nats.
         normalised_mutual_information: (H_fixed + H_moving) / H_joint: 1 for images that know
             nothing of each other, 2 for one and the same.
         overlap: Share of the fixed body that the moving image covers.
@@ -158,12 +149,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Residual:
-    """What a registration did.
+    """What a registration did, from its start.
 
     Attributes:
-        centre_mm: Displacement of the body's centre from the start, mm.
-        corner_mm: Largest displacement of a corner of the body's box from the start, mm.
-        rotation_deg: Angle of the rotation, degrees.
+        centre_mm: Displacement of the body's centre.
+        corner_mm: Largest displacement of a corner of the body's box.
     """
 
     before: Agreement
@@ -211,16 +201,16 @@ def agreement(fixed: Guide, moving: Guide, rigid: Rigid) -> Agreement:
     return Agreement(max(nats - joint_nats, 0.0), nats / joint_nats, overlap)
 
 
-def residual(fixed: Guide, moving: Guide, *, start: Rigid, found: Rigid) -> Residual:
+def residual(fixed: Guide, moving: Guide, *, start: Rigid, end: Rigid) -> Residual:
     """Tell what a registration did, from its start."""
     box_mm = fixed.box_mm()
-    moved_mm = np.linalg.norm(found.moved_mm(box_mm) - start.moved_mm(box_mm), axis=1)
+    moved_mm = np.linalg.norm(end.moved_mm(box_mm) - start.moved_mm(box_mm), axis=1)
     return Residual(
         before=agreement(fixed, moving, start),
-        after=agreement(fixed, moving, found),
+        after=agreement(fixed, moving, end),
         centre_mm=float(moved_mm[0]),
         corner_mm=float(moved_mm[1:].max()),
-        rotation_deg=found.rotation_deg,
+        rotation_deg=end.rotation_deg,
     )
 
 
@@ -234,19 +224,19 @@ def check_start(at_start: Agreement) -> None:
         )
 
 
-def check_residual(found: Residual) -> None:
+def check_residual(change: Residual) -> None:
     """Refuse a registration that cannot be right."""
-    after = found.after.normalised_mutual_information
-    before = found.before.normalised_mutual_information
+    after = change.after.normalised_mutual_information
+    before = change.before.normalised_mutual_information
     faults = {
-        f"it moves the body's centre by {found.centre_mm:.1f} mm, more than {LARGEST_MM:g} mm": (
-            not found.centre_mm <= LARGEST_MM
+        f"it moves the body's centre by {change.centre_mm:.1f} mm, more than {LARGEST_MM:g} mm": (
+            not change.centre_mm <= LARGEST_MM
         ),
-        f"it turns the patient by {found.rotation_deg:.1f}°, more than {LARGEST_DEG:g}°": (
-            not found.rotation_deg <= LARGEST_DEG
+        f"it turns the patient by {change.rotation_deg:.1f}°, more than {LARGEST_DEG:g}°": (
+            not change.rotation_deg <= LARGEST_DEG
         ),
-        f"the moving scan covers {found.after.overlap:.0%} of the body, less than "
-        f"{LEAST_OVERLAP:.0%}": found.after.overlap < LEAST_OVERLAP,
+        f"the moving scan covers {change.after.overlap:.0%} of the body, less than "
+        f"{LEAST_OVERLAP:.0%}": change.after.overlap < LEAST_OVERLAP,
         f"the scans agree less than before, {after:.4f} after {before:.4f} of normalised mutual "
         "information": after - 1.0 < (1.0 - LARGEST_FALL) * (before - 1.0),
         f"the scans hardly agree, {after:.4f} of normalised mutual information, less than "
@@ -285,9 +275,11 @@ def find_start(fixed: Guide, moving: Guide, start: Start) -> Rigid:
     if start == "world":
         return shifted(np.zeros(3))
     offsets_mm = _across(fixed, moving)
-    found = [agreement(fixed, moving, shifted(offset_mm)) for offset_mm in offsets_mm]
-    least = OF_LARGEST_OVERLAP * max(one.overlap for one in found)
-    scores = [one.normalised_mutual_information if one.overlap >= least else 0.0 for one in found]
+    agreements = [agreement(fixed, moving, shifted(offset_mm)) for offset_mm in offsets_mm]
+    least = OF_LARGEST_OVERLAP * max(one.overlap for one in agreements)
+    scores = [
+        one.normalised_mutual_information if one.overlap >= least else 0.0 for one in agreements
+    ]
     return shifted(offsets_mm[int(np.argmax(scores))])
 
 
@@ -309,11 +301,7 @@ serves two scans, interpolation alone makes every move look worse."""
 
 @dataclass(frozen=True)
 class Scan:
-    """One time point; both images lie in one world, each on its own grid.
-
-    Attributes:
-        emission: Activity concentration, Bq/mL, or SUV, g/mL.
-    """
+    """One time point; both images lie in one world, each on its own grid."""
 
     emission: Volume
     ct: Volume | None = None
@@ -326,7 +314,6 @@ class Registration:
     Attributes:
         rigid: Position in the fixed world → position in the moving world.
         fixed: The image that steered, of the fixed scan.
-        moving: The same of the moving scan.
         deformation: What the rigid transform leaves; ``None`` unless asked for.
     """
 
@@ -348,14 +335,11 @@ class Registration:
 def register(
     fixed: Scan, moving: Scan, *, mask: Volume | None = None, start: Start = "world"
 ) -> Registration:
-    """Register a scan rigidly to another one.
+    """Register a scan, such as a later SPECT/CT or the PET/CT, rigidly to another one.
 
     Args:
-        fixed: What stays, such as the first SPECT/CT.
-        moving: What is carried to it, such as a later SPECT/CT or the PET/CT.
         mask: Where to look, above 0, on the grid of the fixed CT, or of the fixed emission
             image where that steers; the body by default.
-        start: Where to begin; see ``find_start``.
 
     Raises:
         BadInput: An image cannot be what it is said to be, one scan alone has a CT, the scans
@@ -376,27 +360,27 @@ def register(
     begin = find_start(steers, follows, start)
     check_start(agreement(steers, follows, begin))
     try:
-        found = find_rigid(steers, follows, start=begin)
+        rigid = find_rigid(steers, follows, start=begin)
     except RuntimeError as error:
         raise BadInput(
             "Registration failed: the scans lost each other on the way. Check that both show the "
             "same region of one patient, or give a mask of what is to be matched."
         ) from error
-    told = residual(steers, follows, start=begin, found=found)
-    if told.corner_mm < NEAR_MM and told.agrees_less:
-        found, told = begin, residual(steers, follows, start=begin, found=begin)
-    check_residual(told)
-    return Registration(found, begin, told, steers, follows)
+    change = residual(steers, follows, start=begin, end=rigid)
+    if change.corner_mm < NEAR_MM and change.agrees_less:
+        rigid, change = begin, residual(steers, follows, start=begin, end=begin)
+    check_residual(change)
+    return Registration(rigid, begin, change, steers, follows)
 
 
-def deformed(found: Registration) -> Registration:
+def deformed(registration: Registration) -> Registration:
     """Add a deformation to a rigid registration.
 
     Raises:
         BadInput: itk-elastix is not installed or fails, or space folds over itself.
     """
-    deformation, volumes = deform(found.fixed, found.moving, found.rigid)
-    return replace(found, deformation=deformation, volumes=volumes)
+    deformation, volumes = deform(registration.fixed, registration.moving, registration.rigid)
+    return replace(registration, deformation=deformation, volumes=volumes)
 
 
 SQUARE_MM = 40.0
@@ -408,50 +392,43 @@ WORDS = {"CT": "CT (soft-tissue scale)", "emission": "emission (root scale)"}
 
 
 def check_picture(
-    found: Registration,
+    registration: Registration,
     *,
     fixed_emission: Float32[np.ndarray, "x y z"],
     moving_emission: Float32[np.ndarray, "x y z"],
     grid: GridMm,
 ) -> bytes:
-    """Draw a registration in coronal and axial planes, before and after.
+    """Draw a registration in coronal and axial planes, before and after, as a PNG.
 
     The upper row has squares of the fixed and the moving image in turn, at the start and at the
     end: an edge that steps at a square's border is off. The lower row lays the moving emission's
-    outline over the fixed emission.
-
-    Args:
-        fixed_emission: On the common grid.
-        moving_emission: Registered, on the common grid, in the same unit or another.
-
-    Returns:
-        A PNG; the same images give the same bytes.
+    outline over the fixed emission, both on the common grid. The same images give the same bytes.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(16.0, 8.0), layout="constrained")
     axes = figure.subplots(2, 4)
-    steers, affine = found.fixed.values, found.fixed.affine
-    body = Volume(found.fixed.body, affine)
-    times = (("before", found.start.to_itk()), ("after", found.to_itk()))
+    steers, affine = registration.fixed.values, registration.fixed.affine
+    body = Volume(registration.fixed.body, affine)
+    times = (("before", registration.start.to_itk()), ("after", registration.to_itk()))
     for pair, (when, transform) in enumerate(times):
-        both = Volume(_checkered(steers, _carried(found, transform), body.spacing_mm), affine)
+        both = Volume(
+            _checkered(steers, _carried(registration, transform), body.spacing_mm), affine
+        )
         for ax, plane in zip(axes[0][2 * pair :], PLANES, strict=False):
             at = fullest_plane(body, plane)
             draw_plane(ax, both, plane, at=at, cmap="gray", vmin=0.0, vmax=TOP)
             ax.set_title(f"{when}: squares of both, {plane}")
     _emissions(axes[1], fixed_emission, moving_emission, grid=grid)
-    told = found.residual
-    kind = "Rigid" if found.volumes is None else "Deformable"
+    change = registration.residual
+    kind = "Rigid" if registration.volumes is None else "Deformable"
     figure.suptitle(
-        f"{kind} registration by {WORDS[found.fixed.kind]}: centre moved {told.centre_mm:.1f} mm, "
-        f"turned {told.rotation_deg:.1f}°; normalised mutual information "
-        f"{told.before.normalised_mutual_information:.3f} → "
-        f"{told.after.normalised_mutual_information:.3f}; research only"
+        f"{kind} registration by {WORDS[registration.fixed.kind]}: centre moved "
+        f"{change.centre_mm:.1f} mm, turned {change.rotation_deg:.1f}°; normalised mutual information "
+        f"{change.before.normalised_mutual_information:.3f} → "
+        f"{change.after.normalised_mutual_information:.3f}; research only"
     )
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=80, metadata={"Software": None})
-    return stream.getvalue()
+    return png_bytes(figure, dots_per_inch=80)
 
 
 def _emissions(
@@ -487,10 +464,12 @@ def _share(image: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
     return share
 
 
-def _carried(found: Registration, transform: Any) -> Shaped[np.ndarray, "x y z"]:
+def _carried(registration: Registration, transform: Any) -> Shaped[np.ndarray, "x y z"]:
     sitk = simpleitk()
     return itk_values(
-        sitk.Resample(found.moving.image, found.fixed.image, transform, sitk.sitkLinear, 0.0)
+        sitk.Resample(
+            registration.moving.image, registration.fixed.image, transform, sitk.sitkLinear, 0.0
+        )
     )
 
 
@@ -506,16 +485,20 @@ def _checkered(
 
 
 def story(
-    found: Registration, still: Resampled, carried: Resampled, grid: GridMm
+    registration: Registration, still: Resampled, carried: Resampled, grid: GridMm
 ) -> dict[str, Any]:
     """Tell what a registration did, for its JSON."""
     return {
         "quantity": "emission images on one grid, in the unit they came in",
-        "registered_by": found.fixed.kind,
-        "fixed_to_moving_ras_mm": found.rigid.fixed_to_moving.tolist(),
-        "start_ras_mm": found.start.fixed_to_moving.tolist(),
-        "residual": asdict(found.residual),
-        **({} if found.volumes is None else {"jacobian_in_body": found.volumes.told()}),
+        "registered_by": registration.fixed.kind,
+        "fixed_to_moving_ras_mm": registration.rigid.fixed_to_moving.tolist(),
+        "start_ras_mm": registration.start.fixed_to_moving.tolist(),
+        "residual": asdict(registration.residual),
+        **(
+            {}
+            if registration.volumes is None
+            else {"jacobian_in_body": asdict(registration.volumes)}
+        ),
         "limits": LIMITS,
         "activity": {"fixed": _activity(still), "moving": _activity(carried)},
         "activity_unit": "the image's unit times mL: Bq of Bq/mL, g of a SUV in g/mL",

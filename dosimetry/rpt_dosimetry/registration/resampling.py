@@ -73,13 +73,12 @@ def resample_emission(
 ) -> Resampled:
     """Carry an activity concentration to another grid.
 
-    A deformation's concentration is multiplied by its volume ratio: tissue that is squeezed
-    keeps its activity.
+    A deformation, applied before ``rigid``, multiplies it by its volume ratio: tissue that is
+    squeezed keeps its activity.
 
     Args:
         emission: Concentration, Bq/mL or g/mL, with a sum above 0.
         rigid: Position on the grid → position in ``emission``.
-        deformation: Applied before ``rigid``; ``None`` for none.
 
     Raises:
         BadInput: Interpolation changes the activity by more than 0.5 %, or a deformation by more

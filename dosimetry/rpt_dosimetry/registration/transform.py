@@ -70,11 +70,7 @@ def check_axes(volume: Volume, *, name: str) -> None:
 
 
 def to_itk(data: Shaped[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> Any:
-    """Return values on a grid as a SimpleITK image of float32.
-
-    Args:
-        affine: Voxel index → position, mm, RAS+.
-    """
+    """Return values on a grid (mm, RAS+) as a SimpleITK image of float32."""
     image = simpleitk().GetImageFromArray(np.ascontiguousarray(data.T.astype(np.float32)))
     in_lps = LPS @ affine
     spacing_mm = np.linalg.norm(in_lps[:3, :3], axis=0)
@@ -167,14 +163,16 @@ SLICE_VOXELS = 128
 
 @dataclass(frozen=True)
 class GridMm:
-    """A grid without values.
-
-    Attributes:
-        affine: Voxel index → position, mm, RAS+.
-    """
+    """A grid without values; ``affine``: voxel index → position, mm, RAS+."""
 
     shape: tuple[int, int, int]
     affine: Float[np.ndarray, "4 4"]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along each axis, mm."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        return x, y, z
 
     @property
     def voxel_ml(self) -> float:
@@ -192,14 +190,9 @@ def one_grid(volume: Volume, *, slice_voxels: int = SLICE_VOXELS) -> GridMm:
     """Return the grid of a case: that of its first SPECT/CT, with slices of 128 × 128 voxels.
 
     The field of view stays where it is; a field that is not square is widened about its
-    middle. Slices thinner than the new voxels are made as thick as these, which may let the
-    last one reach beyond the field; thicker slices are kept. These choices are ours.
-
-    Args:
-        volume: The first SPECT, slices across its third axis.
-
-    Returns:
-        The grid; the volume's own where that has as many voxels already.
+    middle. Slices, across the third axis, thinner than the new voxels are made as thick as these,
+    which may let the last one reach beyond the field; thicker slices are kept. These choices are
+    ours. A volume that has as many voxels already keeps its own grid.
     """
     own = grid_of(volume)
     if own.shape[:2] == (slice_voxels, slice_voxels):
@@ -224,11 +217,7 @@ def one_grid(volume: Volume, *, slice_voxels: int = SLICE_VOXELS) -> GridMm:
 
 
 def widened(grid: GridMm, points_mm: Float[np.ndarray, "points 3"]) -> tuple[GridMm, list[int]]:
-    """Return a grid with whole voxels added until it holds points, and how many came first.
-
-    Args:
-        points_mm: What it is to hold, mm, RAS+.
-    """
+    """Return a grid with whole voxels added until it holds points, and how many came first."""
     to_voxels = np.linalg.inv(grid.affine)
     at = points_mm @ to_voxels[:3, :3].T + to_voxels[:3, 3]
     first = np.minimum(np.floor(at.min(axis=0)).astype(int), 0)

@@ -24,14 +24,7 @@ from scipy.optimize import least_squares, minimize_scalar
 
 
 def check_times(time_h: Sequence[float], *, infusion_h: float = 0.0) -> Float[np.ndarray, " t"]:
-    """Check the times of a series of scans.
-
-    Args:
-        time_h: Start of infusion to mid-scan, h, one a scan.
-        infusion_h: Duration of the infusion, h; 0 for a bolus.
-
-    Returns:
-        The times, h.
+    """Check the times of a series of scans, start of infusion to mid-scan.
 
     Raises:
         BadInput: There is none, one is not finite or not above 0 h, they are repeated or out of
@@ -70,11 +63,8 @@ def check_times(time_h: Sequence[float], *, infusion_h: float = 0.0) -> Float[np
 def check_half_life(half_life_h: float) -> float:
     """Return the physical decay rate, 1/h.
 
-    Args:
-        half_life_h: Physical half-life, h; Lu-177: 159.528.
-
     Raises:
-        BadInput: It is not a finite number above 0 h.
+        BadInput: The half-life is not a finite number above 0 h.
     """
     if not (np.isfinite(half_life_h) and half_life_h > 0):
         raise BadInput(
@@ -85,12 +75,7 @@ def check_half_life(half_life_h: float) -> float:
 
 
 def infusion_factor(*, rate_per_h: float, infusion_h: float) -> float:
-    """Return (e^(kT) − 1)/(kT), the amplitude of e^(−kt) after an infusion over that of a bolus.
-
-    Args:
-        rate_per_h: k, 1/h, above 0.
-        infusion_h: T, h; 0 gives 1.
-    """
+    """Return (e^(kT) − 1)/(kT), the amplitude of e^(−kt) after an infusion over that of a bolus."""
     x = rate_per_h * infusion_h
     return float(np.expm1(x) / x) if x > 0 else 1.0
 
@@ -104,12 +89,7 @@ that ends here is not used: straight lines and physical decay after the last poi
 
 
 def highest_rate_per_h(*, first_time_h: float, half_life_h: float) -> float:
-    """Return the fastest washout that is fitted, 1/h, above the physical rate.
-
-    Args:
-        first_time_h: Time of the first scan, h.
-        half_life_h: Physical half-life, h.
-    """
+    """Return the fastest washout that is fitted, 1/h, above the physical rate."""
     shortest_h = min(SHORTEST_OF_FIRST_TIME * first_time_h, SHORTEST_OF_HALF_LIFE * half_life_h)
     return float(np.log(2.0)) / shortest_h
 
@@ -120,9 +100,7 @@ def unit_curve(
     """Return e^(−k₁t), or e^(−k₁t) − e^(−k₂t) with an uptake, both after an infusion.
 
     Args:
-        time_h: Times, h, not before the end of the infusion.
-        rates_per_h: Washout k₁, and uptake k₂ above it if there is one, 1/h.
-        infusion_h: Duration of the infusion, h.
+        rates_per_h: Washout k₁, and uptake k₂ above it if there is one.
     """
     curves = [after_infusion(time_h, rate, infusion_h=infusion_h) for rate in rates_per_h]
     return curves[0] if len(curves) == 1 else curves[0] - curves[1]
@@ -140,9 +118,8 @@ def terms(
     """Return the curve as (amplitude in MBq, rate in 1/h), whose sum holds after the infusion.
 
     Args:
-        amplitude_mbq: That of the bolus, MBq.
-        rates_per_h: Washout and, if there is one, uptake, 1/h.
-        infusion_h: Duration of the infusion, h.
+        amplitude_mbq: That of the bolus.
+        rates_per_h: Washout and, if there is one, uptake.
     """
     signs = (1.0, -1.0)
     return tuple(
@@ -157,13 +134,7 @@ def after_infusion(
     *,
     infusion_h: float,
 ) -> Float[np.ndarray, "..."]:
-    """Return (e^(kT) − 1)/(kT) · e^(−kt), counted from the end of infusion so as not to overflow.
-
-    Args:
-        time_h: t, h, not before the end of the infusion.
-        rate_per_h: k, 1/h.
-        infusion_h: T, h.
-    """
+    """Return (e^(kT) − 1)/(kT) · e^(−kt), counted from the end of infusion: no overflow."""
     x = np.asarray(rate_per_h * infusion_h)
     mean = -np.expm1(-x) / x if infusion_h > 0 else 1.0
     return np.asarray(mean * np.exp(-rate_per_h * (time_h - infusion_h)))
@@ -179,11 +150,7 @@ def trapezoid_tia(
     """Integrate from 0 h to the last point along straight lines, the first from 0 at 0 h.
 
     Args:
-        time_h: Times, h, ascending.
-        activity: Activities, any unit, of a region or of many voxels.
-
-    Returns:
-        Unit of the activity × h.
+        activity: Of a region or of many voxels, any unit.
     """
     rise = 0.5 * activity[0] * time_h[0]
     return np.asarray(rise + np.trapezoid(activity, time_h, axis=0))
@@ -196,10 +163,6 @@ def log_trapezoid_tia(
 
     Source: the linear-up, logarithmic-down trapezoid of pharmacokinetics; exact for exponentials
     between scans that lie far apart, where straight lines are tens of percent too high.
-
-    Args:
-        time_h: Times, h, ascending.
-        activity_mbq: Activities, MBq.
     """
     before, after = activity_mbq[:-1], activity_mbq[1:]
     mean = 0.5 * (before + after)
@@ -217,16 +180,7 @@ def _falls(activity_mbq: Float[np.ndarray, " t"]) -> Bool[np.ndarray, " s"]:
 def physical_tail_tia(
     time_h: Float[np.ndarray, " t"], activity: Float[np.ndarray, "t ..."], *, decay_per_h: float
 ) -> Float[np.ndarray, "..."]:
-    """Add to the trapezoid only physical decay after the last point: the largest tail there is.
-
-    Args:
-        time_h: Times, h, ascending.
-        activity: Activities, any unit, of a region or of many voxels.
-        decay_per_h: Physical decay rate, 1/h.
-
-    Returns:
-        Unit of the activity × h.
-    """
+    """Add to the trapezoid only physical decay after the last point: the largest tail there is."""
     return np.asarray(trapezoid_tia(time_h, activity) + activity[-1] / decay_per_h)
 
 
@@ -235,13 +189,8 @@ def tail_rate_per_h(
 ) -> float:
     """Return the rate of the exponential through the last two points, at least the physical one.
 
-    Two points and not more are ours: an earlier one still belongs to a faster phase.
-
-    Args:
-        time_h: Times, h, ascending, at least two.
-        activity_mbq: Activities, MBq.
-        decay_per_h: Physical decay rate, 1/h; returned where the last activity is 0, and with it
-            the tail.
+    Two points and not more are ours: an earlier one still belongs to a faster phase. Where the
+    last activity is 0 there is no tail, and the rate is the physical one.
     """
     before, last = float(activity_mbq[-2]), float(activity_mbq[-1])
     if not 0 < last < before:
@@ -260,10 +209,7 @@ def trapezoid_activity_mbq(
     """Return the curve that a trapezoid and its tail integrate, MBq.
 
     Args:
-        at_h: Where, h.
-        time_h: Measured times, h, ascending.
-        activity_mbq: Measured activities, MBq.
-        rate_per_h: Of the tail, 1/h.
+        rate_per_h: Of the tail.
         exponentials: Whether it falls along exponentials, as :func:`log_trapezoid_tia`, or lines.
     """
     inside = np.interp(at_h, np.append(0.0, time_h), np.append(0.0, activity_mbq))
@@ -306,13 +252,9 @@ class Points:
     """What is fitted.
 
     Attributes:
-        time_h: Times, h, ascending.
-        activity_mbq: Activities, MBq, not negative.
-        sd_mbq: Their standard deviations, MBq, or only proportional to them. Shape (t,).
-        sd_known: True where ``sd_mbq`` are standard deviations, not only proportional to them.
-        noise_floor_mbq: What noise alone may make of each, 1 SD, MBq; 0 where it is not known.
-        half_life_h: Physical half-life, h.
-        infusion_h: Duration of the infusion, h.
+        sd_mbq: Standard deviations, or in proportion to them where ``sd_known`` is False.
+        noise_floor_mbq: What noise alone may make of each, 1 SD; 0 where it is not known.
+        half_life_h: Physical half-life.
     """
 
     time_h: Float[np.ndarray, " t"]
@@ -330,11 +272,10 @@ class ExponentialFit:
 
     Attributes:
         model: A key of :data:`FREE`.
-        amplitude_mbq: Of the bolus that the infusion stands for, MBq.
-        rates_per_h: Washout and, in the bi-exponential models, uptake, 1/h.
+        amplitude_mbq: Of the bolus that the infusion stands for.
+        rates_per_h: Washout and, in the bi-exponential models, uptake.
         residual_sum: Σ((activity − curve)/SD)².
-        tia_mbq_h: Time integral from 0 to ∞, MBq·h.
-        tia_sd_mbq_h: Its standard deviation, MBq·h; None where nothing tells the scatter.
+        tia_sd_mbq_h: None where nothing tells the scatter.
         freedom: Points less parameters that were free, by which the scatter was told; infinite
             where the points' SDs are known.
         misfit: How far the points lie from the curve: root mean square of (activity − curve) over
@@ -370,10 +311,6 @@ def relative_sd_mbq(
     known: its SD is the floor's, in units of :data:`SCATTER`. Points above :data:`DETECTED`
     floors, and those of an uptake, keep theirs, so that a floor hides no misfit of the curve
     elsewhere.
-
-    Args:
-        activity_mbq: Activities, MBq, in order of time.
-        noise_floor_mbq: What noise alone may make of each, 1 SD, MBq.
     """
     relative = np.maximum(activity_mbq, SMALLEST_SHARE * activity_mbq.max())
     floor = np.broadcast_to(np.asarray(noise_floor_mbq, dtype=np.float64), relative.shape)
@@ -389,7 +326,6 @@ def fit_exponential(points: Points, *, model: str, uptake_half_life_h: float) ->
         points: At least as many as free parameters, not all 0.
         model: ``mono``: a·e^(−k₁t); ``bi``: a·(e^(−k₁t) − e^(−k₂t)); ``bi_population``: the same
             with k₂ given.
-        uptake_half_life_h: ln 2/k₂ of ``bi_population``, h.
 
     Returns:
         The global optimum with k₁ no slower than physical decay and k₂ above k₁.

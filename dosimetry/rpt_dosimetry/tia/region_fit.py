@@ -44,7 +44,7 @@ def region_points(
     activity_sd_mbq: Sequence[float] | None,
     noise_floor_mbq: Sequence[float] | None = None,
 ) -> Points:
-    """Check a region's points; the arguments are those of :func:`region_fit.fit_region`.
+    """Check a region's points; the arguments are those of :func:`fit_region`.
 
     Raises:
         BadInput: Times or half-life are impossible, an activity is negative or not finite, a
@@ -103,7 +103,7 @@ def check_model(model: str, *, points: int, name: str) -> None:
 
 
 def check_uptake(uptake_half_life_h: float, *, half_life_h: float, name: str) -> None:
-    """Check the population's uptake half-life, h.
+    """Check the population's uptake half-life.
 
     Raises:
         BadInput: It is not above 0 h and well below the physical half-life.
@@ -166,50 +166,43 @@ class RegionFit:
         terms: (amplitude in MBq, rate in 1/h): their sum is the activity after the end of
             infusion; empty for a curve of straight lines. With an infusion Σ amplitude/rate is
             not the TIA, since it starts before the activity is all in.
-        tia_mbq_h: Time integral from 0 to ∞, MBq·h.
-        tia_sd_mbq_h: Half of its 68 % interval, MBq·h: the scatter of the points about the curve
+        tia_sd_mbq_h: Half of its 68 % interval: the scatter of the points about the curve
             (delta method, Student's t at the points left over) and half the range of all
             admissible models. None where no point is left over and no SD tells the scatter.
-        tia_95_mbq_h: Half of its 95 % interval, MBq·h, likewise; with one point left over far more
-            than twice the other.
-        effective_half_life_h: Of the last phase, h, never above the physical one; NaN if ``zero``.
+        tia_95_mbq_h: Half of its 95 % interval; with one point left over far more than twice
+            the other.
+        effective_half_life_h: Of the last phase, never above the physical one; NaN if ``zero``.
+        measured_tia_mbq_h: From 0 h to the last point along the points themselves, rising along
+            straight lines and falling along exponentials.
+        physical_tail_tia_mbq_h: Straight lines from 0 MBq at 0 h through all points, then
+            physical decay. The tail cannot be larger.
+        why: Why this model, a sentence.
+        points: (time in h, activity in MBq) as measured.
+        candidates: Fitted model → AICc, None where it is undefined; empty where one was asked for.
+        fallback: What could not be fitted and what was done instead, a sentence, or None.
+        misfit: How far the points lie from the curve, RMS, relative.
         uptake_unseen: From − to + relative, how far the TIA goes where the uptake takes no time, or
             :data:`SLOWEST_UPTAKE` times the population's; None where three points or more have one
             by :data:`EARLY_H`.
-        misfit: How far the points lie from the curve, RMS, relative.
-        measured_tia_mbq_h: From 0 h to the last point along the points themselves, rising along
-            straight lines and falling along exponentials, MBq·h.
-        physical_tail_tia_mbq_h: Straight lines from 0 MBq at 0 h through all points, then
-            physical decay: MBq·h. The tail cannot be larger.
-        why: Why this model, a sentence.
-        candidates: Fitted model → AICc, None where it is undefined; empty where one was asked for.
-        fallback: What could not be fitted and what was done instead, a sentence, or None.
-        points: (time in h, activity in MBq) as measured.
-        point_sd_mbq: Their standard deviations, or in proportion to them, as the fit used them.
     """
 
     model: str
     terms: tuple[tuple[float, float], ...]
     tia_mbq_h: float
-    tia_sd_mbq_h: float | None
-    tia_95_mbq_h: float | None
     effective_half_life_h: float
     measured_tia_mbq_h: float
     physical_tail_tia_mbq_h: float
     why: str
     points: tuple[tuple[float, float], ...]
-    point_sd_mbq: tuple[float, ...]
     candidates: Mapping[str, float | None] = field(default_factory=dict)
     fallback: str | None = None
     misfit: float = 0.0
+    tia_sd_mbq_h: float | None = None
+    tia_95_mbq_h: float | None = None
     uptake_unseen: tuple[float, float] | None = None
 
     def activity_mbq(self, time_h: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Return the curve, MBq.
-
-        Args:
-            time_h: Times, h; exponentials hold after the end of infusion.
-        """
+        """Return the curve, MBq; exponentials hold after the end of infusion."""
         if self.model == "zero":
             return np.zeros_like(time_h, dtype=np.float64)
         if self.terms:
@@ -226,11 +219,7 @@ class RegionFit:
         )
 
     def tail_mbq_h(self, time_h: float) -> float:
-        """Integrate the curve from a time at or after the last point on, MBq·h.
-
-        Args:
-            time_h: Time, h.
-        """
+        """Integrate the curve from a time at or after the last point on, MBq·h."""
         if self.terms:
             return sum(
                 amplitude / rate * math.exp(-rate * time_h) for amplitude, rate in self.terms
@@ -270,15 +259,14 @@ def fit_region(
     misses its points and lies below them, the points joined, up by lines and down by exponentials.
 
     Args:
-        time_h: Start of infusion to mid-scan, h.
-        activity_mbq: Activity in the region at that time, MBq, not decay-corrected.
-        half_life_h: Physical half-life, h.
-        infusion_h: Duration of the infusion, h.
-        uptake_half_life_h: Uptake half-life of ``bi_population``, h, below the physical one.
+        time_h: Start of infusion to mid-scan.
+        activity_mbq: At that time, not decay-corrected.
+        half_life_h: Physical half-life.
+        uptake_half_life_h: Of ``bi_population``, below the physical one.
         name: The region's, for messages.
-        activity_sd_mbq: Standard deviation of each activity, MBq; without it they are taken as
+        activity_sd_mbq: Standard deviation of each activity; without it they are taken as
             proportional to the activity, see :func:`relative_sd_mbq`.
-        noise_floor_mbq: What noise alone may make of each activity, 1 SD, MBq; the fit goes
+        noise_floor_mbq: What noise alone may make of each activity, 1 SD; the fit goes
             through points that lie within it.
         model: ``auto`` or a key of :data:`NEEDED`.
 
@@ -307,7 +295,9 @@ def fit_region(
     if model != "auto" and model not in FREE:
         return _by_lines(points, model, why)
     if _rises(points):
-        return _risen(points, name)
+        before, last = points.activity_mbq[-2:]
+        fault = f"rises at the end, from {before:g} to {last:g} MBq, so no washout can be fitted"
+        return _without_washout(points, name, "The activity rises at the end.", fault)
     candidates: Mapping[str, float | None] = {}
     two = {
         one: fit_exponential(points, model=one, uptake_half_life_h=uptake_half_life_h)
@@ -320,7 +310,12 @@ def fit_region(
     else:
         fit = fit_exponential(points, model=model, uptake_half_life_h=uptake_half_life_h)
     if fit.at_fastest:
-        return _too_fast(fit, points, name)
+        fault = (
+            f"falls too fast for a {fit.model} fit, which would need a half-life below "
+            f"{math.log(2.0) / fit.rates_per_h[0]:.3g} h and an unknown activity before the first "
+            "point"
+        )
+        return _without_washout(points, name, "The activity falls too fast.", fault)
     falls = bool(points.activity_mbq[-1] < points.activity_mbq[-2:][0])  # and so tells a tail
     if model == "auto" and falls and fit.misfit > MISSES and fit.tia_mbq_h < _measured(points):
         return _missed(fit, points, name)
@@ -340,11 +335,6 @@ def _choose(
     points: Points, two: Mapping[str, ExponentialFit], uptake_half_life_h: float
 ) -> tuple[ExponentialFit, str, Mapping[str, float | None]]:
     """Choose the model that the points support; return its fit, why, and AICc of all.
-
-    Args:
-        points: What is fitted.
-        two: The fits of two free parameters, by model.
-        uptake_half_life_h: The population's, h.
 
     ``mono`` for two points (with them ``bi_population`` would be chosen wherever ``mono`` is held
     at the physical rate, and the TIA jump). By AICc where it is defined. Else, ours: ``mono`` and
@@ -405,15 +395,11 @@ def _best(
 def aicc(*, residual_sum: float, points: int, free: int) -> float | None:
     """Return Akaike's criterion, corrected for small samples, of a least-squares fit.
 
-    n·ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1), where k counts the free parameters and σ.
+    n·ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1), where k counts the free parameters of the curve and
+    σ; None where n < k + 2 leaves it undefined.
 
     Args:
         residual_sum: RSS of residuals over SD, dimensionless.
-        points: n.
-        free: Free parameters of the curve.
-
-    Returns:
-        The criterion; None where n < k + 2 leaves it undefined.
 
     Source: Burnham & Anderson, Model Selection and Multimodel Inference, 2nd ed. (2002),
     section 2.4.
@@ -463,23 +449,12 @@ def _with_intervals(
     )
 
 
-def _risen(points: Points, name: str) -> RegionFit:
-    before, last = points.activity_mbq[-2:]
+def _without_washout(points: Points, name: str, why: str, fault: str) -> RegionFit:
     fallback = (
-        f"The activity of {name} rises at the end, from {before:g} to {last:g} MBq, so no washout "
-        "can be fitted; straight lines and physical decay after the last point were taken"
+        f"The activity of {name} {fault}; straight lines and physical decay after the last point "
+        "were taken"
     )
-    return _by_lines(points, "physical", "The activity rises at the end.", fallback)
-
-
-def _too_fast(fit: ExponentialFit, points: Points, name: str) -> RegionFit:
-    shortest_h = math.log(2.0) / fit.rates_per_h[0]
-    fallback = (
-        f"The activity of {name} falls too fast for a {fit.model} fit, which would need a "
-        f"half-life below {shortest_h:.3g} h and an unknown activity before the first point; "
-        "straight lines and physical decay after the last point were taken"
-    )
-    return _by_lines(points, "physical", "The activity falls too fast.", fallback)
+    return _by_lines(points, "physical", why, fallback)
 
 
 def _missed(fit: ExponentialFit, points: Points, name: str) -> RegionFit:
@@ -503,14 +478,11 @@ def _of_exponential(
         model=fit.model,
         terms=terms(fit.amplitude_mbq, fit.rates_per_h, infusion_h=points.infusion_h),
         tia_mbq_h=fit.tia_mbq_h,
-        tia_sd_mbq_h=None,
-        tia_95_mbq_h=None,
         effective_half_life_h=float(np.log(2.0)) / fit.rates_per_h[0],
         measured_tia_mbq_h=_measured(points),
         physical_tail_tia_mbq_h=_physical_tail(points),
         why=why,
         points=_pairs(points),
-        point_sd_mbq=tuple(points.sd_mbq.tolist()),
         candidates=candidates,
         misfit=fit.misfit,
     )
@@ -549,13 +521,10 @@ def _by_lines(points: Points, model: str, why: str, fallback: str | None = None)
         model=model,
         terms=curve,
         tia_mbq_h=tia,
-        tia_sd_mbq_h=None,
-        tia_95_mbq_h=None,
         effective_half_life_h=math.nan if model == "zero" else float(np.log(2.0)) / rate,
         measured_tia_mbq_h=_measured(points),
         physical_tail_tia_mbq_h=tail_tia,
         why=why,
         points=_pairs(points),
-        point_sd_mbq=tuple(points.sd_mbq.tolist()),
         fallback=fallback,
     )

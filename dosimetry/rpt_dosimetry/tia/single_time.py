@@ -18,18 +18,15 @@ TIA, for a scan at the population's mean life, 1.44 half-lives, where it is leas
 
 
 def haenscheid_tia_mbq_h(*, activity_mbq: float, time_h: float) -> float:
-    """Return A(t) · 2t/ln 2, which needs no half-life.
+    """Return A(t) · 2t/ln 2, MBq·h, which needs no half-life.
 
     For an exponential the true TIA is A(t)·2^x·T/ln 2 with x = t/T; 2x is a chord of 2^x, right
     at x = 1 and x = 2. It is made for [177Lu]Lu-DOTATATE about 4 d after injection; outside
     :data:`HAENSCHEID_VALID` the estimate is more than 12 % too low.
 
     Args:
-        activity_mbq: Activity at the time of the scan, MBq, not decay-corrected.
-        time_h: Injection to mid-scan, h.
-
-    Returns:
-        MBq·h.
+        activity_mbq: Not decay-corrected.
+        time_h: Injection to mid-scan.
 
     Raises:
         BadInput: A value is not finite, the activity below 0 or the time not above 0 h.
@@ -41,18 +38,14 @@ def haenscheid_tia_mbq_h(*, activity_mbq: float, time_h: float) -> float:
 
 
 def madsen_tia_mbq_h(*, activity_mbq: float, time_h: float, population_half_life_h: float) -> float:
-    """Return A(t) · e^(λt)/λ, λ the population's effective rate.
+    """Return A(t) · e^(λt)/λ, MBq·h, λ the population's effective rate.
 
     A scan at 1/λ, 1.44 population half-lives, is the least sensitive to the patient's own rate;
     the true half-life may then be within :data:`MADSEN_VALID` of the population's.
 
     Args:
-        activity_mbq: Activity at the time of the scan, MBq, not decay-corrected.
-        time_h: Injection to mid-scan, h.
-        population_half_life_h: Effective half-life ln 2/λ, h.
-
-    Returns:
-        MBq·h.
+        activity_mbq: Not decay-corrected.
+        time_h: Injection to mid-scan.
 
     Raises:
         BadInput: A value is not finite, the activity below 0, or time or half-life not above 0 h.

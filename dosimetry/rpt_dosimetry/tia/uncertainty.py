@@ -32,11 +32,7 @@ def recovery_coefficient(*, diameter_mm: float, fwhm_mm: float) -> float:
 
     R = ∫₀²ʳ γ(s)·G(s)·4πs² ds, with the sphere's overlap function γ = 1 − 3s/(4r) + s³/(16r³) and
     the Gaussian G. Derived here (ours); R → 1 for large spheres. A measured recovery curve, where
-    there is one, is better.
-
-    Args:
-        diameter_mm: 2r, mm, at least a tenth of the FWHM; below, digits cancel.
-        fwhm_mm: Resolution, mm.
+    there is one, is better. Below a tenth of the FWHM digits cancel.
     """
     r = _radius_in_sigma(diameter_mm, fwhm_mm)
     second, third, fifth = _moments(2.0 * r)
@@ -45,12 +41,7 @@ def recovery_coefficient(*, diameter_mm: float, fwhm_mm: float) -> float:
 
 
 def recovery_exponent(*, diameter_mm: float, fwhm_mm: float) -> float:
-    """Return d ln R/d ln v of :func:`recovery_coefficient`, v the volume; 0 for large spheres.
-
-    Args:
-        diameter_mm: 2r, mm.
-        fwhm_mm: Resolution, mm.
-    """
+    """Return d ln R/d ln v of :func:`recovery_coefficient`, v the volume; 0 for large spheres."""
     r = _radius_in_sigma(diameter_mm, fwhm_mm)
     _, third, fifth = _moments(2.0 * r)
     slope = math.sqrt(2.0 / math.pi) * (3.0 * third / (4.0 * r**2) - 3.0 * fifth / (16.0 * r**4))
@@ -62,10 +53,6 @@ def counts_exponent(*, diameter_mm: float, fwhm_mm: float) -> float:
 
     φ/2 is the density at the sphere's edge over that inside it: dC/dv is the density there.
     φ = erf(2r/(√2 σ)) − √(2/π)·σ/r·(1 − e^(−2r²/σ²)). About ½ for large spheres.
-
-    Args:
-        diameter_mm: 2r, mm.
-        fwhm_mm: Resolution, mm.
 
     Source: the relation u(C)/C = φ/(2R)·u(v)/v is that of Gear et al., Eur J Nucl Med Mol Imaging
     45 (2018) 2456; φ was derived here from the density at the edge.
@@ -89,6 +76,9 @@ def _moments(end: float) -> tuple[float, float, float]:
     return second, third, fifth
 
 
+NORMAL_95 = 1.96
+"""Standard deviations on either side that hold 95 % of a normal distribution."""
+
 S_EXPONENT = 1.0
 """−d ln S/d ln m of self-dose. Ours: Lu-177 spheres of 2.21 to 932 g, 1.06e-2 to 2.65e-5
 mGy/(MBq s), give 0.99; electrons alone give 1."""
@@ -99,22 +89,24 @@ SMALLEST_DIAMETER_OF_FWHM = 0.5
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Relative standard uncertainty (1 SD) of the dose, and its parts.
+    """Relative standard uncertainty (1 SD) of the dose, and its parts; None where one is unknown.
 
     Attributes:
-        calibration: From the calibration factor; None where it is not known.
         volume: From the outline, through counts, recovery and mass together.
         recovery: From the recovery curve at a given volume; 0 where no recovery is corrected.
-        fit: From the time-activity fit; None where it is not known.
-        total: Root of the sum of squares; None where the calibration's part or the fit's is not
-            known.
+        fit: Of the time–activity fit; unknown where no point is left over.
+        total: Root of the sum of squares of the parts, the outline's only where it is known;
+            None where the calibration's or the fit's is not.
+        total_95: Half of the 95 % interval, likewise: with one or two points left over far more
+            than twice ``total``.
     """
 
     calibration: float | None
-    volume: float
+    volume: float | None
     recovery: float
     fit: float | None
-    total: float | None
+    total: float | None = None
+    total_95: float | None = None
 
 
 def volume_relative_sd(*, volume_ml: float, voxel_mm: float, fwhm_mm: float) -> float:
@@ -153,63 +145,55 @@ def combine(
     *,
     volume_ml: float,
     voxel_mm: float,
-    fwhm_mm: float,
+    fwhm_mm: float | None,
     calibration_relative_sd: float | None,
     fit_relative_sd: float | None,
+    fit_relative_95: float | None = None,
     recovery_relative_sd: float | None = None,
-    outline_fwhm_mm: float | None = None,
 ) -> Uncertainty:
     """Combine the parts to the uncertainty of a region's mean self-dose.
 
     Args:
-        volume_ml: Volume of the region, mL, taken as a sphere.
-        voxel_mm: Voxel side, mm; of an anisotropic voxel the cube root of its volume.
-        fwhm_mm: Resolution of the activity image, mm.
+        volume_ml: Of the region, taken as a sphere.
+        voxel_mm: Voxel side; of an anisotropic voxel the cube root of its volume.
+        fwhm_mm: Resolution of the activity image, which was outlined; None leaves the volume's
+            part out.
         calibration_relative_sd: u(Q)/Q; None if not known.
-        fit_relative_sd: u(Ã)/Ã of the time-activity fit, ``tia_sd_mbq_h / tia_mbq_h``; None if
-            not known.
+        fit_relative_sd: u(Ã)/Ã of the time-activity fit; None if not known.
+        fit_relative_95: Half of the fit's 95 % interval, likewise.
         recovery_relative_sd: u(R)/R of the recovery curve; None where no recovery is corrected.
             (The bias that is then left is no part of an uncertainty.)
-        outline_fwhm_mm: Resolution of the image that was outlined, mm, if it is not the
-            activity image.
-
-    Returns:
-        Parts and total, relative, 1 SD.
 
     Raises:
         BadInput: A size is not above 0, a deviation is negative, or the region is too small.
     """
-    parts = (calibration_relative_sd or 0.0, recovery_relative_sd or 0.0, fit_relative_sd or 0.0)
+    calibration, fit = calibration_relative_sd, fit_relative_sd
+    parts = (calibration or 0.0, recovery_relative_sd or 0.0, fit or 0.0)
     if not all(math.isfinite(part) and part >= 0 for part in parts):
         raise BadInput(
             "The relative standard deviations of calibration, recovery and fit must be finite and "
             f"at least 0, got {', '.join(f'{part:g}' for part in parts)}. 5 % is 0.05."
         )
-    outline_mm = fwhm_mm if outline_fwhm_mm is None else outline_fwhm_mm
-    outline = volume_relative_sd(volume_ml=volume_ml, voxel_mm=voxel_mm, fwhm_mm=outline_mm)
-    exponent = volume_exponent(
-        volume_ml=volume_ml, fwhm_mm=fwhm_mm, recovered=recovery_relative_sd is not None
-    )
-    volume = abs(exponent) * outline
-    return Uncertainty(
-        calibration=calibration_relative_sd,
-        volume=volume,
-        recovery=recovery_relative_sd or 0.0,
-        fit=fit_relative_sd,
-        total=(
-            None
-            if calibration_relative_sd is None or fit_relative_sd is None
-            else math.hypot(volume, *parts)
-        ),
-    )
+    volume = None
+    if fwhm_mm is not None:
+        outline = volume_relative_sd(volume_ml=volume_ml, voxel_mm=voxel_mm, fwhm_mm=fwhm_mm)
+        recovered = recovery_relative_sd is not None
+        volume = outline * abs(
+            volume_exponent(volume_ml=volume_ml, fwhm_mm=fwhm_mm, recovered=recovered)
+        )
+    total, total_95 = None, None
+    if calibration is not None and fit is not None:
+        known = math.hypot(volume or 0.0, calibration, recovery_relative_sd or 0.0)
+        total = math.hypot(known, fit)
+        if fit_relative_95 is not None:
+            total_95 = math.hypot(NORMAL_95 * known, fit_relative_95)
+    return Uncertainty(calibration, volume, recovery_relative_sd or 0.0, fit, total, total_95)
 
 
 def volume_exponent(*, volume_ml: float, fwhm_mm: float, recovered: bool) -> float:
     """Return d ln D/d ln v = c − ρ − s: how a wrong outline goes into the dose.
 
     Args:
-        volume_ml: Volume, mL.
-        fwhm_mm: Resolution of the activity image, mm.
         recovered: Whether the activity was divided by a recovery coefficient of that volume.
 
     Raises:

@@ -52,12 +52,10 @@ class VoxelTia:
 
     Attributes:
         tia: Time integral from 0 to ∞, unit of the activity × h.
-        rate_per_h: Effective rate of the last phase, 1/h; NaN in voxels that are zero.
         method: A code of :data:`METHODS`.
     """
 
     tia: Float[np.ndarray, " v"]
-    rate_per_h: Float[np.ndarray, " v"]
     method: UInt8[np.ndarray, " v"]
 
     @property
@@ -84,12 +82,8 @@ def fit_voxels(
 
     Args:
         activity: At their own times, not decay-corrected, any unit. Shape (t, v).
-        time_h: Start of infusion to mid-scan, h.
-        half_life_h: Physical half-life, h.
-        infusion_h: Duration of the infusion, h.
-
-    Returns:
-        TIA, rate and method of each voxel, in float64.
+        time_h: Start of infusion to mid-scan.
+        half_life_h: Physical half-life.
 
     Raises:
         BadInput: Times or half-life are impossible, not as many times as images, or an activity
@@ -102,16 +96,15 @@ def fit_voxels(
     fastest = highest_rate_per_h(first_time_h=float(times[0]), half_life_h=half_life_h)
     grid = np.geomspace(decay, fastest, _NODES) if len(times) > 1 else np.array([decay])
     voxels = activity.shape[1]
-    tia, rate = np.zeros(voxels), np.full(voxels, np.nan)
-    method = np.full(voxels, ZERO, dtype=np.uint8)
+    tia, method = np.zeros(voxels), np.full(voxels, ZERO, dtype=np.uint8)
     _check(activity)
     for start in range(0, voxels, _CHUNK):
         chunk = activity[:, start : start + _CHUNK]
         part = start + np.flatnonzero(chunk.any(axis=0))
         if part.size:
             points = activity[:, part].astype(np.float64)
-            tia[part], rate[part], method[part] = _fit(points, times, grid, infusion_h)
-    return VoxelTia(tia, rate, method)
+            tia[part], method[part] = _fit(points, times, grid, infusion_h)
+    return VoxelTia(tia, method)
 
 
 def scale_shape(
@@ -127,8 +120,7 @@ def scale_shape(
 
     Args:
         activity: At their own times, not decay-corrected, any unit. Shape (t, v).
-        time_h: Start of infusion to mid-scan, h, those of the fit.
-        fit: The organ's.
+        time_h: Start of infusion to mid-scan, those of the fit.
 
     Returns:
         TIA, unit of the activity × h; 0 where the organ's fit is zero.
@@ -185,8 +177,8 @@ def _fit(
     times: Float[np.ndarray, " t"],
     grid: Float[np.ndarray, " n"],
     infusion_h: float,
-) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"], UInt8[np.ndarray, " v"]]:
-    """Return TIA, rate and method of a chunk; the grid runs from the physical to the fastest."""
+) -> tuple[Float[np.ndarray, " v"], UInt8[np.ndarray, " v"]]:
+    """Return TIA and method of a chunk; the grid runs from the physical to the fastest rate."""
     decay, fastest = grid[0], grid[-1]
     since_h = times - times[0]
     rate = _best_rate(activity, since_h, grid)
@@ -204,8 +196,7 @@ def _fit(
         method[(method == AT_PHYSICAL) & (activity[-1] > highest)] = RISES
         lines = (method == RISES) | (method == AT_FASTEST)
         tia[lines] = physical_tail_tia(times, activity[:, lines], decay_per_h=decay)
-        rate[lines] = decay
-    return tia, rate, method
+    return tia, method
 
 
 def _best_rate(

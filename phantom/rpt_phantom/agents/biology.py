@@ -1,7 +1,7 @@
 """What differs between patients and cycles: uptake, release and clearance, in part correlated.
 
-Source: tumour uptake in later cycles, 73 / 50 / 44 % of the first (population model of Lu-PSMA
-I&T, `reference/clinical.md`). Every spread and correlation is ours.
+Source: tumour uptake in later cycles, 73 / 50 / 44 % of the first: population model of Lu-PSMA
+I&T, EJNMMI Phys 11 (2024), doi 10.1186/s40658-024-00642-2. Every spread and correlation is ours.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ POPULATION = 2
 provenance. Frozen before a network is trained on it; a change makes a new version."""
 TRACER_THERAPY_CORRELATION = 0.93
 """Of logarithms of one patient's factors. Ours, so that a PET tells an organ's dose as well as
-published; r is 0.915 between tumours of one ligand (`reference/clinical.md`)."""
+published; between tumours of one ligand, PSMA-617, r is 0.915 in 9 patients."""
 CYCLE_STD = 0.08  # of the logarithm of an organ's uptake, cycle to cycle; ours
 CLEARANCE_STD = 0.15  # of the logarithm of the clearance, patient to patient; ours
 MIX_STD = 0.4

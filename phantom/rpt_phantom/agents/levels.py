@@ -21,7 +21,7 @@ COARSE_MM = 7.2
 """Spacing of the fields' own grid, mm: well below the correlation length. Ours."""
 CORRELATION_LENGTH_MM = 25.0
 """Distance at which a field's autocorrelation is 1/e, mm. Ours: beyond the SPECT's resolution,
-so that what it does survives the blur (`reference/kinetics.md`)."""
+so that what it does survives the blur."""
 FieldName = Literal["shared", "pet", "therapy"]
 Window = tuple[slice, slice, slice]
 ORGAN_LEVELS, LESION_LEVELS = 24, 8
