@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt8, UInt16
@@ -9,7 +10,7 @@ from rpt_cohort import Volume
 from rpt_dosimetry.dose.activity_series import Therapy
 from rpt_dosimetry.ingest.alignment import STAYS, CycleImages, field_of_view
 from rpt_dosimetry.ingest.building import cycle_dose
-from rpt_dosimetry.ingest.study import Study
+from rpt_dosimetry.options import DoseOptions
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import GridMm, Rigid
@@ -17,7 +18,7 @@ from rpt_dosimetry.registration.transform import GridMm, Rigid
 from rpt_phantom.grid import Grid
 from rpt_phantom.truth import lu177
 
-ENGINE = "vsv"
+ENGINE: Final = "vsv"
 CALIBRATION_LOG_STD = 0.03
 """Of one cycle's calibration, camera and activity meter together; ours."""
 
@@ -71,8 +72,8 @@ def measured_dose(
         known=drawn.fov > 0,
         affine=grid.affine,
     )
-    study = Study.model_construct(name="virtual", engine=ENGINE, cycles=[])
-    result, _ = cycle_dose(images, therapy, study, calibration_relative_sd=CALIBRATION_LOG_STD)
+    options = DoseOptions(engine=ENGINE)
+    result, _ = cycle_dose(images, therapy, options, calibration_relative_sd=CALIBRATION_LOG_STD)
     dose = result.dose_gy / therapy.net_gbq
     return np.where(images.known, dose, 0.0).astype(np.float32)
 

@@ -13,9 +13,8 @@ from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
 from rpt_dosimetry.dose.activity_series import ActivitySeries, Therapy
 from rpt_dosimetry.dose.anatomy import find_regions, mass_density_g_per_ml
-from rpt_dosimetry.dose.calculation import Choices, CycleDose
-from rpt_dosimetry.dose.engines import find_engine
-from rpt_dosimetry.dose.rows import Tissues, Told
+from rpt_dosimetry.dose.calculation import CycleDose
+from rpt_dosimetry.dose.job import choices_of, resolve
 from rpt_dosimetry.dose.summary import dose_and_summary
 from rpt_dosimetry.ingest.alignment import (
     STAYS,
@@ -43,12 +42,12 @@ from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.ingest.study import CycleSource, Study
 from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file, segment_organs
 from rpt_dosimetry.masks.names import read_organ_table
+from rpt_dosimetry.options import DoseOptions
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_ct, resample_emission
 from rpt_dosimetry.registration.transform import GridMm
 from rpt_dosimetry.tia.exponential_fit import check_times
-from rpt_dosimetry.tia.region_fit import check_model
 
 
 def build_cycle(plan: Plan, folder: Path) -> list[str]:
@@ -233,18 +232,23 @@ def check_therapy(cycle: CycleSource, study: Study, time_h: Sequence[float]) -> 
         BadInput: An activity or a time is impossible, or the model needs more scans.
     """
     check_times(time_h, infusion_h=cycle.infusion_h)
-    check_model(study.model, points=len(time_h), name="the regions")
-    return Therapy(
+    therapy = Therapy(
         nuclide=find_nuclide(NUCLIDE),
         administered_mbq=cycle.administered_mbq,
         residual_mbq=cycle.residual_mbq,
         infusion_h=cycle.infusion_h,
         time_h=tuple(time_h),
     )
+    resolve(study, therapy, masks=True)
+    return therapy
 
 
 def cycle_dose(
-    images: CycleImages, therapy: Therapy, study: Study, *, calibration_relative_sd: float | None
+    images: CycleImages,
+    therapy: Therapy,
+    options: DoseOptions,
+    *,
+    calibration_relative_sd: float | None,
 ) -> tuple[CycleDose, dict[str, Any]]:
     """Compute the dose of a cycle.
 
@@ -261,16 +265,10 @@ def cycle_dose(
     Raises:
         BadInput: The activities cannot be those of the therapy.
     """
-    choices = Choices(
-        engine=find_engine(study.engine, therapy.nuclide),
-        model=study.model,
-        population_half_life_h=None,
-        voxel_curve=study.voxel_curve,
-        told=Told(
-            Tissues({}, {}),
-            calibration_relative_sd=calibration_relative_sd,
-            fwhm_mm=None,
-        ),
+    choices = choices_of(
+        resolve(options, therapy, masks=True),
+        therapy,
+        calibration_relative_sd=calibration_relative_sd,
     )
     series = ActivitySeries(images.bq_per_ml, Volume(images.bq_per_ml[0], images.affine))
     organs, lesions = (
