@@ -18,7 +18,7 @@ from rpt_dosimetry.dose.calculation import CycleDose
 from rpt_dosimetry.dose.rows import recovery_coefficient
 from rpt_dosimetry.ingest.alignment import CycleImages
 from rpt_dosimetry.ingest.building import cycle_dose
-from rpt_dosimetry.ingest.study import Study
+from rpt_dosimetry.options import DoseOptions
 from rpt_dosimetry.tia.region_fit import RegionFit, fit_region
 from rpt_phantom.grid import FWHM_PER_STD, blurred_and_shifted
 from rpt_phantom.imaging import fast_mean
@@ -97,9 +97,9 @@ def perfect_dose(
         known=made.fov > 0,
         affine=made.grid.affine,
     )
-    study = Study.model_construct(name="loop", engine=ENGINE, cycles=[], model=model)
+    options = DoseOptions(engine=ENGINE, model=model)
     therapy = Therapy(lu177(), GIVEN_MBQ, 0.0, 0.0, tuple(times_h))
-    return cycle_dose(images, therapy, study, calibration_relative_sd=0.0)[0]
+    return cycle_dose(images, therapy, options, calibration_relative_sd=0.0)[0]
 
 
 def where(made: VirtualCycle, organ: str) -> np.ndarray:

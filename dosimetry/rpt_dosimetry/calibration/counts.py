@@ -51,7 +51,7 @@ def true_over_observed(observed_cps: float, dead_time: DeadTime) -> float:
     largest = np.exp(-1.0) if paralyzable else 1.0
     if not 0 <= observed_cps < np.inf:
         raise BadInput(f"observed_cps must be 0 1/s or above, got {observed_cps!r} 1/s.")
-    if observed_cps * tau_s >= largest:
+    if observed_cps * dead_time.tau_us * _S_PER_US >= largest:
         raise BadInput(
             f"observed_cps must be below {largest / tau_s:.4g} 1/s, the most that a "
             f"{dead_time.model} detector of {dead_time.tau_us:g} µs records, got {observed_cps:g} "

@@ -177,7 +177,7 @@ def read_factor(path: Path) -> CalibrationFactor:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             "The calibration must be a JSON that calibrate wrote, and it is not. Run calibrate "
-            "with an OUT that ends in .json first."
+            "first."
         ) from error
     return CalibrationFactor(cps_per_mbq, parts)
 

@@ -62,7 +62,12 @@ def calibrate(
     (excretion_sd, or excreted_at_most), outside_views_at_most where the views hold counts at an
     edge, and dead_time (tau_us: 0 where none is lost).
     """
-    from rpt_dosimetry.calibration.factor import calibration_provenance, factor_story, read_spect
+    from rpt_dosimetry.calibration.factor import (
+        QUANTITY,
+        calibration_provenance,
+        factor_story,
+        read_spect,
+    )
     from rpt_dosimetry.calibration.image_based import calibrate_by_images, images_story
     from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
     from rpt_dosimetry.dicom.planar import read_planar
@@ -97,7 +102,7 @@ def calibrate(
         "planar_time_h": planar_time_h,
     }
     parameters = given | options.model_dump(mode="json")
-    content = factor_story(result.factor) | images_story(result)
+    content = {"quantity": QUANTITY, **factor_story(result.factor), **images_story(result)}
     content["provenance"] = calibration_provenance("calibrate", parameters, sha256)
     write_together({out: json_bytes(content)})
     warn_of_each(result.warnings)
@@ -115,7 +120,7 @@ def activity(
     spect: Annotated[
         Path,
         typer.Argument(
-            metavar="SPECT",
+            metavar="SERIES_DIR|SPECT",
             help="Folder with DICOM files, whose subfolders are searched; or an NM or NIfTI file.",
         ),
     ],
