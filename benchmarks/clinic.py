@@ -21,7 +21,8 @@ from rpt_cohort import Volume
 from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.transform import simpleitk
-from rpt_phantom.patient import virtual_cycle
+from rpt_phantom.patient import make_cycle
+from rpt_phantom.settings import CohortSettings
 
 ROOT = Path(__file__).parents[1]
 PASSES = 3
@@ -76,7 +77,7 @@ def by_simpleitk(folder: Path) -> Any:
 
 def two_scans() -> tuple[Scan, Scan]:
     """Return a virtual scan of 128 × 128 × 90 and the same in a world that is shifted."""
-    made = virtual_cycle(seed=1, patient=1, slices=CT_SLICES)
+    made = make_cycle(CohortSettings(seed=1, slices=CT_SLICES), patient=1)
     moved = made.grid.affine.copy()
     moved[:3, 3] += SHIFT_MM
 

@@ -21,6 +21,7 @@ from rpt_cohort.labels import ORGANS
 from rpt_eval.comparison import Question, score_case
 from rpt_eval.predictions import read_methods
 from rpt_phantom.cohort import write_cohort
+from rpt_phantom.settings import CohortSettings
 from skimage.metrics import structural_similarity
 
 CYCLES, METHODS = 48, 6
@@ -59,7 +60,7 @@ def main() -> None:
 
 def _cohort(path: Path) -> None:
     """Write at least ``CYCLES`` cycles and list that many."""
-    write_cohort(path, patients=32, seed=48, slices=64)
+    write_cohort(path, CohortSettings(seed=48, slices=64), patients=32)
     content = read_cohort(path)
     cases = content.cases[:CYCLES]
     assert len(cases) == CYCLES

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 from rpt_phantom.case_files import regions
-from rpt_phantom.patient import VirtualCycle, virtual_cycle
+from rpt_phantom.patient import VirtualCycle, make_cycle
+from rpt_phantom.settings import CohortSettings
 
 ROOT = Path(__file__).parents[1]
 SEED, SLICES = 7, 48
@@ -54,7 +55,7 @@ def main() -> None:
     for patient in range(options.first, options.first + options.cycles):
         full = kept(options.keep / f"{patient}.npz", patient)
         moved.append(full.registration_mm)
-        fast = virtual_cycle(seed=SEED, patient=patient, slices=SLICES)
+        fast = make_cycle(CohortSettings(seed=SEED, slices=SLICES), patient=patient)
         for region, values in compared(full, fast).items():
             seen.setdefault(region, []).append(values)
         print(f"patient {patient} done", file=sys.stderr, flush=True)
@@ -66,7 +67,7 @@ def main() -> None:
 def kept(path: Path, patient: int) -> Full:
     """Return a cycle of the full mode; make and keep it where it is missing."""
     if not path.exists():
-        made = virtual_cycle(seed=SEED, patient=patient, slices=SLICES, imaging="full")
+        made = make_cycle(CohortSettings(seed=SEED, slices=SLICES, imaging="full"), patient=patient)
         partial = path.with_suffix(".part.npz")
         np.savez_compressed(
             partial,

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from monai.bundle import ConfigParser
 from monai.inferers import SlidingWindowInferer
-from rpt_phantom.patient import virtual_cycle
+from rpt_phantom.patient import make_cycle
+from rpt_phantom.settings import CohortSettings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "bundle"))
@@ -45,7 +46,9 @@ def main() -> None:
     network = parser.get_parsed_content("network_def").eval()
     weights = ROOT / "bundle" / "models" / "model.pt"
     network.load_state_dict(torch.load(weights, weights_only=True))
-    suv = torch.as_tensor(virtual_cycle(seed=1, patient=1, slices=64).pet_suv)[None, None].float()
+    suv = torch.as_tensor(make_cycle(CohortSettings(seed=1, slices=64), patient=1).pet_suv)[
+        None, None
+    ].float()
     rows = []
     whole: tuple[torch.Tensor, float] | None = None
     for name, (roi_size, overlap) in ROWS.items():

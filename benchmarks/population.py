@@ -17,7 +17,7 @@ from rpt_cohort.labels import ORGANS
 from rpt_phantom.agents import POPULATION
 from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.resemblance import COMPARED, between_patients, cycle_values, table
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -90,7 +90,7 @@ def shape_errors(train: list[Rows], test: list[Rows]) -> tuple[float, dict[str, 
     return STD_MM[at], {name: float(np.mean(of)) for name, of in errors.items()}
 
 
-def first_cycle(folder: Path, settings: Settings, patient: int) -> None:
+def first_cycle(folder: Path, settings: CohortSettings, patient: int) -> None:
     """Make a patient's first cycle, and keep what the tables need."""
     values, rows = folder / f"{patient:03d}.json", folder / f"{patient:03d}.npz"
     if not values.exists():
@@ -125,14 +125,14 @@ def main() -> None:
         "# Virtual patients beside what is published",
         "",
         f"`python benchmarks/population.py`: first cycles of {asked.patients} virtual patients of "
-        f"either seed, population {POPULATION}, {Settings().slices} slices, imaged fast. What the "
-        "columns mean: `phantom/README.md`.",
+        f"either seed, population {POPULATION}, {CohortSettings().slices} slices, imaged fast. "
+        "What the columns mean: `phantom/README.md`.",
     ]
     rows: dict[int, list[dict[str, Rows]]] = {}
     for seed in SEEDS:
         folder = asked.folder / f"population{POPULATION}_seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
-        work = partial(first_cycle, folder, Settings(seed=seed))
+        work = partial(first_cycle, folder, CohortSettings(seed=seed))
         in_parallel(work, numbers, description=f"Seed {seed}")
         values = [json.loads((folder / f"{n:03d}.json").read_text()) for n in numbers]
         rows[seed] = [dict(np.load(folder / f"{n:03d}.npz")) for n in numbers]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from rpt_phantom.cohort import write_cohort
+from rpt_phantom.settings import CohortSettings
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,5 +28,5 @@ def testdata() -> Path:
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small virtual cohort, for reading only."""
     folder = tmp_path_factory.mktemp("shared") / "cohort"
-    write_cohort(folder, patients=4, seed=3, slices=24, workers=1)
+    write_cohort(folder, CohortSettings(seed=3, slices=24), patients=4, workers=1)
     return folder

@@ -1,5 +1,6 @@
-"""The commands' manners: one sentence and exit 2, progress on stderr, all cores at work."""
+"""The commands' manners: options by a model, one sentence and exit 2, progress, all cores."""
 
+import inspect
 import logging
 import os
 import re
@@ -10,16 +11,18 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import closing, contextmanager
-from functools import partial
+from functools import partial, wraps
 from importlib.metadata import version as installed_version
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from threading import Thread
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -171,10 +174,196 @@ def as_typed(options: Mapping[str, str] | None = None) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        sentence = str(error)
-        for word, option in (options or {}).items():
-            sentence = re.sub(rf"(?<![\w-]){word}\b", option, sentence)
-        raise BadInput(sentence) from error
+        raise BadInput(_reworded(str(error), options or {})) from error
+
+
+def _reworded(sentence: str, options: Mapping[str, str]) -> str:
+    for word, option in options.items():
+        sentence = re.sub(rf"(?<![\w-]){word}\b", option, sentence)
+    return sentence
+
+
+class Options(BaseModel):
+    """What a user may choose, typed once: options of a command, keys of a file, the provenance.
+
+    A field that was made by ``choice`` is an option of the command that takes the model, or, where
+    it is rare, a key of the file that the option ``--options`` names.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def choice(default: Any = ..., *, help: str, rare: bool = False) -> Any:
+    """Make a field of ``Options`` that users may choose.
+
+    Args:
+        help: What the option says of it, with its unit.
+        rare: Whether it stands in a file alone.
+    """
+    return Field(default, description=help, json_schema_extra={"rare": rare})
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command's parameter that is a model of ``Options`` be options, one a field.
+
+    What is typed goes before what the file of ``--options`` holds. In refusals ``time_h`` becomes
+    ``--time-h``, for all options of the command.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    ((taker, model),) = (
+        (one.name, one.annotation)
+        for one in signature.parameters.values()
+        if inspect.isclass(one.annotation) and issubclass(one.annotation, Options)
+    )
+    fields = {name: field for name, field in model.model_fields.items() if field.description}
+    rare = {name: field for name, field in fields.items() if _is_rare(field)}
+    made = {name: _option(name, field) for name, field in fields.items() if name not in rare}
+    if rare:
+        listed = "; ".join(f"{name}: {field.description}" for name, field in rare.items())
+        told = typer.Option(metavar="FILE.yaml", help=f"Rarer choices, by key. {listed}.")
+        made["options"] = _keyword("options", Annotated[Path | None, told], None)
+    parameters: list[inspect.Parameter] = []
+    for one in signature.parameters.values():
+        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        parameters += list(made.values()) if one.name == taker else own
+    flags = {one.name: _flag(one.name) for one in parameters if "_" in one.name}
+
+    @wraps(command)
+    def run(**words: Any) -> None:
+        typed = {name: words.pop(name) for name in made}
+        file = typed.pop("options", None)
+        given = {name: value for name, value in typed.items() if value is not None}
+        try:
+            command(**words, **{taker: _chosen(model, given, file)})
+        except BadInput as error:
+            raise BadInput(_reworded(str(error), flags)) from error
+
+    del run.__wrapped__  # by which typer would find the model again
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def _is_rare(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra["rare"])
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, annotation=annotation, default=default)
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Make an option of a field: of its plain type, because the model checks its values."""
+    kind: Any = field.annotation
+    while get_origin(kind) not in (None, Literal):  # T | None, and Annotated[T, …] in it
+        kind = get_args(kind)[0]
+    words = "|".join(map(str, get_args(kind))) or None
+    kind = str if words else kind
+    shown = False if field.is_required() or field.default is None else str(field.default)
+    told = typer.Option(_flag(name), help=field.description, metavar=words, show_default=shown)
+    default = inspect.Parameter.empty if field.is_required() else None
+    annotation = Annotated[kind, told] if field.is_required() else Annotated[kind | None, told]
+    return _keyword(name, annotation, default)
+
+
+Chosen = TypeVar("Chosen", bound=Options)
+
+
+def _chosen(model: type[Chosen], typed: Mapping[str, Any], file: Path | None) -> Chosen:
+    held = {} if file is None else read_yaml(file, noun="The file of --options")
+    if not isinstance(held, dict):
+        raise BadInput(f"{file}: The file of --options must hold keys and values.")
+    try:
+        return model.model_validate(held | dict(typed))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        if name in typed:
+            raise BadInput(_typed_sentence(name, fault)) from error
+        if file is None:
+            raise BadInput(fault["msg"].removeprefix("Value error, ")) from error
+        raise BadInput(f"{file}: {fault_sentence(error)}") from error
+
+
+_HOLDS = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "{ge:g} or above",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "finite_number": "finite",
+    "literal_error": "one of {expected}",
+}
+_UNITS = {
+    **{"_bq_per_ml": "Bq/mL", "_cps_per_mbq": "cps/MBq", "_cps": "1/s", "_mbq": "MBq"},
+    **{"_pct": "%", "_mm": "mm", "_kev": "keV", "_us": "µs", "_h": "h", "_s": "s"},
+}
+"""End of a name → unit."""
+
+
+def _typed_sentence(name: str, fault: Mapping[str, Any]) -> str:
+    unit = next((f" {unit}" for end, unit in _UNITS.items() if name.endswith(end)), "")
+    if fault["type"] not in _HOLDS:
+        return f"{_flag(name)}: {fault['msg'].removeprefix('Value error, ')}"
+    holds = _HOLDS[fault["type"]].format(**fault.get("ctx", {}))
+    holds = holds.replace(" or '", ", '").replace("'", "")
+    got = fault["input"]
+    got = f"'{got}'" if isinstance(got, str) else f"{got:g}{unit}"
+    return f"{_flag(name)} must be {holds}{unit}, got {got}."
+
+
+def fault_sentence(error: ValidationError) -> str:
+    """Tell the first fault of a file's content and its place; no text of it is repeated."""
+    faults = error.errors()
+    fault = faults[0]
+    place = ".".join(map(str, fault["loc"]))
+    got = f", got {fault['input']!r}" if isinstance(fault["input"], int | float) else ""
+    more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place + ': ' if place else ''}{message}{got}{more}."
+
+
+def read_yaml(path: Path, *, noun: str) -> Any:
+    """Read a YAML file in which every key stands once.
+
+    Args:
+        noun: What a refusal calls it.
+
+    Raises:
+        BadInput: It is no such file.
+    """
+    import yaml
+
+    class UniqueKeys(yaml.SafeLoader):
+        """A loader that refuses a key given twice, of which YAML would keep the last."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len(set(keys)) < len(keys):
+                raise yaml.MarkedYAMLError(problem="key repeated", problem_mark=node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    if not path.exists():
+        raise BadInput(
+            f"{noun} must be a readable YAML file in UTF-8, and there is no file '{path}'. Check "
+            "the path."
+        )
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        line = "a line" if error.problem_mark is None else f"line {error.problem_mark.line + 1}"
+        raise BadInput(
+            f"{noun} must be YAML with every key once, and at {line} it is not, in '{path}'."
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise BadInput(
+            f"{noun} must be a readable YAML file in UTF-8, and '{path}' is not."
+        ) from error
 
 
 @contextmanager

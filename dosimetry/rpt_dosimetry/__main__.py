@@ -2,8 +2,8 @@
 
 from rpt_cohort.command import new_app, run_app
 
-from rpt_dosimetry.commands.calibrate import calibrate
-from rpt_dosimetry.commands.convert import activity, ct, rtdose, segment, suv
+from rpt_dosimetry.commands.calibrate import activity, calibrate
+from rpt_dosimetry.commands.convert import ct, rtdose, segment, suv
 from rpt_dosimetry.commands.dose import cumulate, dose, kernel, register
 from rpt_dosimetry.commands.ingest import ingest
 from rpt_dosimetry.commands.masks import masks

@@ -1,41 +1,19 @@
 """``python -m rpt_phantom cohort | patient | dicom | gallery | resemblance``: virtual patients."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rpt_cohort import BadInput, new_folder
-from rpt_cohort.command import Overwrite, at_work, new_app, run_app, say
-from rpt_cohort.schema import Therapy, Tracer
+from rpt_cohort.command import Overwrite, at_work, new_app, run_app, say, with_options
 
-from rpt_phantom.agents import THERAPIES, TRACERS
-from rpt_phantom.anatomy import OwnAnatomy
-from rpt_phantom.grid import SLICES_USUAL
+from rpt_phantom.settings import CohortSettings
+
+if TYPE_CHECKING:
+    from rpt_phantom.anatomy import OwnAnatomy
 
 app = new_app("Make virtual patients with known truth.", distribution="rpt-phantom")
 
-
-class ImagingOption(StrEnum):
-    """The modes of imaging."""
-
-    FAST = "fast"
-    FULL = "full"
-
-
-Seed = Annotated[int, typer.Option(help="Same seed, same data files.")]
-Slices = Annotated[int, typer.Option(help="Slices of 4.8 mm, 16 to 256.")]
-ImagingChoice = Annotated[
-    ImagingOption,
-    typer.Option(
-        help="fast: blur and noise, seconds a cycle. full: SPECT by PyTomography, minutes a cycle."
-    ),
-]
-HeterogeneityChoice = Annotated[
-    float, typer.Option(help="Of uptake within organs, 0 for none to 1 for the usual.")
-]
-TracerChoice = Annotated[str, typer.Option(help=f"One of {', '.join(TRACERS)}.")]
-TherapyChoice = Annotated[str, typer.Option(help=f"One of {', '.join(THERAPIES)}.")]
 OrgansChoice = Annotated[
     str,
     typer.Option(
@@ -58,15 +36,14 @@ AnatomyAgain = Annotated[
         help="The files that the cohort was made with, where it was made by --anatomy.",
     ),
 ]
-FineTruth = Annotated[
-    bool, typer.Option("--fine-truth", help="Write true dose and decays on 2.4 mm too.")
-]
 CohortFolder = Annotated[Path, typer.Option(metavar="COHORT", help="Of the command cohort.")]
 ORGANS_USUAL = "kidney,liver,spleen"
 
 
 @app.command()
+@with_options
 def cohort(
+    *,
     out: Annotated[
         Path, typer.Option(metavar="COHORT", help="Cohort folder, new or begun by this command.")
     ],
@@ -77,12 +54,7 @@ def cohort(
     preset: Annotated[
         str | None, typer.Option(help="paper: 23 patients with 48 cycles.", show_default="none")
     ] = None,
-    seed: Seed = 0,
-    imaging: ImagingChoice = ImagingOption.FAST,
-    heterogeneity: HeterogeneityChoice = 1.0,
-    tracer: TracerChoice = "68Ga-PSMA-11",
-    therapy: TherapyChoice = "177Lu-PSMA-I&T",
-    slices: Slices = SLICES_USUAL,
+    settings: CohortSettings,
     anatomy: AnatomyFiles = None,
     organs: OrgansChoice = ORGANS_USUAL,
     folds: Annotated[
@@ -96,7 +68,6 @@ def cohort(
             show_default="every fourth instead: 3, 7, 11 …",
         ),
     ] = None,
-    fine_truth: FineTruth = False,
     workers: Annotated[
         int | None,
         typer.Option(help="Processes; one needs 1 to 3 GB.", show_default="one for each core"),
@@ -123,20 +94,13 @@ def cohort(
 
     cases = write_cohort(
         out,
+        settings.model_copy(update={"anatomy": _own_anatomy(anatomy)}),
         patients=patients,
         preset=preset,
-        seed=seed,
-        slices=slices,
         folds=folds,
         test_patients=test_patients,
         workers=workers,
-        imaging=imaging.value,
-        heterogeneity=heterogeneity,
-        tracer=cast(Tracer, tracer),
-        therapy=cast(Therapy, therapy),
-        anatomy=_own_anatomy(anatomy),
         organs=_organ_names(organs),
-        fine_truth=fine_truth,
         dask=dask,
         overwrite=overwrite,
     )
@@ -150,19 +114,15 @@ def cohort(
 
 
 @app.command()
+@with_options
 def patient(
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the cycle; new or empty.")],
     patient: Annotated[int, typer.Option(help="Number of the patient, 1 to 999.")] = 1,
     cycle: Annotated[int, typer.Option(help="Number of the cycle, 1 to 99.")] = 1,
-    seed: Seed = 0,
-    imaging: ImagingChoice = ImagingOption.FAST,
-    heterogeneity: HeterogeneityChoice = 1.0,
-    tracer: TracerChoice = "68Ga-PSMA-11",
-    therapy: TherapyChoice = "177Lu-PSMA-I&T",
-    slices: Slices = SLICES_USUAL,
+    settings: CohortSettings,
     anatomy: AnatomyFiles = None,
     organs: OrgansChoice = ORGANS_USUAL,
-    fine_truth: FineTruth = False,
 ) -> None:
     """Write one cycle of one virtual patient: the files of a cohort's case, in Gy/GBq and g/mL.
 
@@ -170,22 +130,13 @@ def patient(
     """
     from rpt_phantom.case_files import Task, write_case
     from rpt_phantom.coverage import PATIENTS_MOST, check_organs
-    from rpt_phantom.settings import Settings
 
-    settings = Settings(
-        seed,
-        slices,
-        imaging.value,
-        heterogeneity,
-        cast(Tracer, tracer),
-        cast(Therapy, therapy),
-        _own_anatomy(anatomy),
-    )
+    settings = settings.model_copy(update={"anatomy": _own_anatomy(anatomy)})
     if not 1 <= patient <= PATIENTS_MOST:
         raise BadInput(f"patient must be 1 to {PATIENTS_MOST}, got {patient}.")
     needed = _organ_names(organs)
     check_organs(settings, needed)
-    task = Task(settings, f"P{patient:03d}", cycle, needed, fine_truth, command="patient")
+    task = Task(settings, f"P{patient:03d}", cycle, needed, command="patient")
     with new_folder(out) as folder, at_work("Cycle"):
         write_case(folder, task)
     say(f"Patient {patient}, cycle {cycle}, in {out}.")
@@ -256,13 +207,17 @@ def resemblance(
     say(f"{out.name}: {cycles} virtual cycles.")
 
 
-def _own_anatomy(files: tuple[Path, Path] | None) -> OwnAnatomy | None:
+def _own_anatomy(files: tuple[Path, Path] | None) -> "OwnAnatomy | None":
     """Name the files of ``--anatomy``.
 
     Raises:
         BadInput: One cannot be read.
     """
-    return OwnAnatomy.of(*files) if files else None
+    if files is None:
+        return None
+    from rpt_phantom.anatomy import OwnAnatomy
+
+    return OwnAnatomy.of(*files)
 
 
 def _organ_names(text: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from rpt_phantom.imaging import CPS_PER_MBQ, FAST, FOV_EDGE_SLICES
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE
 from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle
 from rpt_phantom.pet import PET_FWHM_MM, PET_NOISE_LENGTH_MM, PET_NOISE_SUV
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 
 LEAST_VOXELS = 10
 """Ours: below, a correlation says nothing."""
@@ -111,15 +111,13 @@ class Task:
     Attributes:
         patient: Name, ``P001``.
         organs: That the field of view must hold whole.
-        fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.
         command: That makes it.
     """
 
-    settings: Settings
+    settings: CohortSettings
     patient: str
     cycle: int
     organs: tuple[str, ...] = ()
-    fine_truth: bool = False
     command: str = "cohort"
 
     @property
@@ -133,7 +131,7 @@ class Task:
             "patient": self.patient,
             "cycle": self.cycle,
             **self.settings.parameters(),
-            "fine_truth": self.fine_truth,
+            "fine_truth": self.settings.fine_truth,
         }
 
     def fingerprint(self) -> str:
@@ -147,12 +145,12 @@ class Task:
         return hashlib.sha256(json_bytes(told)).hexdigest()
 
 
-def libraries(settings: Settings) -> tuple[str, ...]:
+def libraries(settings: CohortSettings) -> tuple[str, ...]:
     """Return what the files depend on, by the names of distributions."""
     return _LIBRARIES + (_LIBRARIES_FULL if settings.imaging == "full" else ())
 
 
-def _matched(settings: Settings) -> dict[str, Any]:
+def _matched(settings: CohortSettings) -> dict[str, Any]:
     """Return numbers that were fitted, which change more often than what uses them."""
     agents = (settings.tracer, settings.therapy)
     rates = [asdict(row) for name in agents for _, row in sorted(rate_table(name).items())]
@@ -178,7 +176,7 @@ def write_case(folder: Path, task: Task) -> None:
     made = make_cycle(task.settings, patient=number, cycle=task.cycle, organs=task.organs)
     (folder / "truth").mkdir()
     written = [*_write_volumes(folder, made)]
-    if task.fine_truth:
+    if task.settings.fine_truth:
         written += _write_fine(folder, made)
     again = dose_again(made, patient=number, cycle=task.cycle)
     rows = ceiling_rows(made, again, patient=task.patient, cycle=task.cycle)
@@ -224,7 +222,7 @@ def _write_fine(folder: Path, made: VirtualCycle) -> list[str]:
     return list(volumes)
 
 
-def how(settings: Settings) -> dict[str, str]:
+def how(settings: CohortSettings) -> dict[str, str]:
     """Return for every file what made it."""
     labels = "labels of a CT (anatomy)" if settings.anatomy else "label map of real organs"
     spect = {

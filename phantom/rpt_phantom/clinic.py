@@ -1,12 +1,12 @@
 """A cohort's cycle as the DICOM of a clinic: made again from the seed, then written."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from pydantic import ValidationError
 from rpt_cohort import BadInput, CohortInfo, Volume, read_cohort, read_cycle
 from rpt_cohort.command import part_of_work, tell_done
 from rpt_cohort.reading import read_json
@@ -30,7 +30,7 @@ from rpt_phantom.imaging import AIR_HU, CPS_PER_MBQ
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE
 from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.person import Purpose, generator
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.spect import LU177_ME, mu_per_cm, scan_planar
 from rpt_phantom.truth import virtual_truth
 
@@ -42,7 +42,7 @@ before the first SPECT, as Halty 2018 calibrates by them; ours."""
 _BQ_PER_MBQ = 1e6
 
 
-def read_settings(cohort: Path, *, anatomy: OwnAnatomy | None = None) -> Settings:
+def read_settings(cohort: Path, *, anatomy: OwnAnatomy | None = None) -> CohortSettings:
     """Read which settings made a cohort.
 
     Args:
@@ -56,23 +56,26 @@ def read_settings(cohort: Path, *, anatomy: OwnAnatomy | None = None) -> Setting
     held = told.get("parameters")
     parameters: dict[str, Any] = {"seed": told.get("seed")}
     parameters |= held if isinstance(held, dict) else {}
-    names = {one.name: type(one.default) for one in fields(Settings) if one.name != "anatomy"}
-    right = all(type(parameters.get(name)) is kind for name, kind in names.items())
-    if told.get("package") != "rpt-phantom" or not right:
-        raise BadInput(
-            f"'{cohort}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
-            "and settings that can be read. Make it anew."
-        )
+    names = set(CohortSettings.model_fields) - {"anatomy"}
+    unread = BadInput(
+        f"'{cohort}' must be a cohort of rpt_phantom, and its cohort.json tells no seed "
+        "and settings that can be read. Make it anew."
+    )
+    if told.get("package") != "rpt-phantom" or not names <= set(parameters):
+        raise unread
     told_anatomy = parameters.get("anatomy")
     if told_anatomy != (anatomy.sha256() if anatomy else None):
         how = "the shipped anatomy. Leave --anatomy out"
         if told_anatomy:
             how = "files of its own, known by their SHA-256. Give the same two by --anatomy"
         raise BadInput(f"'{cohort}' must be made again in its anatomy, and that is {how}.")
-    return Settings(**{name: parameters[name] for name in names}, anatomy=anatomy)
+    try:
+        return CohortSettings(**{name: parameters[name] for name in names}, anatomy=anatomy)
+    except ValidationError as error:
+        raise unread from error
 
 
-def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None:
+def check_remade(cohort: Path, settings: CohortSettings, cases: Sequence[str]) -> None:
     """Refuse cycles that are not in a cohort, or that would now be made otherwise.
 
     Args:
@@ -90,9 +93,8 @@ def check_remade(cohort: Path, settings: Settings, cases: Sequence[str]) -> None
             )
         info = read_cycle(cohort / case)
         told = info.provenance.get("parameters")
-        told = told if isinstance(told, dict) else {}
-        task = Task(settings, info.patient, info.cycle, fine_truth=bool(told.get("fine_truth")))
-        if told.get(FINGERPRINT) != task.fingerprint():
+        task = Task(settings, info.patient, info.cycle)
+        if not isinstance(told, dict) or told.get(FINGERPRINT) != task.fingerprint():
             raise BadInput(
                 f"{case} must have been made by this version of rpt_phantom with the settings of "
                 "cohort.json, and it was not. Make the cohort anew."
@@ -157,7 +159,9 @@ def clinic_cycle(
     )
 
 
-def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: int) -> WholeBody:
+def whole_body(
+    settings: CohortSettings, made: VirtualCycle, *, patient: int, cycle: int
+) -> WholeBody:
     """Scan the patient from front and back before the first SPECT.
 
     The whole body is made again, on a longer grid than the cycle's: anatomy and organs' uptake are
@@ -166,7 +170,9 @@ def whole_body(settings: Settings, made: VirtualCycle, *, patient: int, cycle: i
     Raises:
         BadInput: PyTomography is not installed.
     """
-    whole = virtual_truth(replace(settings, slices=SLICES_MOST), patient=patient, cycle=cycle)
+    whole = virtual_truth(
+        settings.model_copy(update={"slices": SLICES_MOST}), patient=patient, cycle=cycle
+    )
     activity = whole.activity_bq_per_ml(
         time_h=PLANAR_H, administered_mbq=made.record.administered_activity_mbq
     )

@@ -20,7 +20,7 @@ from rpt_cohort import (
     write_together,
 )
 from rpt_cohort.reading import read_json
-from rpt_cohort.schema import SCHEMA_VERSION, Therapy, Tracer
+from rpt_cohort.schema import SCHEMA_VERSION
 from rpt_dosimetry.ingest.cohort_folder import (
     COHORT,
     DATALIST,
@@ -31,11 +31,10 @@ from rpt_dosimetry.ingest.cohort_folder import (
 )
 from rpt_dosimetry.ingest.job import spread
 
-from rpt_phantom.anatomy import OwnAnatomy
 from rpt_phantom.case_files import CEILING, Task, csv_bytes, libraries, read_rows, write_case
 from rpt_phantom.coverage import check_organs, cohort_cycles, refuse_cut_cohort
-from rpt_phantom.grid import SLICES_USUAL, SPACING_MM, torso_grid
-from rpt_phantom.settings import Imaging, Settings
+from rpt_phantom.grid import SPACING_MM, torso_grid
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.spect.projection import tomography
 
 FOLDS = 5
@@ -55,14 +54,14 @@ class Plan:
         parameters: What was asked for beside the settings.
     """
 
-    settings: Settings
+    settings: CohortSettings
     cycles: dict[str, tuple[int, ...]]
     fold: dict[str, int]
     parameters: dict[str, Any]
 
 
 def make_plan(
-    settings: Settings,
+    settings: CohortSettings,
     *,
     patients: int | None = None,
     preset: str | None = None,
@@ -106,21 +105,14 @@ def make_plan(
 
 def write_cohort(
     out: Path,
+    settings: CohortSettings,
     *,
-    seed: int,
     patients: int | None = None,
-    slices: int = SLICES_USUAL,
     folds: int | None = None,
     test_patients: int | None = None,
     workers: int | None = None,
     preset: str | None = None,
-    imaging: Imaging = "fast",
-    heterogeneity: float = 1.0,
-    tracer: Tracer = "68Ga-PSMA-11",
-    therapy: Therapy = "177Lu-PSMA-I&T",
-    anatomy: OwnAnatomy | None = None,
     organs: Sequence[str] = (),
-    fine_truth: bool = False,
     dask: str | None = None,
     overwrite: bool = False,
 ) -> list[Case]:
@@ -131,7 +123,7 @@ def write_cohort(
 
     Args:
         out: The cohort folder; new, or made by this command with the same settings.
-        seed: Same seed, same data files; patient 3 is the same in any cohort.
+        settings: Patient 3 is the same in any cohort of the same settings.
         patients: How many patients, 1 to 999; each has one to three cycles. 8 by default.
         folds: Folds of the training patients; by default 5, or one for each training
             patient where there are fewer.
@@ -139,11 +131,7 @@ def write_cohort(
             fourth, from the third on.
         workers: Processes; by default one for each core. The files do not depend on it.
         preset: ``paper``, in place of ``patients``.
-        imaging: ``fast`` or ``full``.
-        heterogeneity: Of uptake within organs, 0 to 1.
-        anatomy: In which patients are drawn; what is shipped by default.
         organs: Names of organs that the field of view must hold whole.
-        fine_truth: Whether true dose and decays are written on voxels of 2.4 mm too.
         dask: Address of a Dask scheduler whose workers see ``out``; ``None`` for this machine.
         overwrite: Whether cycles of other settings that are there may be replaced.
 
@@ -154,18 +142,17 @@ def write_cohort(
         BadInput: A number is out of its range, the field of view or the anatomy cuts an organ, or
             ``out`` is something else.
     """
-    settings = Settings(seed, slices, imaging, heterogeneity, tracer, therapy, anatomy)
     check_organs(settings, organs)
     plan = make_plan(
         settings, patients=patients, preset=preset, folds=folds, test_patients=test_patients
     )
     tasks = [
-        Task(settings, patient, cycle, tuple(organs), fine_truth)
+        Task(settings, patient, cycle, tuple(organs))
         for patient, cycles in plan.cycles.items()
         for cycle in cycles
     ]
     check_out(out)
-    if imaging == "full":
+    if settings.imaging == "full":
         tomography()
     refuse_cut_cohort(settings, plan.cycles, organs)
     with locked(out):
@@ -178,7 +165,7 @@ def write_cohort(
             workers=workers,
             dask=dask,
         )
-        cases = _write_lists(out, plan, tasks, organs=organs, fine_truth=fine_truth)
+        cases = _write_lists(out, plan, tasks, organs=organs)
         for folder in others:
             # Renamed first: what a killed run leaves is then known as its own.
             shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.old")))
@@ -273,7 +260,7 @@ def _make(out: Path, task: Task) -> None:
 
 
 def _write_lists(
-    out: Path, plan: Plan, tasks: Sequence[Task], *, organs: Sequence[str], fine_truth: bool
+    out: Path, plan: Plan, tasks: Sequence[Task], *, organs: Sequence[str]
 ) -> list[Case]:
     cases = [_case(read_cycle(out / task.name), plan.fold.get(task.patient)) for task in tasks]
     listed = {
@@ -284,7 +271,7 @@ def _write_lists(
         key: [one.model_dump(mode="json", exclude_none=True) for one in ones]
         for key, ones in listed.items()
     }
-    info = _info(plan, {"organs": list(organs), "fine_truth": fine_truth})
+    info = _info(plan, {"organs": list(organs), "fine_truth": plan.settings.fine_truth})
     rows = [row for task in tasks for row in read_rows((out / task.name / CEILING).read_bytes())]
     write_together(
         {

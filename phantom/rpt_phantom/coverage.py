@@ -16,7 +16,7 @@ from rpt_phantom.anatomy import Anatomy, Body, organs_cut, sized_body, surely_wi
 from rpt_phantom.grid import SLICES_MOST, SPACING_MM
 from rpt_phantom.imaging import FOV_EDGE_SLICES
 from rpt_phantom.person import Purpose, generator
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.truth import virtual_person, virtual_place
 
 PAPER: tuple[tuple[int, ...], ...] = (
@@ -73,7 +73,7 @@ def _name(number: int) -> str:
     return f"P{number:03d}"
 
 
-def check_organs(settings: Settings, organs: Sequence[str]) -> None:
+def check_organs(settings: CohortSettings, organs: Sequence[str]) -> None:
     """Refuse organs that no table knows, or that the anatomy has not, or not whole.
 
     Args:
@@ -143,7 +143,7 @@ def _slices_enough(body: Body, organs: Iterable[int]) -> int:
 
 
 def refuse_cut_cohort(
-    settings: Settings, cycles: Mapping[str, Sequence[int]], organs: Sequence[str]
+    settings: CohortSettings, cycles: Mapping[str, Sequence[int]], organs: Sequence[str]
 ) -> None:
     """Refuse a cohort in which the field of view cuts an organ, before any of it is made.
 

@@ -21,7 +21,7 @@ from rpt_phantom.grid import Grid, Vector, blurred_and_shifted, gaussian_field
 from rpt_phantom.measured import CALIBRATION_LOG_STD, carried, find_motions, where_known
 from rpt_phantom.motion import STILL, Motion, breathed, draw_motion, moved
 from rpt_phantom.person import Generators, Purpose, Record
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.spect import LU177_ME, Counts, Expected, count, mu_per_cm, project, reconstruct
 from rpt_phantom.truth import END_SLICES, Box, VirtualTruth, averaged_by_volume
 
@@ -238,7 +238,7 @@ class Series:
 
 
 def image_series(
-    settings: Settings,
+    settings: CohortSettings,
     truth: VirtualTruth,
     record: Record,
     generators: Generators,

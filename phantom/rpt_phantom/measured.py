@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt8, UInt16
 from rpt_cohort import Volume
 from rpt_dosimetry.dose.activity_series import CycleImages, Therapy
-from rpt_dosimetry.dose.calculation import Choices, cycle_dose
-from rpt_dosimetry.dose.engines import find_engine
-from rpt_dosimetry.dose.rows import Tissues, Told
+from rpt_dosimetry.dose.calculation import cycle_dose
+from rpt_dosimetry.dose.job import choices_of, resolve
 from rpt_dosimetry.ingest.alignment import STAYS, field_of_view
+from rpt_dosimetry.options import DoseOptions
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import GridMm, Rigid
@@ -18,7 +19,7 @@ from rpt_dosimetry.registration.transform import GridMm, Rigid
 from rpt_phantom.grid import Grid
 from rpt_phantom.truth import lu177
 
-ENGINE = "vsv"
+ENGINE: Final = "vsv"
 CALIBRATION_LOG_STD = 0.03
 """Of one cycle's calibration, camera and activity meter together; ours."""
 
@@ -72,7 +73,11 @@ def measured_dose(
         known=drawn.fov > 0,
         affine=grid.affine,
     )
-    choices = Choices(find_engine(ENGINE, lu177()), Told(Tissues(), CALIBRATION_LOG_STD))
+    choices = choices_of(
+        resolve(DoseOptions(engine=ENGINE), therapy, masks=True),
+        therapy,
+        calibration_relative_sd=CALIBRATION_LOG_STD,
+    )
     dose = cycle_dose(images, therapy, choices).dose_gy / therapy.net_gbq
     return np.where(images.known, dose, 0.0).astype(np.float32)
 

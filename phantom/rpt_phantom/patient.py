@@ -9,16 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8, UInt16
 from rpt_cohort.command import tell_done
-from rpt_cohort.schema import Therapy, Tracer
 
 from rpt_phantom.coverage import refuse_cut
-from rpt_phantom.grid import SLICES_USUAL, Grid
+from rpt_phantom.grid import Grid
 from rpt_phantom.imaging import Series, image_again, image_series, misalignment_mm
 from rpt_phantom.measured import Drawn, measured_dose
 from rpt_phantom.motion import breathed, draw_amplitudes_mm
 from rpt_phantom.person import Person, Purpose, Record, draw_record, generator, of_cycle
 from rpt_phantom.pet import PET_MISALIGNMENT_STD_MM, pet_image, relative_positrons
-from rpt_phantom.settings import Imaging, Settings
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.truth import VirtualTruth, virtual_truth
 
 Map = Float32[np.ndarray, "x y z"]
@@ -41,7 +40,7 @@ class VirtualCycle:
         true_tia_mbq_h_per_ml: Time-integrated activity, MBq·h/mL per GBq.
     """
 
-    settings: Settings
+    settings: CohortSettings
     grid: Grid
     person: Person
     record: Record
@@ -58,49 +57,25 @@ class VirtualCycle:
     true_tia_mbq_h_per_ml: Map
 
 
-def virtual_cycle(
-    *,
-    seed: int,
-    patient: int,
-    cycle: int = 1,
-    slices: int = SLICES_USUAL,
-    imaging: Imaging = "fast",
-    heterogeneity: float = 1.0,
-    tracer: Tracer = "68Ga-PSMA-11",
-    therapy: Therapy = "177Lu-PSMA-I&T",
+def make_cycle(
+    settings: CohortSettings, *, patient: int, cycle: int = 1, organs: Sequence[str] = ()
 ) -> VirtualCycle:
     """Make one cycle of one virtual patient.
 
     Args:
         cycle: Number of the cycle, from 1; also beyond those the patient has in a cohort.
-        imaging: ``fast``, or ``full`` with the camera's physics, which needs PyTomography.
-        heterogeneity: Of uptake within organs, 0 to 1.
+        organs: Names of organs that the field of view must hold whole.
 
     Returns:
-        Arrays that depend on these numbers alone.
-
-    Raises:
-        BadInput: A number is out of its range.
-
-    Example:
-        >>> made = virtual_cycle(seed=0, patient=1, slices=16)
-        >>> made.pet_suv.shape
-        (128, 128, 16)
-    """
-    settings = Settings(seed, slices, imaging, heterogeneity, tracer, therapy)
-    return make_cycle(settings, patient=patient, cycle=cycle)
-
-
-def make_cycle(
-    settings: Settings, *, patient: int, cycle: int, organs: Sequence[str] = ()
-) -> VirtualCycle:
-    """Make one cycle of one virtual patient; see ``virtual_cycle``.
-
-    Args:
-        organs: Names of organs that the field of view must hold whole.
+        Arrays that depend on settings and numbers alone.
 
     Raises:
         BadInput: A number is out of its range, or the field of view cuts an organ.
+
+    Example:
+        >>> made = make_cycle(CohortSettings(slices=16), patient=1)
+        >>> made.pet_suv.shape
+        (128, 128, 16)
     """
     truth = virtual_truth(settings, patient=patient, cycle=cycle)
     refuse_cut(
@@ -160,7 +135,7 @@ def dose_of(registered: Sequence[Map], series: Series, truth: VirtualTruth, reco
 def _pet(
     truth: VirtualTruth,
     record: Record,
-    settings: Settings,
+    settings: CohortSettings,
     rng: np.random.Generator,
     *,
     breath_mm: float,

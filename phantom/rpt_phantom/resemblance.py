@@ -37,7 +37,7 @@ from rpt_phantom.imaging import fast_mean
 from rpt_phantom.motion import breathed
 from rpt_phantom.patient import VirtualCycle, dose_of, make_cycle
 from rpt_phantom.pet import pet_mean
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.truth import averaged_by_volume
 
 ERODED_MM = 12.0
@@ -171,7 +171,7 @@ def write_resemblance(
     return len(cases)
 
 
-def _of_case(settings: Settings, case: str) -> dict[str, float]:
+def _of_case(settings: CohortSettings, case: str) -> dict[str, float]:
     patient, _, cycle = case.partition("/C")
     return cycle_values(make_cycle(settings, patient=patient_number(patient), cycle=int(cycle)))
 

@@ -1,71 +1,63 @@
-"""What may be chosen about a virtual cohort, checked."""
+"""What may be chosen about a virtual cohort: options of the commands, a file's keys, provenance."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rpt_cohort import BadInput
-from rpt_cohort.schema import Therapy, Tracer
+from pydantic import Field
+from rpt_cohort.command import Options, choice
+from rpt_cohort.schema import Therapy
 
-from rpt_phantom.agents import POPULATION, THERAPIES, TRACERS
-from rpt_phantom.anatomy import Atlas, OwnAnatomy, own_atlas, shipped_atlases
-from rpt_phantom.grid import SLICES_USUAL, torso_grid
+from rpt_phantom.grid import SLICES_LEAST, SLICES_MOST, SLICES_USUAL
+
+if TYPE_CHECKING:
+    from rpt_phantom.anatomy import Atlas, OwnAnatomy
+else:  # heavy, and the commands' help needs none of it
+    OwnAnatomy = Any
 
 Imaging = Literal["fast", "full"]
+VirtualTracer = Literal["68Ga-PSMA-11", "18F-PSMA-1007", "18F-DCFPyL"]
 
 
-@dataclass(frozen=True)
-class Settings:
+class CohortSettings(Options):
     """What all cycles of a cohort have in common.
 
     Attributes:
-        seed: Same seed, same patients.
-        imaging: ``full`` simulates photons and reconstructs; ``fast`` blurs, and adds noise.
-        heterogeneity: Of uptake within organs, from 0 for none to 1 for the usual.
         anatomy: In which patients are drawn; ``None`` for what is shipped.
     """
 
-    seed: int = 0
-    slices: int = SLICES_USUAL
-    imaging: Imaging = "fast"
-    heterogeneity: float = 1.0
-    tracer: Tracer = "68Ga-PSMA-11"
-    therapy: Therapy = "177Lu-PSMA-I&T"
+    seed: Annotated[int, Field(ge=0)] = choice(0, help="Same seed, same data files.")
+    slices: Annotated[int, Field(ge=SLICES_LEAST, le=SLICES_MOST)] = choice(
+        SLICES_USUAL, help=f"Slices of 4.8 mm, {SLICES_LEAST} to {SLICES_MOST}."
+    )
+    imaging: Imaging = choice(
+        "fast",
+        help="fast: blur and noise, seconds a cycle. full: SPECT by PyTomography, minutes a cycle.",
+    )
+    heterogeneity: Annotated[float, Field(ge=0, le=1)] = choice(
+        1.0, help="of uptake within organs, 0 for none to 1 for the usual", rare=True
+    )
+    tracer: VirtualTracer = choice(
+        "68Ga-PSMA-11", help="68Ga-PSMA-11, 18F-PSMA-1007 or 18F-DCFPyL", rare=True
+    )
+    therapy: Therapy = choice("177Lu-PSMA-I&T", help="177Lu-PSMA-I&T or 177Lu-PSMA-617", rare=True)
+    fine_truth: bool = choice(
+        False, help="true: true dose and decays are written on 2.4 mm too", rare=True
+    )
     anatomy: OwnAnatomy | None = None
 
-    def __post_init__(self) -> None:
-        """Refuse what no cohort can have.
-
-        Raises:
-            BadInput: A value is out of its range, or a name is not known.
-        """
-        if self.seed < 0:
-            raise BadInput(f"seed must be 0 or above, got {self.seed}.")
-        torso_grid(self.slices)
-        if not 0 <= self.heterogeneity <= 1:
-            raise BadInput(
-                f"heterogeneity must be 0 (none) to 1 (the usual), got {self.heterogeneity!r}."
-            )
-        # 1 and 1.0 are one setting, in files too.
-        object.__setattr__(self, "heterogeneity", float(self.heterogeneity))
-        for name, value, known in (
-            ("imaging", self.imaging, get_args(Imaging)),
-            ("tracer", self.tracer, TRACERS),
-            ("therapy", self.therapy, THERAPIES),
-        ):
-            if value not in known:
-                raise BadInput(f"{name} must be one of {', '.join(known)}, got {value!r}.")
-
     def parameters(self) -> dict[str, Any]:
-        """Return all but the seed, and which population, for a provenance; files by hashes."""
-        told = asdict(self)
-        del told["seed"], told["anatomy"]
+        """Return what images depend on, but the seed, for a provenance; files by hashes."""
+        from rpt_phantom.agents import POPULATION
+
+        told = self.model_dump(exclude={"seed", "fine_truth", "anatomy"})
         told["population"] = POPULATION
         return told | ({"anatomy": self.anatomy.sha256()} if self.anatomy else {})
 
-    def atlases(self) -> tuple[Atlas, ...]:
+    def atlases(self) -> "tuple[Atlas, ...]":
         """Return the label maps in which patients are drawn.
 
         Raises:
             BadInput: That of ``anatomy`` cannot be made.
         """
+        from rpt_phantom.anatomy import own_atlas, shipped_atlases
+
         return (own_atlas(self.anatomy),) if self.anatomy else shipped_atlases()

@@ -37,7 +37,7 @@ from rpt_phantom.anatomy import (
 )
 from rpt_phantom.grid import IN_PLANE, SPACING_MM, Grid, torso_grid
 from rpt_phantom.person import Person, Purpose, draw_person, generator
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.spect.projection import coarser
 
 FINER = 2
@@ -273,7 +273,7 @@ class Place:
         return voxelise(self.body, self.lesions, grid)
 
 
-def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: int) -> Place:
+def virtual_place(settings: CohortSettings, person: Person, *, patient: int, cycle: int) -> Place:
     """Draw a patient's body and lesions at a cycle.
 
     Raises:
@@ -295,7 +295,7 @@ def virtual_place(settings: Settings, person: Person, *, patient: int, cycle: in
     return Place(patient_box(usual, slices=settings.slices), body, at_cycle(drawn, cycle))
 
 
-def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTruth:
+def virtual_truth(settings: CohortSettings, *, patient: int, cycle: int) -> VirtualTruth:
     """Draw a patient at a cycle, and compute its dose.
 
     Raises:
@@ -331,7 +331,7 @@ def virtual_truth(settings: Settings, *, patient: int, cycle: int) -> VirtualTru
 
 
 def _kinetics(
-    settings: Settings,
+    settings: CohortSettings,
     anatomy: Anatomy,
     biology: Biology,
     person: Person,

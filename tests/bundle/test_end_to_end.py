@@ -20,6 +20,7 @@ from rpt_eval.predictions import CycleMaps, read_maps
 from rpt_eval.projection import Recipe, blurred, dose_maps, fwhm_between_mm, least_squares_sums
 from rpt_eval.regions import RATED_ORGANS, organ
 from rpt_phantom.cohort import write_cohort
+from rpt_phantom.settings import CohortSettings
 from scripts.cases import held_out_cases, training_cases
 
 Run = Callable[..., ConfigWorkflow]
@@ -129,7 +130,7 @@ def never_seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, dict[st
     """The error of the shipped weights on patients they never saw, and the simple rows' errors."""
     root = tmp_path_factory.mktemp("never_seen")
     cohort, out = root / "cohort", root / "out"
-    write_cohort(cohort, patients=5, seed=99, slices=64, workers=1)
+    write_cohort(cohort, CohortSettings(seed=99, slices=64), patients=5, workers=1)
     words = ["--config_file", "bundle/configs/inference.yaml", "--bundle_root", "bundle"]
     words += ["--dataset_dir", str(cohort), "--output_dir", str(out)]
     command = [sys.executable, "-m", "monai.bundle", "run", *words]
@@ -172,7 +173,7 @@ def test_minutes_of_training_beat_the_simple_rows_on_held_out_patients(
     run: Run, tmp_path: Path, adversarial_weight: float
 ) -> None:
     cohort = tmp_path / "cohort"
-    write_cohort(cohort, patients=12, seed=5, slices=64, workers=2)
+    write_cohort(cohort, CohortSettings(seed=5, slices=64), patients=12, workers=2)
     options = {"max_epochs": 30, "val_interval": 10, "adversarial_start_epoch": 20}
     run(
         "train",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage
 from rpt_cohort.command import run_app
@@ -163,6 +164,18 @@ def command(
         return Outcome(int(ending.value.code or 0), told.out, told.err)
 
     return run
+
+
+@pytest.fixture
+def in_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[object]]:
+    """Write rarer choices to a file and return the words that name it."""
+
+    def words(**choices: Any) -> list[object]:
+        path = tmp_path_factory.mktemp("options") / "OPTIONS.yaml"
+        path.write_text(yaml.safe_dump(choices))
+        return ["--options", path]
+
+    return words
 
 
 @pytest.fixture

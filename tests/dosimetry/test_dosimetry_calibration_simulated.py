@@ -24,7 +24,7 @@ from planar_patient import (
     spect_object,
 )
 
-ALL_TOLD = ["--administered-sd-pct", 1, "--excretion-sd", 0.05]
+ALL_TOLD = {"administered_sd_pct": 1, "excretion_sd": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +40,12 @@ def words(scans: Scans, out, *more) -> list[object]:
     ]
 
 
-def dead(scans: Scans) -> list[object]:
-    return [
-        *("--tau-us", TAU_S * 1e6, "--spect-cps", scans.spect_cps),
-        *("--detector-mm", DETECTOR_ROWS * VOXEL_MM),
-    ]
+def lost(scans: Scans) -> dict[str, object]:
+    return {"dead_time": {"tau_us": TAU_S * 1e6}, "head_cps": float(scans.spect_cps)}
+
+
+def dead(scans: Scans) -> dict[str, object]:
+    return lost(scans) | {"detector_mm": DETECTOR_ROWS * VOXEL_MM}
 
 
 def biological_h() -> float:
@@ -52,10 +53,10 @@ def biological_h() -> float:
     return (SPECT_H - PLANAR_H) * np.log(2) / -np.log(RETAINED)
 
 
-def test_known_factor(scans, command, tmp_path) -> None:
+def test_known_factor(scans, command, in_file, tmp_path) -> None:
     out = tmp_path / "CALIBRATION.json"
     told = ["--planar-time-h", PLANAR_H, "--biological-h", biological_h()]
-    done = command(*words(scans, out, *dead(scans), *told, *ALL_TOLD))
+    done = command(*words(scans, out, *told, *in_file(**dead(scans), **ALL_TOLD)))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
     assert found["counts_at_edges_of_views"] == {}
@@ -73,19 +74,20 @@ def test_known_factor(scans, command, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("left_out", "part"),
     [
-        (["--administered-sd-pct", 1], "administered_activity"),
-        (["--excretion-sd", 0.05], "excretion"),
-        (["--tau-us", "--spect-cps", "--detector-mm"], "dead_time_of_spect"),
+        (["administered_sd_pct"], "administered_activity"),
+        (["excretion_sd"], "excretion"),
+        (["dead_time", "head_cps", "detector_mm"], "dead_time_of_spect"),
     ],
 )
-def test_no_total_without_what_is_unknown(scans, command, tmp_path, left_out, part) -> None:
+def test_no_total_without_what_is_unknown(
+    scans, command, in_file, tmp_path, left_out, part
+) -> None:
     """It was ±0.1 % while excretion and what lies outside the views were unknown."""
     out = tmp_path / "C.json"
-    more = [*dead(scans), *ALL_TOLD]
-    for option in (word for word in left_out if str(word).startswith("--")):
-        at = more.index(option)
-        del more[at : at + 2]
-    done = command(*words(scans, out, "--excreted", 1 - RETAINED, *more))
+    choices = dead(scans) | ALL_TOLD
+    for key in left_out:
+        del choices[key]
+    done = command(*words(scans, out, "--excreted", 1 - RETAINED, *in_file(**choices)))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
     assert found["total_relative_sd_pct"] is None
@@ -99,7 +101,7 @@ def test_no_total_without_what_is_unknown(scans, command, tmp_path, left_out, pa
     # Nothing made by it has a total either.
     activity = tmp_path / "A.nii.gz"
     done = command(
-        "calibrate", scans.spect, activity, "--factor", out, "--duration-s", SPECT_S, "--time-h", 24
+        "activity", scans.spect, activity, "--factor", out, "--duration-s", SPECT_S, "--time-h", 24
     )
     assert done.status == 0, done.err
     assert found["why_no_total"] in done.err
@@ -110,7 +112,9 @@ def test_no_total_without_what_is_unknown(scans, command, tmp_path, left_out, pa
 @pytest.mark.parametrize(
     ("rows", "edge"), [(slice(0, 220), "lower"), (slice(40, None), "upper")], ids=["legs", "head"]
 )
-def test_views_that_end_within_the_patient(scans, command, tmp_path, rows, edge, padded) -> None:
+def test_views_that_end_within_the_patient(
+    scans, command, in_file, tmp_path, rows, edge, padded
+) -> None:
     """From head to thighs, or without the head; cut, or blank where nothing was scanned."""
     views = pydicom.dcmread(scans.planar)
     counts = views.pixel_array  # the first row is the head's
@@ -124,9 +128,9 @@ def test_views_that_end_within_the_patient(scans, command, tmp_path, rows, edge,
     cut = replace(scans, planar=tmp_path / "planar.dcm")
     out = tmp_path / "C.json"
 
-    def calibrated(*more) -> tuple[dict, str]:
-        excreted = ["--excreted", 1 - RETAINED]
-        done = command(*words(cut, out, *dead(scans), *ALL_TOLD, *excreted, *more, "--overwrite"))
+    def calibrated(**more) -> tuple[dict, str]:
+        told = ["--excreted", 1 - RETAINED, *in_file(**dead(scans), **ALL_TOLD, **more)]
+        done = command(*words(cut, out, *told, "--overwrite"))
         assert done.status == 0, done.err
         return json.loads(out.read_text()), done.err
 
@@ -137,7 +141,7 @@ def test_views_that_end_within_the_patient(scans, command, tmp_path, rows, edge,
     assert found["cps_per_mbq"] < CPS_PER_MBQ
     assert found["total_relative_sd_pct"] is None
     assert found["relative_sd_pct"]["activity_outside_the_views"] is None
-    bounded, told = calibrated("--outside-views-at-most", 0.4)
+    bounded, told = calibrated(outside_views_at_most=0.4)
     assert bounded["cps_per_mbq"] == pytest.approx(found["cps_per_mbq"] / 0.8)
     outside = bounded["relative_sd_pct"]["activity_outside_the_views"]
     assert outside == pytest.approx(100 * 0.2 / 3**0.5 / 0.8)
@@ -145,7 +149,7 @@ def test_views_that_end_within_the_patient(scans, command, tmp_path, rows, edge,
     assert "hold counts at an edge" in told
 
 
-def test_each_correction_counts(scans, command, tmp_path) -> None:
+def test_each_correction_counts(scans, command, in_file, tmp_path) -> None:
     """Without scatter, dead-time or excretion correction the factor is off, and by how much."""
     out = tmp_path / "C.json"
 
@@ -154,14 +158,15 @@ def test_each_correction_counts(scans, command, tmp_path) -> None:
         return json.loads(out.read_text())["cps_per_mbq"] / CPS_PER_MBQ
 
     kept = ["--excreted", 1 - RETAINED]
-    assert factor(*dead(scans), *kept) == pytest.approx(1.0, rel=0.02)
+    corrected = in_file(**dead(scans))
+    assert factor(*corrected, *kept) == pytest.approx(1.0, rel=0.02)
     assert factor(*kept) == pytest.approx(np.exp(-0.0778), rel=0.03)
-    assert factor(*dead(scans), "--excreted", 0) == pytest.approx(RETAINED, rel=0.02)
+    assert factor(*corrected, "--excreted", 0) == pytest.approx(RETAINED, rel=0.02)
 
 
-def test_excretion_within_bounds(scans, command, tmp_path) -> None:
+def test_excretion_within_bounds(scans, command, in_file, tmp_path) -> None:
     out = tmp_path / "C.json"
-    more = [*dead(scans), "--administered-sd-pct", 1, "--excreted-at-most", 0.5]
+    more = in_file(**dead(scans), administered_sd_pct=1, excreted_at_most=0.5)
     done = command(*words(scans, out, *more))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
@@ -171,11 +176,12 @@ def test_excretion_within_bounds(scans, command, tmp_path) -> None:
     assert found["relative_sd_pct"]["excretion"] == pytest.approx(100 * 0.25 / 3**0.5 / 0.75)
 
 
-def test_ct_of_the_field_alone(command, tmp_path) -> None:
+def test_ct_of_the_field_alone(command, in_file, tmp_path) -> None:
     """What the CT does not show is bounded, and the truth lies within the told uncertainty."""
     scans = simulate(tmp_path, ct_rows=FIELD)
     out = tmp_path / "C.json"
-    done = command(*words(scans, out, *dead(scans), *ALL_TOLD, "--excreted", 1 - RETAINED))
+    more = in_file(**dead(scans), **ALL_TOLD)
+    done = command(*words(scans, out, *more, "--excreted", 1 - RETAINED))
     assert done.status == 0, done.err
     found = json.loads(out.read_text())
     assert found["cps_per_mbq"] == pytest.approx(9.02, rel=5e-3)
@@ -185,13 +191,13 @@ def test_ct_of_the_field_alone(command, tmp_path) -> None:
     assert off_pct < 2 * found["total_relative_sd_pct"]
 
 
-def test_there_and_back(scans, command, tmp_path) -> None:
+def test_there_and_back(scans, command, in_file, tmp_path) -> None:
     """The activity by the recovered factor is what was put in; Bq/mL of a NIfTI of counts."""
     factor, out = tmp_path / "C.json", tmp_path / "ACTIVITY.nii.gz"
-    command(*words(scans, factor, *dead(scans), "--excreted", 1 - RETAINED))
+    command(*words(scans, factor, *in_file(**dead(scans)), "--excreted", 1 - RETAINED))
     done = command(
-        *("calibrate", scans.spect, out, "--factor", factor, "--duration-s", SPECT_S),
-        *("--tau-us", TAU_S * 1e6, "--spect-cps", scans.spect_cps, "--time-h", SPECT_H),
+        *("activity", scans.spect, out, "--factor", factor, "--duration-s", SPECT_S),
+        *("--time-h", SPECT_H, *in_file(**lost(scans))),
     )
     assert done.status == 0, done.err
     told = json.loads(out.with_name("ACTIVITY.json").read_text())
@@ -203,7 +209,7 @@ def test_there_and_back(scans, command, tmp_path) -> None:
     assert told["injection_to_mid_scan_h"] == SPECT_H
 
 
-def test_nm_throughout(scans, command, tmp_path) -> None:
+def test_nm_throughout(scans, command, in_file, tmp_path) -> None:
     """The same from NM objects alone: slices from the head down, all times from the headers."""
     spect = spect_object(scans).write(tmp_path / "study" / "spect.dcm")
     planar = pydicom.dcmread(scans.planar)
@@ -212,7 +218,8 @@ def test_nm_throughout(scans, command, tmp_path) -> None:
     out = tmp_path / "C.json"
     done = command(
         *("calibrate", spect.parent, out, "--planar", spect.parent, "--ct", scans.ct),
-        *("--administered-mbq", GIVEN_MBQ, *dead(scans), "--biological-h", biological_h()),
+        *("--administered-mbq", GIVEN_MBQ, "--biological-h", biological_h()),
+        *in_file(**dead(scans)),
     )
     assert done.status == 0, done.err
     found = json.loads(out.read_text())

@@ -100,8 +100,9 @@ def test_closed_form(cycle, command, tmp_path) -> None:
     assert rows["body"]["bed_gy"] == rows["whole_image"]["bed_gy"] == ""
 
 
-def test_summary(cycle, command, tmp_path) -> None:
-    command(*cycle, "--alpha-beta", "kidney=2.6", "--repair-half-time-h", "kidney_left=2")
+def test_summary(cycle, command, in_file, tmp_path) -> None:
+    tissues = {"alpha_beta_gy": {"kidney": 2.6}, "repair_half_time_h": {"kidney_left": 2}}
+    command(*cycle, *in_file(**tissues))
     text = (tmp_path / "out" / "summary.json").read_text()
     told = json.loads(text)
     assert str(tmp_path) not in text
@@ -124,11 +125,11 @@ def test_same_input_same_bytes(cycle, command, tmp_path) -> None:
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
 
-def test_voxels_that_leave_their_curve_are_told(cycle, command, tmp_path) -> None:
+def test_voxels_that_leave_their_curve_are_told(cycle, command, in_file, tmp_path) -> None:
     """A kidney that moved between the scans: half its voxels rise, half fall to nothing."""
     path = tmp_path / "A1.nii.gz"
     write(path, np.roll(read(path), 2, axis=1))
-    done = command(*cycle, "--voxel-curve", "own")
+    done = command(*cycle, *in_file(voxel_curve="own"))
     assert done.status == 0, done.err
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
     (warning,) = [sentence for sentence in told["warnings"] if "off the region's curve" in sentence]
@@ -136,7 +137,7 @@ def test_voxels_that_leave_their_curve_are_told(cycle, command, tmp_path) -> Non
     assert "rest (+" in warning  # half a kidney lies in it at one scan alone
     for name in ("whole_image", " body"):
         assert f"{name} (" not in warning
-    assert "--voxel-curve organ has the region's curve" in warning
+    assert "voxel_curve organ has the region's curve" in warning
     done = command(*cycle, "--out", tmp_path / "organ")
     assert done.status == 0, done.err
     sentence = " ".join(done.err.split())
@@ -153,15 +154,15 @@ def test_voxel_curve_without_the_option(cycle, command, tmp_path) -> None:
     assert told["voxel_curve"] == told["provenance"]["parameters"]["voxel_curve"] == "own"
 
 
-def test_organ_curves_need_masks(cycle, command, tmp_path) -> None:
+def test_organ_curves_need_masks(cycle, command, in_file, tmp_path) -> None:
     words = [word for word in cycle if "organs" not in str(word)]
-    done = command(*words, "--voxel-curve", "organ")
+    done = command(*words, *in_file(voxel_curve="organ"))
     assert done.status == 2
-    assert "--voxel-curve organ must have --organs or --lesions" in " ".join(done.err.split())
+    assert "voxel_curve organ must have --organs or --lesions" in " ".join(done.err.split())
     assert not (tmp_path / "out").exists()
 
 
-def test_organ_curve_sums_to_the_organ(cycle, command, tmp_path, organs) -> None:
+def test_organ_curve_sums_to_the_organ(cycle, command, in_file, tmp_path, organs) -> None:
     noise = np.random.default_rng(0)
     for number in range(4):
         path = tmp_path / f"A{number}.nii.gz"
@@ -169,7 +170,7 @@ def test_organ_curve_sums_to_the_organ(cycle, command, tmp_path, organs) -> None
     lesions = np.zeros(SHAPE, dtype=np.uint16)
     lesions[6:8, 6:8, 2:4] = 301
     lesion_path = write(tmp_path / "lesions.nii.gz", lesions, np.uint16)
-    done = command(*cycle, "--voxel-curve", "organ", "--lesions", lesion_path)
+    done = command(*cycle, *in_file(voxel_curve="organ"), "--lesions", lesion_path)
     assert done.status == 0, done.err
     rows = table(tmp_path / "out")
     kidney = rows["kidney_left"]
@@ -202,9 +203,10 @@ def test_ct_scales_the_dose_and_floors_air(cycle, command, tmp_path) -> None:
     assert mass == pytest.approx((18 * 1.031 + 9 * 0.00121) * VOXEL_ML, rel=1e-6)
 
 
-def test_recovery_stands_beside(cycle, command, tmp_path) -> None:
+def test_recovery_stands_beside(cycle, command, in_file, tmp_path) -> None:
     command(*cycle)
-    command(*cycle, "--out", tmp_path / "recovered", "--fwhm-mm", 8, "--calibration-sd-pct", 3)
+    words = ["--out", tmp_path / "recovered", "--calibration-sd-pct", 3]
+    command(*cycle, *words, *in_file(fwhm_mm=8))
     for name in MAPS:
         before = (tmp_path / "out" / name).read_bytes()
         assert before == (tmp_path / "recovered" / name).read_bytes()
@@ -218,10 +220,10 @@ def test_recovery_stands_beside(cycle, command, tmp_path) -> None:
     assert kidney["dose_recovered_sd_pct"] == ""
 
 
-def test_uncertainty_of_the_recovered_dose(cycle, command, tmp_path) -> None:
+def test_uncertainty_of_the_recovered_dose(cycle, command, in_file, tmp_path) -> None:
     """The outline's part has the exponent of recovered activity; the recovery's comes on top."""
-    words = ["--fwhm-mm", 8, "--calibration-sd-pct", 3, "--recovery-sd-pct", 4]
-    ended = command(*cycle, *words)
+    choices = {"fwhm_mm": 8, "calibration_sd_pct": 3, "recovery_sd_pct": 4}
+    ended = command(*cycle, *in_file(**choices))
     assert ended.status == 0, ended.err
     kidney = table(tmp_path / "out")["kidney_left"]
     volume_ml = float(kidney["volume_ml"])
@@ -235,29 +237,26 @@ def test_uncertainty_of_the_recovered_dose(cycle, command, tmp_path) -> None:
     assert float(kidney["dose_recovered_sd_pct"]) == pytest.approx(expected)
     assert table(tmp_path / "out")["whole_image"]["dose_recovered_sd_pct"] == ""
     for more, told in (
-        (["--recovery-sd-pct", 4], "needs --fwhm-mm"),
-        ([*words, "--recovery-sd-pct", -1], "from 0 to 100 %"),
+        ({"recovery_sd_pct": 4}, "recovery_sd_pct needs fwhm_mm"),
+        (choices | {"recovery_sd_pct": -1}, "recovery_sd_pct: Input should be greater than or"),
     ):
-        ended = command(*cycle, "--out", tmp_path / "bad", *more)
+        ended = command(*cycle, "--out", tmp_path / "bad", *in_file(**more))
         assert (ended.status, told in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(
-    ("words", "per_activity_h"),
+    ("model", "choices", "per_activity_h"),
     [
         # A(t)·e^(λt)/λ with the physical λ; 2t/ln 2; e^(λt)/λ with 40 h
-        (["--model", "physical"], math.exp(DECAY_PER_H * 72) / DECAY_PER_H),
-        (["--model", "haenscheid"], 2 * 72 / math.log(2)),
-        (
-            ["--model", "madsen", "--population-half-life-h", 40],
-            2 ** (72 / 40) * 40 / math.log(2),
-        ),
+        ("physical", {}, math.exp(DECAY_PER_H * 72) / DECAY_PER_H),
+        ("haenscheid", {}, 2 * 72 / math.log(2)),
+        ("madsen", {"population_half_life_h": 40}, 2 ** (72 / 40) * 40 / math.log(2)),
     ],
 )
-def test_one_time_point(words, per_activity_h, cycle, command, tmp_path) -> None:
+def test_one_time_point(model, choices, per_activity_h, cycle, command, in_file, tmp_path) -> None:
     one = ["dose", *cycle[9:13], *cycle[17:]]
     assert one[4] == 72.0
-    done = command(*one, *words)
+    done = command(*one, "--model", model, *in_file(**choices))
     assert done.status == 0, done.err
     assert "One time point" in done.err
     tia = read(tmp_path / "out" / "tia.nii.gz")
@@ -265,7 +264,7 @@ def test_one_time_point(words, per_activity_h, cycle, command, tmp_path) -> None
     np.testing.assert_allclose(tia, activity * per_activity_h / 1e6, rtol=1e-5)
     kidney = table(tmp_path / "out")["kidney"]
     assert float(kidney["tia_mbq_h"]) == pytest.approx(float(kidney["map_tia_mbq_h"]), rel=1e-5)
-    assert (kidney["bed_gy"] == "") == ("haenscheid" in words)
+    assert (kidney["bed_gy"] == "") == (model == "haenscheid")
 
 
 def test_one_time_point_needs_a_model(cycle, command, tmp_path) -> None:
@@ -322,7 +321,7 @@ def test_lesion_numbers_are_no_organs(cycle, command, tmp_path) -> None:
 
 @pytest.mark.parametrize("stated", [False, True])
 def test_a_late_rise_inside_the_background_is_fitted_through(
-    stated, cycle, command, tmp_path, organs
+    stated, cycle, command, in_file, tmp_path, organs
 ) -> None:
     """Kidneys of 100, 60, 20 and, in a background of 10, 25."""
     kidneys, rest = np.isin(organs, (2, 3)), organs == 0
@@ -333,10 +332,11 @@ def test_a_late_rise_inside_the_background_is_fitted_through(
         image[organs == 199] = 4e3 * body
         image[rest] = 0 if stated else 4e3 * 10
         write(path, image)
-    rising = command(*cycle, "--noise-floor-bq-per-ml", 0, "--out", tmp_path / "lines")
+    none = in_file(noise_floor_bq_per_ml=0)
+    rising = command(*cycle, *none, "--out", tmp_path / "lines")
     assert rising.status == 0, rising.err
     bound = float(table(tmp_path / "lines")["kidney"]["tia_mbq_h"])
-    done = command(*cycle, *(["--noise-floor-bq-per-ml", 4e4] if stated else []))
+    done = command(*cycle, *(in_file(noise_floor_bq_per_ml=4e4) if stated else []))
     assert done.status == 0, done.err
     told = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert told["noise_floor_bq_per_ml"] == pytest.approx([4e4] * 4)
@@ -465,23 +465,35 @@ def refused(done, told: str, folder: Path) -> None:
         (["--residual-mbq", -1], "--residual-mbq must be 0 or above"),
         (["--infusion-h", 5], "--time-h must not be before the end of the infusion"),
         (["--infusion-h", -1], "error: --infusion-h must be a finite number"),
-        (["--uptake-half-life-h", 0], "error: --uptake-half-life-h of the regions must be above"),
-        (["--uptake-half-life-h", 90], "of the physical half-life of 159.528 h, got 90 h"),
         (["--nuclide", "Lu-177x"], "Did you mean"),
         (["--engine", "mird"], "one of local, vsv, got 'mird'"),
-        (["--voxel-curve", "mine"], "one of own, organ, got 'mine'"),
         (["--model", "tri"], "--model must be one of"),
         (["--model", "haenscheid"], "is for one time point, got 4"),
-        (["--population-half-life-h", 50], "go together"),
-        (["--fwhm-mm", 0], "above 0 and at most 50 mm"),
-        (["--calibration-sd-pct", -1], "from 0 to 100 %"),
-        (["--alpha-beta", "kidney"], "such as kidney=2.5"),
-        (["--alpha-beta", "spleen=3"], "one of whole_image, .* got 'spleen'"),
+        (["--calibration-sd-pct", -1], "--calibration-sd-pct must be 0 % or above, got -1 %"),
+        (["--calibration-sd-pct", 101], "--calibration-sd-pct must be at most 100 %, got 101 %"),
         (["--ct", "none.nii.gz"], "The file of ct must be a NIfTI file, and there is none"),
     ],
 )
 def test_bad_words(words, told, cycle, command, tmp_path) -> None:
     refused(command(*cycle, *words), told, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"uptake_half_life_h": 0}, "error: uptake_half_life_h of the regions must be above 0 h"),
+        ({"uptake_half_life_h": 90}, "of the physical half-life of 159.528 h, got 90 h"),
+        ({"voxel_curve": "mine"}, "voxel_curve: Input should be 'own' or 'organ'"),
+        ({"population_half_life_h": 50}, "--model madsen and population_half_life_h, in h, go tog"),
+        ({"fwhm_mm": 0}, "fwhm_mm: Input should be greater than 0, got 0"),
+        ({"fwhm_mm": 51}, "fwhm_mm: Input should be less than or equal to 50, got 51"),
+        ({"alpha_beta_gy": {"kidney": "x"}}, "alpha_beta_gy.kidney: Input should be a valid num"),
+        ({"alpha_beta_gy": {"kidney": 0}}, "alpha_beta_gy.kidney: Input should be greater than 0"),
+        ({"alpha_beta_gy": {"spleen": 3}}, "one of whole_image, .* got 'spleen'"),
+    ],
+)
+def test_bad_choices(choices, told, cycle, command, in_file, tmp_path) -> None:
+    refused(command(*cycle, *in_file(**choices)), told, tmp_path)
 
 
 @pytest.mark.parametrize("times", [(4, 4, 72, 168), (4, 72, 24, 168), (-1, 4, 24, 72)])
@@ -540,22 +552,22 @@ def test_times_in_seconds(times, cycle, command, tmp_path) -> None:
     refused(command(*cycle), told, tmp_path)
 
 
-def test_a_short_population_half_life(cycle, command, tmp_path) -> None:
-    words = ["--model", "madsen", "--population-half-life-h"]
-    one = ["dose", *cycle[9:13], *cycle[17:], *words]
+def test_a_short_population_half_life(cycle, command, in_file, tmp_path) -> None:
+    one = ["dose", *cycle[9:13], *cycle[17:], "--model", "madsen"]
     for half_life_h in (0.01, 1, 7.1):  # 72 h are at most ten half-lives
-        refused(command(*one, half_life_h), "10 times --population-half-life-h", tmp_path)
+        choice = in_file(population_half_life_h=half_life_h)
+        refused(command(*one, *choice), "10 times population_half_life_h", tmp_path)
 
 
-def test_more_decays_than_the_activity_has(cycle, command, tmp_path) -> None:
+def test_more_decays_than_the_activity_has(cycle, command, in_file, tmp_path) -> None:
     """One image at 72 h of 10 % of what decay leaves, with a population's 7.2 h: 2^10 of it."""
     path = tmp_path / "A2.nii.gz"
     share = read(path) / (read(path).sum() * VOXEL_ML / 1e6) * 7400 * 0.1
     write(path, share * math.exp(-DECAY_PER_H * 72))
     one = ["dose", *cycle[9:13], *cycle[17:], "--model", "madsen"]
-    done = command(*one, "--population-half-life-h", 7.2)
+    done = command(*one, *in_file(population_half_life_h=7.2))
     refused(done, "nothing can decay more often", tmp_path)
-    assert command(*one, "--population-half-life-h", 50).status == 0
+    assert command(*one, *in_file(population_half_life_h=50)).status == 0
 
 
 def test_a_sealed_phantom_is_no_impossible_patient(cycle, command, tmp_path) -> None:
@@ -725,12 +737,12 @@ def test_an_activity_a_little_off_is_told(told_cycle, command, tmp_path) -> None
     assert "tells 6700 MBq administered" in " ".join(done.err.split())
 
 
-def test_uptake_half_life_is_used_and_told(cycle, command, tmp_path) -> None:
+def test_uptake_half_life_is_used_and_told(cycle, command, in_file, tmp_path) -> None:
     coefficient = {}
     for uptake_h in (0.8, 3.0):
         out = tmp_path / str(uptake_h)
-        words = ["--model", "bi_population", "--uptake-half-life-h", uptake_h, "--out", out]
-        done = command(*cycle, *words)
+        words = ["--model", "bi_population", "--out", out]
+        done = command(*cycle, *words, *in_file(uptake_half_life_h=uptake_h))
         assert done.status == 0, done.err
         told = json.loads((out / "summary.json").read_text())
         assert told["provenance"]["parameters"]["uptake_half_life_h"] == uptake_h
@@ -781,13 +793,13 @@ def test_organs_hold_their_lesions(cycle, command, tmp_path) -> None:
     assert "Organ rows hold the lesions in them: kidney_right (33% lesion)." in err
 
 
-def test_a_region_without_activity(cycle, command, tmp_path, organs) -> None:
+def test_a_region_without_activity(cycle, command, in_file, tmp_path, organs) -> None:
     for number in range(4):
         path = tmp_path / f"A{number}.nii.gz"
         image = read(path)
         image[organs == 3] = 0
         write(path, image)
-    done = command(*cycle, "--fwhm-mm", 8)
+    done = command(*cycle, *in_file(fwhm_mm=8))
     assert done.status == 0, done.err
     row = table(tmp_path / "out")["kidney_left"]
     assert float(row["dose_mean_gy"]) == 0
@@ -795,8 +807,8 @@ def test_a_region_without_activity(cycle, command, tmp_path, organs) -> None:
         assert row[column] == "", column
 
 
-def test_no_recovery_below_half_the_resolution(cycle, command, tmp_path) -> None:
-    done = command(*cycle, "--fwhm-mm", 45)  # a kidney's sphere is 18 mm across
+def test_no_recovery_below_half_the_resolution(cycle, command, in_file, tmp_path) -> None:
+    done = command(*cycle, *in_file(fwhm_mm=45))  # a kidney's sphere is 18 mm across
     assert done.status == 0, done.err
     row = table(tmp_path / "out")["kidney_left"]
     assert row["relative_sd_pct"] == row["dose_recovered_gy"] == ""

@@ -16,7 +16,8 @@ from rpt_dosimetry.nifti import beside_of, voxels_sha256
 from rpt_dosimetry.registration.pair import Scan, register
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import one_grid
-from rpt_phantom.patient import virtual_cycle
+from rpt_phantom.patient import make_cycle
+from rpt_phantom.settings import CohortSettings
 from segmentations import segmentation
 from structure_sets import save
 
@@ -29,7 +30,7 @@ WRITTEN += ["moving.nii.gz", "registration.json"]
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A fixed scan, and the same one 9.6 mm along: two slices."""
     folder = tmp_path_factory.mktemp("scans")
-    made = virtual_cycle(seed=1, patient=1, slices=50)
+    made = make_cycle(CohortSettings(seed=1, slices=50), patient=1)
     affine, shifted = made.grid.affine, made.grid.affine.copy()
     shifted[2, 3] += 9.6
     images = {

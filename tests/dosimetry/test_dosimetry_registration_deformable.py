@@ -20,7 +20,8 @@ from rpt_dosimetry.registration.guides import Guide, guide
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_emission
 from rpt_dosimetry.registration.transform import grid_of, shifted
-from rpt_phantom.patient import virtual_cycle
+from rpt_phantom.patient import make_cycle
+from rpt_phantom.settings import CohortSettings
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -93,7 +94,7 @@ def test_nothing_to_deform(blob, tmp_path, monkeypatch) -> None:
 @pytest.fixture(scope="module")
 def breathing():
     """A trunk, and the same squeezed and pushed smoothly by up to 15 mm: scans and displacement."""
-    made = virtual_cycle(seed=1, patient=1, slices=72)
+    made = make_cycle(CohortSettings(seed=1, slices=72), patient=1)
     affine = made.grid.affine
     rng = np.random.default_rng(3)
     waves = [

@@ -27,7 +27,8 @@ from rpt_dosimetry.registration.transform import (
     shifted,
     to_itk,
 )
-from rpt_phantom.patient import virtual_cycle
+from rpt_phantom.patient import make_cycle
+from rpt_phantom.settings import CohortSettings
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -64,7 +65,7 @@ def moved(data: np.ndarray, affine: np.ndarray, rigid: Rigid, like: Volume) -> V
 @pytest.fixture(scope="module")
 def trunk():
     """A trunk longer than the scans, so that nothing but air comes in from the ends."""
-    return virtual_cycle(seed=1, patient=1, slices=90)
+    return make_cycle(CohortSettings(seed=1, slices=90), patient=1)
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ def scans(testdata):
     return [folder / name for name in ("SCAN_001", "SCAN_002")]
 
 
-def test_two_scans_without_registration(scans, command, tmp_path) -> None:
-    words = ["dose", "--administered-mbq", "7210.43", "--engine", "local", "--voxel-curve", "own"]
+def test_two_scans_without_registration(scans, command, in_file, tmp_path) -> None:
+    words = ["dose", "--administered-mbq", "7210.43", "--engine", "local"]
+    words += in_file(voxel_curve="own")
     images = []
     for number, (scan, time_h) in enumerate(zip(scans, TIMES_H, strict=True)):
         path = tmp_path / f"A{number}.nii.gz"

@@ -16,6 +16,7 @@ from rpt_eval import organ_dose
 from rpt_eval.baseline import pet_factor, write_baselines
 from rpt_eval.projection import METHODS
 from rpt_phantom.cohort import write_cohort
+from rpt_phantom.settings import CohortSettings
 from spoil import replace_values
 
 # Voxels of three lengths, turned about the z axis.
@@ -430,7 +431,9 @@ def test_the_command_ends_with_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_controls_stand_in_their_true_order(tmp_path: Path) -> None:
     cohort = tmp_path / "cohort"
-    write_cohort(cohort, patients=10, seed=8, slices=16, folds=2, test_patients=2, workers=1)
+    write_cohort(
+        cohort, CohortSettings(seed=8, slices=16), patients=10, folds=2, test_patients=2, workers=1
+    )
     out = run(cohort, tmp_path / "out")
     errors: dict[str, list[float]] = {method: [] for method in METHODS}
     for case in read_cohort(cohort).cases:

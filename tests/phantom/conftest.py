@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
-from rpt_phantom.patient import VirtualCycle, virtual_cycle
+from rpt_phantom.patient import VirtualCycle, make_cycle
+from rpt_phantom.settings import CohortSettings
 
 ORGANS = {name: CONTRACT_ORGANS[name] for name in ("kidney", "liver", "spleen")}
 PATIENTS, SLICES = 6, 56
@@ -42,7 +43,7 @@ def organ_images() -> dict[str, list[OrganImage]]:
     """Organ → its images in the first cycle of some patients."""
     seen: dict[str, list[OrganImage]] = {name: [] for name in ORGANS}
     for patient in range(1, PATIENTS + 1):
-        made = virtual_cycle(seed=11, patient=patient, slices=SLICES)
+        made = make_cycle(CohortSettings(seed=11, slices=SLICES), patient=patient)
         for name, labels in ORGANS.items():
             seen[name].append(look_at(made, labels))
     return seen
@@ -50,4 +51,4 @@ def organ_images() -> dict[str, list[OrganImage]]:
 
 @pytest.fixture(scope="session")
 def one_cycle() -> VirtualCycle:
-    return virtual_cycle(seed=3, patient=2, slices=SLICES)
+    return make_cycle(CohortSettings(seed=3, slices=SLICES), patient=2)

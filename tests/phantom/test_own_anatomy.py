@@ -30,7 +30,7 @@ from rpt_phantom.clinic import check_remade, read_settings
 from rpt_phantom.cohort import write_cohort
 from rpt_phantom.grid import Grid
 from rpt_phantom.patient import make_cycle
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 from scipy.spatial.transform import Rotation
 
 SPACING_MM = 6.0
@@ -273,13 +273,15 @@ def test_a_missing_kidney_is_told(scan, tmp_path) -> None:
     scan.labels[np.isin(scan.labels, ids.KIDNEYS)] = 0
     anatomy = OwnAnatomy.of(*scan.write(tmp_path))
     with pytest.raises(BadInput, match="it has no kidney"):
-        write_cohort(tmp_path / "C", seed=0, patients=1, anatomy=anatomy, organs=("kidney",))
+        write_cohort(
+            tmp_path / "C", CohortSettings(seed=0, anatomy=anatomy), patients=1, organs=("kidney",)
+        )
 
 
 @pytest.fixture(scope="module")
 def made(own, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("made") / "COHORT"
-    write_cohort(out, seed=5, patients=1, slices=16, workers=1, anatomy=own)
+    write_cohort(out, CohortSettings(seed=5, slices=16, anatomy=own), patients=1, workers=1)
     return out
 
 
@@ -297,7 +299,7 @@ def test_a_cohort_names_its_anatomy_by_hashes(made, own) -> None:
 def test_a_cohort_is_made_again_with_the_same_files_alone(made, own, scan, tmp_path) -> None:
     moved = OwnAnatomy.of(*(Path(shutil.copy(one, tmp_path)) for one in (own.ct, own.labels)))
     settings = read_settings(made, anatomy=moved)
-    assert settings == Settings(seed=5, slices=16, anatomy=own)
+    assert settings == CohortSettings(seed=5, slices=16, anatomy=own)
     check_remade(made, settings, [one.name for one in read_cohort(made).cases])
     (tmp_path / "other").mkdir()
     scan.hu += 1
@@ -305,14 +307,14 @@ def test_a_cohort_is_made_again_with_the_same_files_alone(made, own, scan, tmp_p
         with pytest.raises(BadInput, match="same two by --anatomy"):
             read_settings(made, anatomy=other)
     with pytest.raises(BadInput, match="of these settings only"):
-        write_cohort(made, seed=5, patients=1, slices=16, workers=1)
+        write_cohort(made, CohortSettings(seed=5, slices=16), patients=1, workers=1)
 
 
 def test_a_cohort_of_the_shipped_anatomy_takes_no_other(made, own, tmp_path) -> None:
     told = json.loads((made / "cohort.json").read_text())
     del told["provenance"]["parameters"]["anatomy"]
     (tmp_path / "cohort.json").write_text(json.dumps(told))
-    assert read_settings(tmp_path) == Settings(seed=5, slices=16)
+    assert read_settings(tmp_path) == CohortSettings(seed=5, slices=16)
     with pytest.raises(BadInput, match="Leave --anatomy out"):
         read_settings(tmp_path, anatomy=own)
 
@@ -345,7 +347,7 @@ def test_an_example_of_totalsegmentator_makes_a_patient(testdata) -> None:
     large = np.flatnonzero(counted > 20)[1:]  # without the air
     assert volumes_ml(own)[large] == pytest.approx(counted[large], rel=0.07)
     assert set(ORGANS["kidney"]) <= own_atlas(own).cut
-    settings = Settings(seed=1, slices=24, anatomy=own)
+    settings = CohortSettings(seed=1, slices=24, anatomy=own)
     made = make_cycle(settings, patient=1, cycle=1)
     kidney = np.isin(made.organs, ORGANS["kidney"]) & (made.fov > 0)
     liver = np.isin(made.organs, ORGANS["liver"]) & (made.fov > 0)

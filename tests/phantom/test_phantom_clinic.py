@@ -20,9 +20,9 @@ from rpt_phantom.cohort import write_cohort
 from rpt_phantom.dicom import write_cycle
 from rpt_phantom.gallery import write_gallery
 from rpt_phantom.patient import make_cycle
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 
-SETTINGS = Settings(seed=4, slices=40)
+SETTINGS = CohortSettings(seed=4, slices=40)
 
 
 @pytest.mark.parametrize("patient", [pytest.param(1, marks=pytest.mark.slow), 4])
@@ -50,7 +50,7 @@ def test_dicom_comes_back_as_the_same_cycle(patient: int, tmp_path: Path) -> Non
 
 def test_one_ct_may_serve_two_spects() -> None:
     """Of this patient's CT with itself, the search for a better place ends in a worse one."""
-    made = make_cycle(Settings(seed=2, slices=48), patient=4, cycle=1)
+    made = make_cycle(CohortSettings(seed=2, slices=48), patient=4, cycle=1)
     ct = Volume(made.ct_hu.astype(np.float64), made.grid.affine)
     first, second, _ = (Scan(Volume(image, made.grid.affine), ct) for image in made.series.scanned)
     found = register(first, second)
@@ -63,7 +63,7 @@ def test_no_patient_fails_on_the_way_back(tmp_path: Path) -> None:
     """The CTs of a patient who did not move differ by noise; registration takes them."""
     for seed in (0, 1, 2):
         for patient in (1, 2, 3, 4):
-            made = make_cycle(Settings(seed=seed, slices=48), patient=patient, cycle=1)
+            made = make_cycle(CohortSettings(seed=seed, slices=48), patient=patient, cycle=1)
             held = clinic_cycle(made, patient=patient, cycle=1, planar=None)
             root = tmp_path / f"{seed}-{patient}"
             root.mkdir()
@@ -75,12 +75,12 @@ def test_no_patient_fails_on_the_way_back(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("clinic") / "COHORT"
-    write_cohort(out, patients=1, seed=4, slices=16, workers=1, heterogeneity=0.5)
+    write_cohort(out, CohortSettings(seed=4, slices=16, heterogeneity=0.5), patients=1, workers=1)
     return out
 
 
 def test_settings_of_a_cohort_are_read_back(cohort: Path) -> None:
-    assert read_settings(cohort) == Settings(seed=4, slices=16, heterogeneity=0.5)
+    assert read_settings(cohort) == CohortSettings(seed=4, slices=16, heterogeneity=0.5)
 
 
 @pytest.mark.parametrize("case", ["P001", "P001/C0", "1/C1", "P002/C1", "P001/C99", "P1/C1"])
@@ -168,7 +168,7 @@ def test_whole_body_views_are_written(cohort: Path, tmp_path: Path) -> None:
 def test_the_whole_body_views_alone_cannot_calibrate(tmp_path: Path) -> None:
     """README.md: 5.0 of 9.27 cps/MBq; a field of 0.28 is taken for 0.44 and then loses 18 %."""
     pytest.importorskip("pytomography")
-    settings = Settings(seed=4, slices=64)
+    settings = CohortSettings(seed=4, slices=64)
     made = make_cycle(settings, patient=1, cycle=1)
     views = whole_body(settings, made, patient=1, cycle=1)
     study = write_cycle(

@@ -13,7 +13,7 @@ from rpt_cohort import BadInput, read_cohort, read_cycle, read_volume
 from rpt_phantom.case_files import read_rows
 from rpt_phantom.cohort import make_plan, write_cohort
 from rpt_phantom.coverage import PAPER, cohort_cycles, refuse_cut_cohort
-from rpt_phantom.settings import Settings
+from rpt_phantom.settings import CohortSettings
 
 SLICES = 16
 
@@ -21,7 +21,7 @@ SLICES = 16
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("phantom") / "COHORT"
-    write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
+    write_cohort(out, CohortSettings(seed=0, slices=SLICES), patients=4, workers=1)
     return out
 
 
@@ -86,7 +86,7 @@ def test_folds_are_by_patient_and_the_third_tests(root: Path) -> None:
 
 
 def test_same_seed_same_bytes_whatever_the_workers(root: Path, tmp_path: Path) -> None:
-    write_cohort(tmp_path / "again", patients=4, seed=0, slices=SLICES, workers=2)
+    write_cohort(tmp_path / "again", CohortSettings(seed=0, slices=SLICES), patients=4, workers=2)
     assert hashes(tmp_path / "again") == hashes(root)
 
 
@@ -97,12 +97,14 @@ def test_dask_makes_the_same_files(root: Path, tmp_path: Path) -> None:
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     ) as cluster:
-        write_cohort(out, patients=4, seed=0, slices=SLICES, dask=cluster.scheduler_address)
+        write_cohort(
+            out, CohortSettings(seed=0, slices=SLICES), patients=4, dask=cluster.scheduler_address
+        )
     assert hashes(out) == hashes(root)
 
 
 def test_patient_does_not_depend_on_how_many_there_are(root: Path, tmp_path: Path) -> None:
-    write_cohort(tmp_path / "alone", patients=1, seed=0, slices=SLICES, workers=1)
+    write_cohort(tmp_path / "alone", CohortSettings(seed=0, slices=SLICES), patients=1, workers=1)
     assert hashes(tmp_path / "alone" / "P001") == hashes(root / "P001")
 
 
@@ -110,7 +112,7 @@ def test_patient_does_not_depend_on_how_many_there_are(root: Path, tmp_path: Pat
     ("patients", "testing", "folds"), [(1, 0, 1), (2, 0, 2), (3, 1, 2), (8, 2, 5), (23, 6, 5)]
 )
 def test_default_split(patients: int, testing: int, folds: int) -> None:
-    plan = make_plan(Settings(), patients=patients)
+    plan = make_plan(CohortSettings(), patients=patients)
     assert plan.parameters["test_patients"] == testing
     assert set(plan.fold.values()) == set(range(folds))
 
@@ -119,9 +121,6 @@ def test_default_split(patients: int, testing: int, folds: int) -> None:
     ("changed", "sentence"),
     [
         ({"patients": 0}, "patients must be 1 to 999, got 0"),
-        ({"slices": -3}, "slices must be 16 to 256 of 4.8 mm, got -3"),
-        ({"slices": 8}, "slices must be 16 to 256 of 4.8 mm, got 8"),
-        ({"seed": -1}, "seed must be 0 or above, got -1"),
         ({"folds": 4}, "folds must be at most 3, one for each training patient, got 4"),
         ({"folds": 1}, "folds must be at least 2, got 1"),
         ({"test_patients": 4}, "test-patients must be 0 to 3"),
@@ -134,18 +133,18 @@ def test_default_split(patients: int, testing: int, folds: int) -> None:
     ],
 )
 def test_bad_numbers_write_nothing(tmp_path: Path, changed: dict[str, int], sentence: str) -> None:
-    numbers = {"patients": 4, "seed": 0, "slices": SLICES, **changed}
+    numbers = {"patients": 4, **changed}
     with pytest.raises(BadInput, match=sentence):
-        write_cohort(tmp_path / "COHORT", **numbers)
+        write_cohort(tmp_path / "COHORT", CohortSettings(slices=SLICES), **numbers)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 def test_more_patients_leave_the_others_as_they_were(tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
-    write_cohort(out, patients=1, seed=0, slices=SLICES, workers=1)
+    write_cohort(out, CohortSettings(seed=0, slices=SLICES), patients=1, workers=1)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nii.gz")}
-    write_cohort(out, patients=2, seed=0, slices=SLICES, workers=1)
+    write_cohort(out, CohortSettings(seed=0, slices=SLICES), patients=2, workers=1)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert {case.patient for case in read_cohort(out).cases} == {"P001", "P002"}
 
@@ -160,11 +159,11 @@ def test_a_run_goes_on_where_it_was_killed(root: Path, tmp_path: Path) -> None:
     partial = out / ".ceiling.csv.abcd_123"
     partial.touch()
     with pytest.raises(BadInput, match="P002/C1 is of others or not asked for"):
-        write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
+        write_cohort(out, CohortSettings(seed=0, slices=SLICES), patients=4, workers=1)
     shutil.rmtree(cycle)  # a cycle that is not whole is never named so
     for name in ("cohort.json", "datalist.json", "ceiling.csv"):
         (out / name).unlink()
-    write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
+    write_cohort(out, CohortSettings(seed=0, slices=SLICES), patients=4, workers=1)
     assert not half.exists()
     assert not partial.exists()
     assert hashes(out) == hashes(root)
@@ -173,13 +172,13 @@ def test_a_run_goes_on_where_it_was_killed(root: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_other_settings_are_not_mixed_in(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
-    write_cohort(out, patients=1, seed=4, slices=SLICES, workers=1)
+    write_cohort(out, CohortSettings(seed=4, slices=SLICES), patients=1, workers=1)
     before = hashes(out)
-    other = {"patients": 1, "seed": 4, "slices": SLICES, "workers": 1, "heterogeneity": 0.5}
+    other = CohortSettings(seed=4, slices=SLICES, heterogeneity=0.5)
     with pytest.raises(BadInput, match="must hold cycles of these settings only, and P001/C1"):
-        write_cohort(out, **other)
+        write_cohort(out, other, patients=1, workers=1)
     assert hashes(out) == before
-    write_cohort(out, **other, overwrite=True)
+    write_cohort(out, other, patients=1, workers=1, overwrite=True)
     assert hashes(out / "P001") != {n: h for n, h in before.items() if n.startswith("P001")}
     assert read_cohort(out).info.provenance["parameters"]["heterogeneity"] == 0.5
 
@@ -188,25 +187,25 @@ def test_what_is_refused_takes_nothing_away(root: Path, tmp_path: Path) -> None:
     """The field of view is looked at before a cycle of other settings is replaced."""
     out = tmp_path / "COHORT"
     shutil.copytree(root, out)
-    other = {"patients": 4, "seed": 6, "slices": SLICES, "organs": ("kidney",)}
+    other = CohortSettings(seed=6, slices=SLICES)
     with pytest.raises(BadInput, match="must hold the kidney whole"):
-        write_cohort(out, **other, overwrite=True)
+        write_cohort(out, other, patients=4, organs=("kidney",), overwrite=True)
     assert hashes(out) == hashes(root)
 
 
 def test_fields_of_all_patients_are_looked_at_first(tmp_path: Path) -> None:
     """The first patient's liver lies in the field whole, the second's does not."""
-    many = {"patients": 3, "seed": 0, "slices": 62, "organs": ("liver",)}
-    refuse_cut_cohort(Settings(slices=62), {"P001": (1, 2)}, ("liver",))
+    settings = CohortSettings(slices=62)
+    refuse_cut_cohort(settings, {"P001": (1, 2)}, ("liver",))
     with pytest.raises(BadInput, match="P002/C1: The field of view must hold the liver whole"):
-        write_cohort(tmp_path / "COHORT", **many)
+        write_cohort(tmp_path / "COHORT", settings, patients=3, organs=("liver",))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_field_of_cycles_that_are_there_is_looked_at(root: Path) -> None:
     before = hashes(root)
     with pytest.raises(BadInput, match="must hold the kidney whole"):
-        write_cohort(root, patients=4, seed=0, slices=SLICES, organs=("kidney",))
+        write_cohort(root, CohortSettings(seed=0, slices=SLICES), patients=4, organs=("kidney",))
     assert hashes(root) == before
 
 
@@ -220,7 +219,7 @@ def test_strange_files_are_never_taken_away(root: Path, tmp_path: Path, strange:
     (out / strange).write_text("keep")
     name = strange.removesuffix("/dose.nii.gz")  # of a cycle that is not ours, the folder
     with pytest.raises(BadInput, match=f"it holds {name}, which is none of its own"):
-        write_cohort(out, patients=1, seed=1, slices=SLICES, overwrite=True)
+        write_cohort(out, CohortSettings(seed=1, slices=SLICES), patients=1, overwrite=True)
     assert (out / strange).read_text() == "keep"
     assert {n: h for n, h in hashes(out).items() if n != strange} == hashes(root)
 
@@ -236,7 +235,7 @@ def test_strange_files_are_never_taken_away(root: Path, tmp_path: Path, strange:
 def test_lists_of_others_are_not_replaced(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(BadInput, match=f"it holds {name}, which is none of its own"):
-        write_cohort(tmp_path, patients=1, seed=0, slices=SLICES, overwrite=True)
+        write_cohort(tmp_path, CohortSettings(seed=0, slices=SLICES), patients=1, overwrite=True)
     assert (tmp_path / name).read_text() == content
 
 
@@ -245,24 +244,24 @@ def test_a_cycle_half_taken_away_is_known_as_its_own(root: Path, tmp_path: Path)
     shutil.copytree(root, out)
     half = (out / "P004/C1").rename(out / "P004/.C1.old")
     (half / "cycle.json").unlink()
-    write_cohort(out, patients=4, seed=0, slices=SLICES, workers=1)
+    write_cohort(out, CohortSettings(seed=0, slices=SLICES), patients=4, workers=1)
     assert hashes(out) == hashes(root)
 
 
 def test_cycles_not_asked_for_go_only_with_overwrite(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
     shutil.copytree(root, out)
-    fewer = {"patients": 2, "seed": 0, "slices": SLICES, "workers": 1}
+    settings = CohortSettings(seed=0, slices=SLICES)
     with pytest.raises(BadInput, match="or not asked for"):
-        write_cohort(out, **fewer)
-    write_cohort(out, **fewer, overwrite=True)
+        write_cohort(out, settings, patients=2, workers=1)
+    write_cohort(out, settings, patients=2, workers=1, overwrite=True)
     assert sorted(one.name for one in out.glob("P*")) == ["P001", "P002"]
     assert hashes(out / "P001") == hashes(root / "P001")
 
 
 @given(fewer=st.integers(1, 60), more=st.integers(0, 60))
 def test_who_tests_does_not_change_as_patients_are_added(fewer: int, more: int) -> None:
-    small, large = (make_plan(Settings(), patients=n) for n in (fewer, fewer + more))
+    small, large = (make_plan(CohortSettings(), patients=n) for n in (fewer, fewer + more))
     assert set(small.fold) == set(large.fold) & set(small.cycles)
 
 
@@ -287,7 +286,7 @@ def test_ceiling_tells_every_cycle(root: Path) -> None:
 
 def test_fine_truth_is_written_if_asked_for(tmp_path: Path) -> None:
     out = tmp_path / "COHORT"
-    write_cohort(out, patients=1, seed=0, slices=SLICES, workers=1, fine_truth=True)
+    write_cohort(out, CohortSettings(seed=0, slices=SLICES, fine_truth=True), patients=1, workers=1)
     fine = read_volume(out / "P001/C1/truth/dose_fine.nii.gz")
     case = read_volume(out / "P001/C1/truth/dose.nii.gz")
     assert fine.spacing_mm == pytest.approx((2.4, 2.4, 2.4))
@@ -312,9 +311,27 @@ def test_command_refuses_a_field_that_cuts_a_kidney(tmp_path: Path) -> None:
 
 
 def test_command_names_the_therapies_it_knows(tmp_path: Path) -> None:
-    done = command("cohort", "--out", str(tmp_path / "COHORT"), "--therapy", "177Lu")
+    file = tmp_path / "rare.yaml"
+    file.write_text("therapy: 177Lu\n")
+    done = command("cohort", "--out", str(tmp_path / "COHORT"), "--options", str(file))
     assert done.returncode == 2
-    assert "therapy must be one of 177Lu-PSMA-I&T, 177Lu-PSMA-617, got '177Lu'" in done.stderr
+    assert "therapy: Input should be '177Lu-PSMA-I&T' or '177Lu-PSMA-617'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rare.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--slices", "8"), "--slices must be 16 or above, got 8"),
+        (("--slices", "-3"), "--slices must be 16 or above, got -3"),
+        (("--seed", "-1"), "--seed must be 0 or above, got -1"),
+        (("--imaging", "slow"), "--imaging must be one of fast, full, got 'slow'"),
+    ],
+)
+def test_command_refuses_settings_that_cannot_be(tmp_path: Path, words, told) -> None:
+    done = command("cohort", "--out", str(tmp_path / "COHORT"), *words)
+    assert done.returncode == 2
+    assert told in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -22,8 +22,9 @@ from rpt_phantom.grid import FWHM_PER_STD, blurred_and_shifted
 from rpt_phantom.imaging import fast_mean
 from rpt_phantom.measured import CALIBRATION_LOG_STD, ENGINE, Drawn, measured_dose
 from rpt_phantom.motion import breathed, draw_amplitudes_mm
-from rpt_phantom.patient import VirtualCycle, virtual_cycle
+from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.person import Purpose, generator
+from rpt_phantom.settings import CohortSettings
 from rpt_phantom.truth import END_SLICES, FINER, averaged_by_volume, lu177, virtual_person
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
@@ -37,7 +38,9 @@ FAST_FWHM_MM = 12.0
 
 @pytest.fixture(scope="module")
 def cycles() -> dict[int, VirtualCycle]:
-    return {one: virtual_cycle(seed=SEED, patient=one, slices=SLICES) for one in PATIENTS}
+    return {
+        one: make_cycle(CohortSettings(seed=SEED, slices=SLICES), patient=one) for one in PATIENTS
+    }
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,18 @@
 import dataclasses
+from typing import get_args
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from rpt_cohort import BadInput
+from rpt_cohort.schema import Therapy
+from rpt_phantom.agents import THERAPIES, TRACERS
 from rpt_phantom.anatomy import organs_cut, surely_within
 from rpt_phantom.case_files import LEAST_VOXELS, ceiling_rows, csv_bytes, read_rows
 from rpt_phantom.coverage import refuse_cut_cohort
 from rpt_phantom.grid import SLICES_MOST
-from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle, virtual_cycle
-from rpt_phantom.settings import Settings
+from rpt_phantom.patient import VirtualCycle, dose_again, make_cycle
+from rpt_phantom.settings import CohortSettings, VirtualTracer
 from rpt_phantom.truth import virtual_person, virtual_place
 
 
@@ -75,7 +79,8 @@ def test_second_measurement_is_near_the_first(one_cycle: VirtualCycle) -> None:
 
 def test_same_seed_same_arrays() -> None:
     first, again, other = (
-        arrays(virtual_cycle(seed=seed, patient=1, cycle=2, slices=16)) for seed in (5, 5, 6)
+        arrays(make_cycle(CohortSettings(seed=seed, slices=16), patient=1, cycle=2))
+        for seed in (5, 5, 6)
     )
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["pet_suv"], other["pet_suv"])
@@ -83,8 +88,8 @@ def test_same_seed_same_arrays() -> None:
 
 @pytest.mark.slow
 def test_cycles_of_a_patient_are_alike_but_not_the_same() -> None:
-    first = virtual_cycle(seed=5, patient=1, cycle=1, slices=32)
-    second = virtual_cycle(seed=5, patient=1, cycle=2, slices=32)
+    first = make_cycle(CohortSettings(seed=5, slices=32), patient=1, cycle=1)
+    second = make_cycle(CohortSettings(seed=5, slices=32), patient=1, cycle=2)
     assert first.person == second.person
     assert not np.array_equal(first.pet_suv, second.pet_suv)
     doses = [m.true_dose_gy_per_gbq[np.isin(m.organs, (2, 3))].mean() for m in (first, second)]
@@ -94,7 +99,7 @@ def test_cycles_of_a_patient_are_alike_but_not_the_same() -> None:
 @pytest.mark.slow
 def test_heterogeneity_of_0_leaves_an_organ_even() -> None:
     def spread(heterogeneity: float) -> float:
-        made = virtual_cycle(seed=5, patient=1, slices=32, heterogeneity=heterogeneity)
+        made = make_cycle(CohortSettings(seed=5, slices=32, heterogeneity=heterogeneity), patient=1)
         liver = (made.organs == 5) & (made.lesions == 0)
         values = made.true_tia_mbq_h_per_ml[liver]
         return float(np.percentile(values, 75) / np.percentile(values, 25))
@@ -104,9 +109,10 @@ def test_heterogeneity_of_0_leaves_an_organ_even() -> None:
 
 
 def test_tracers_and_therapies_differ() -> None:
-    usual = virtual_cycle(seed=5, patient=1, slices=16)
-    other = virtual_cycle(
-        seed=5, patient=1, slices=16, tracer="18F-PSMA-1007", therapy="177Lu-PSMA-617"
+    usual = make_cycle(CohortSettings(seed=5, slices=16), patient=1)
+    other = make_cycle(
+        CohortSettings(seed=5, slices=16, tracer="18F-PSMA-1007", therapy="177Lu-PSMA-617"),
+        patient=1,
     )
     assert other.record.pet_activity_mbq > usual.record.pet_activity_mbq
     assert not np.allclose(usual.true_dose_gy_per_gbq, other.true_dose_gy_per_gbq)
@@ -116,21 +122,30 @@ def test_tracers_and_therapies_differ() -> None:
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"seed": -1}, "seed must be 0 or above, got -1"),
-        ({"slices": 300}, "slices must be 16 to 256"),
-        ({"heterogeneity": 1.5}, r"heterogeneity must be 0 \(none\) to 1"),
-        ({"heterogeneity": float("nan")}, r"heterogeneity must be 0 \(none\) to 1"),
-        ({"tracer": "18F-FDG"}, "tracer must be one of 68Ga-PSMA-11"),
+        ({"seed": -1}, "greater than or equal to 0"),
+        ({"slices": 8}, "greater than or equal to 16"),
+        ({"slices": 300}, "less than or equal to 256"),
+        ({"heterogeneity": -0.1}, "greater than or equal to 0"),
+        ({"heterogeneity": 1.5}, "less than or equal to 1"),
+        ({"heterogeneity": float("nan")}, "or equal to"),
+        ({"imaging": "slow"}, "'fast' or 'full'"),
+        ({"tracer": "18F-FDG"}, "'68Ga-PSMA-11', '18F-PSMA-1007' or '18F-DCFPyL'"),
     ],
 )
 def test_settings_out_of_range(changed, sentence) -> None:
-    with pytest.raises(BadInput, match=sentence):
-        Settings(**changed)
+    with pytest.raises(ValidationError, match=sentence) as refused:
+        CohortSettings(**changed)
+    assert refused.value.errors()[0]["loc"] == (*changed,)
+
+
+def test_settings_know_the_agents() -> None:
+    assert get_args(VirtualTracer) == TRACERS
+    assert get_args(Therapy) == THERAPIES
 
 
 def test_patients_count_from_one() -> None:
     with pytest.raises(BadInput, match="count from 1, got patient 0"):
-        virtual_cycle(seed=0, patient=0)
+        make_cycle(CohortSettings(seed=0), patient=0)
 
 
 @pytest.mark.parametrize("slices", [88, 96])
@@ -140,7 +155,7 @@ def test_boxes_around_organs_hold_them(slices: int) -> None:
     sure = 0
     for patient in range(1, 9):
         person = virtual_person(seed=0, patient=patient)
-        place = virtual_place(Settings(slices=slices), person, patient=patient, cycle=1)
+        place = virtual_place(CohortSettings(slices=slices), person, patient=patient, cycle=1)
         if surely_within(place.body, organs, low_mm=-half_mm, high_mm=half_mm):
             sure += 1
             cut = organs_cut(place.voxels(place.box.coarse), low_mm=-half_mm, high_mm=half_mm)
@@ -149,13 +164,13 @@ def test_boxes_around_organs_hold_them(slices: int) -> None:
 
 
 def test_whole_and_broken_numbers_are_one_setting() -> None:
-    assert repr(Settings(heterogeneity=1)) == repr(Settings(heterogeneity=1.0))
+    assert repr(CohortSettings(heterogeneity=1)) == repr(CohortSettings(heterogeneity=1.0))
 
 
 @pytest.mark.parametrize("cycle", [0, 100])
 def test_cycles_count_to_99(cycle: int) -> None:
     with pytest.raises(BadInput, match=f"cycle must be 1 to 99, got {cycle}"):
-        virtual_cycle(seed=0, patient=1, cycle=cycle, slices=16)
+        make_cycle(CohortSettings(seed=0, slices=16), patient=1, cycle=cycle)
 
 
 def test_the_tallest_have_their_salivary_glands_in_the_largest_field() -> None:
@@ -163,28 +178,28 @@ def test_the_tallest_have_their_salivary_glands_in_the_largest_field() -> None:
     tall = [n for n in range(1, 24) if virtual_person(seed=0, patient=n).height_cm >= 189]
     assert len(tall) == 3
     cycles = {f"P{n:03d}": (1,) for n in tall}
-    refuse_cut_cohort(Settings(slices=SLICES_MOST), cycles, ("salivary_glands",))
+    refuse_cut_cohort(CohortSettings(slices=SLICES_MOST), cycles, ("salivary_glands",))
 
 
 def test_a_single_kidney_is_whole(monkeypatch) -> None:
     monkeypatch.setattr("rpt_phantom.anatomy.body.SINGLE_KIDNEY_SHARE", 1.0)
-    made = make_cycle(Settings(slices=80), patient=1, cycle=1, organs=("kidney",))
+    made = make_cycle(CohortSettings(slices=80), patient=1, cycle=1, organs=("kidney",))
     assert len(set(np.unique(made.organs)) & {2, 3}) == 1
     with pytest.raises(BadInput, match="must hold the kidney whole, and 16 slices do not"):
-        make_cycle(Settings(slices=16), patient=1, cycle=1, organs=("kidney",))
+        make_cycle(CohortSettings(slices=16), patient=1, cycle=1, organs=("kidney",))
 
 
 def test_field_that_cuts_an_organ_is_refused() -> None:
     with pytest.raises(BadInput, match="must hold the liver whole, and 16 slices do not"):
-        make_cycle(Settings(slices=16), patient=1, cycle=1, organs=("liver",))
+        make_cycle(CohortSettings(slices=16), patient=1, cycle=1, organs=("liver",))
 
 
 @pytest.mark.slow
 def test_full_imaging_sees_what_the_fast_one_sees() -> None:
     """The same truth through photons: kidneys and liver within the calibration's 3 SD."""
     pytest.importorskip("pytomography")
-    full = virtual_cycle(seed=2, patient=1, slices=40, imaging="full")
-    fast = virtual_cycle(seed=2, patient=1, slices=40)
+    full = make_cycle(CohortSettings(seed=2, slices=40, imaging="full"), patient=1)
+    fast = make_cycle(CohortSettings(seed=2, slices=40), patient=1)
     assert np.array_equal(full.true_dose_gy_per_gbq, fast.true_dose_gy_per_gbq)
     assert np.array_equal(full.ct_hu, fast.ct_hu)
     both = (full.fov > 0) & (fast.fov > 0)

@@ -9,13 +9,14 @@ from rpt_phantom.resemblance import (
     mean_and_std,
     table,
 )
+from rpt_phantom.settings import CohortSettings
 
 
 @pytest.fixture(scope="module")
 def values(tmp_path_factory):
-    from rpt_phantom.patient import virtual_cycle
+    from rpt_phantom.patient import make_cycle
 
-    return cycle_values(virtual_cycle(seed=3, patient=1, slices=48))
+    return cycle_values(make_cycle(CohortSettings(seed=3, slices=48), patient=1))
 
 
 def test_what_a_cycle_tells(values) -> None:

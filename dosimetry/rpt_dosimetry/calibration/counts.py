@@ -20,72 +20,47 @@ from scipy.special import lambertw
 
 from rpt_dosimetry.dicom.nm import EnergyWindow
 from rpt_dosimetry.dicom.planar import Plane
+from rpt_dosimetry.options import CalibrationOptions, DeadTime
 
-PARALYZABLE, NON_PARALYZABLE = "paralyzable", "non-paralyzable"
-MODELS = (PARALYZABLE, NON_PARALYZABLE)
-LARGEST_TAU_US = 100.0
 _S_PER_US = 1e-6
 _ITERATIONS = 200
 
 
-@dataclass(frozen=True)
-class DeadTime:
-    """How a detector loses counts.
+def live_fraction(
+    true_cps: Float64[np.ndarray, " n"], dead_time: DeadTime
+) -> Float64[np.ndarray, " n"]:
+    """Return the fraction of counts that is recorded at a true rate, 1/s."""
+    busy: Float64[np.ndarray, " n"] = true_cps * (dead_time.tau_us * _S_PER_US)
+    return np.exp(-busy) if dead_time.model == "paralyzable" else 1.0 / (1.0 + busy)
 
-    Attributes:
-        tau_us: Dead time of one count, µs; 0 for a detector that loses none.
-        model: ``paralyzable`` (a lost count prolongs the dead time) or ``non-paralyzable``.
+
+def true_over_observed(observed_cps: float, dead_time: DeadTime) -> float:
+    """Return true over observed counts.
+
+    Args:
+        observed_cps: Counts per second that one detector recorded in the window of τ.
+
+    Returns:
+        1 or above, on the branch below the paralyzable maximum.
+
+    Raises:
+        BadInput: The rate is below 0, or no true rate gives it.
     """
-
-    tau_us: float
-    model: str = PARALYZABLE
-
-    def __post_init__(self) -> None:
-        """Refuse a dead time that cannot be, and a model that is not there."""
-        if self.model not in MODELS:
-            raise BadInput(
-                f"The dead-time model must be {' or '.join(MODELS)}, got '{self.model}'."
-            )
-        if not 0 <= self.tau_us <= LARGEST_TAU_US:
-            raise BadInput(
-                f"tau_us must be from 0 to {LARGEST_TAU_US:g} µs, got {self.tau_us!r} µs. 4.6e-6 s "
-                "is 4.6 µs."
-            )
-
-    def live_fraction(self, true_cps: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-        """Return the fraction of counts that is recorded at a true rate, 1/s."""
-        busy: Float64[np.ndarray, " n"] = true_cps * (self.tau_us * _S_PER_US)
-        return np.exp(-busy) if self.model == PARALYZABLE else 1.0 / (1.0 + busy)
-
-    def correction(self, observed_cps: float) -> float:
-        """Return true over observed counts at an observed rate.
-
-        Args:
-            observed_cps: Counts per second that one detector recorded in the window of τ.
-
-        Returns:
-            1 or above, on the branch below the paralyzable maximum.
-
-        Raises:
-            BadInput: The rate is below 0, or no true rate gives it.
-        """
-        tau_s = self.tau_us * _S_PER_US
-        if not 0 <= observed_cps < np.inf:
-            raise BadInput(f"observed_cps must be 0 1/s or above, got {observed_cps!r} 1/s.")
-        if self.model == PARALYZABLE:
-            self._need_below(observed_cps, np.exp(-1.0))
-            # r = n e^(−nτ), so n = −W(−rτ)/τ and n/r = e^(nτ) = e^(−W(−rτ)), finite at r = 0.
-            return float(np.exp(-lambertw(-observed_cps * tau_s).real))
-        self._need_below(observed_cps, 1.0)
+    tau_s = dead_time.tau_us * _S_PER_US
+    paralyzable = dead_time.model == "paralyzable"
+    largest = np.exp(-1.0) if paralyzable else 1.0
+    if not 0 <= observed_cps < np.inf:
+        raise BadInput(f"observed_cps must be 0 1/s or above, got {observed_cps!r} 1/s.")
+    if observed_cps * dead_time.tau_us * _S_PER_US >= largest:
+        raise BadInput(
+            f"observed_cps must be below {largest / tau_s:.4g} 1/s, the most that a "
+            f"{dead_time.model} detector of {dead_time.tau_us:g} µs records, got {observed_cps:g} "
+            "1/s. Give the rate of one detector."
+        )
+    if not paralyzable:
         return 1.0 / (1.0 - observed_cps * tau_s)
-
-    def _need_below(self, observed_cps: float, largest: float) -> None:
-        if observed_cps * self.tau_us * _S_PER_US >= largest:
-            raise BadInput(
-                f"observed_cps must be below {largest / (self.tau_us * _S_PER_US):.4g} 1/s, the "
-                f"most that a {self.model} detector of {self.tau_us:g} µs records, got "
-                f"{observed_cps:g} 1/s. Give the rate of one detector."
-            )
+    # r = n e^(−nτ), so n = −W(−rτ)/τ and n/r = e^(nτ) = e^(−W(−rτ)), finite at r = 0.
+    return float(np.exp(-lambertw(-observed_cps * tau_s).real))
 
 
 def sweep_live_fraction(
@@ -108,7 +83,7 @@ def sweep_live_fraction(
     Raises:
         BadInput: The exposure is not above 0 s, or no true rate gives the counts.
 
-    Source: the model in ``DeadTime``; its use along the sweep is ours.
+    Source: the models above; their use along the sweep is ours.
     """
     if not exposure_s > 0 or rows_in_view < 1:
         raise BadInput(f"exposure_s must be above 0 s and rows be in view, got {exposure_s!r} s.")
@@ -117,7 +92,7 @@ def sweep_live_fraction(
     for _ in range(_ITERATIONS):
         seen_cps = np.convolve(observed_cps / live, np.ones(rows_in_view), mode="full")
         # One live fraction for each detector position; each row meets rows_in_view of them.
-        at_position = dead_time.live_fraction(seen_cps)
+        at_position = live_fraction(seen_cps, dead_time)
         new = np.convolve(at_position, np.full(rows_in_view, 1.0 / rows_in_view), mode="valid")
         if not (new > 0.2).all():  # ours: far beyond any scan that should be quantified
             break
@@ -131,8 +106,6 @@ def sweep_live_fraction(
     )
 
 
-TRIPLE, DUAL, NONE = "tew", "dew", "none"
-METHODS = (TRIPLE, DUAL, NONE)
 LARGEST_GAP_KEV = 5.0
 """Between the peak and a window that tells of its scatter; ours."""
 
@@ -171,50 +144,36 @@ def choose_windows(windows: list[EnergyWindow], *, photon_kev: float) -> Windows
     return Windows(peak, lower, upper)
 
 
-def check_scatter(windows: Windows, *, method: str, dual_factor: float | None) -> None:
+def check_scatter(windows: Windows, options: CalibrationOptions) -> None:
     """Refuse a correction that the windows do not allow.
 
-    Args:
-        method: One of ``METHODS``.
-        dual_factor: Scatter in the peak per count in the lower window.
-
     Raises:
-        BadInput: The method is not known, has no lower window, or has no factor (or one that it
-            does not use).
+        BadInput: The method has no lower window, or no factor (or one that it does not use).
     """
-    if method not in METHODS:
-        raise BadInput(f"The scatter correction must be {', '.join(METHODS)}, got '{method}'.")
-    if (dual_factor is not None) != (method == DUAL):
+    if (options.dew_factor is not None) != (options.scatter == "dew"):
         raise BadInput(
-            "The factor of the dual energy window must be given with dew and not without it: it "
-            "depends on nuclide and windows (Jaszczak's 0.5 is for Tc-99m)."
+            "The factor of the dual energy window, dew_factor, must be given with dew and not "
+            "without it: it depends on nuclide and windows (Jaszczak's 0.5 is for Tc-99m)."
         )
-    if dual_factor is not None and not 0 <= dual_factor <= 10:
-        raise BadInput(f"dual_factor must be from 0 to 10, got {dual_factor!r}.")
-    if method != NONE and windows.lower is None:
+    if options.scatter != "none" and windows.lower is None:
         raise BadInput(
             f"A window must end within {LARGEST_GAP_KEV:g} keV below the peak {windows.peak} to "
-            f"correct for scatter by {method}, and none does. Take none, or acquire one."
+            f"correct for scatter by {options.scatter}, and none does. Take none, or acquire one."
         )
 
 
 def primary_counts(
-    peak: Plane,
-    lower: Plane | None,
-    upper: Plane | None,
-    *,
-    method: str,
-    dual_factor: float | None = None,
+    peak: Plane, lower: Plane | None, upper: Plane | None, options: CalibrationOptions
 ) -> Float64[np.ndarray, "x z"]:
     """Subtract the scatter from the counts of a photopeak.
 
     TEW: S = (C_l / W_l + C_u / W_u) W_p / 2, with C_u = 0 without an upper window. DEW:
     S = k C_l. Counts below 0, which noise makes, are kept: cut off, they would bias the sum.
     """
-    if method == NONE or lower is None:
+    if options.scatter == "none" or lower is None:
         return peak.counts
-    if method == DUAL:
-        return peak.counts - float(dual_factor or 0.0) * lower.counts
+    if options.dew_factor is not None:
+        return peak.counts - options.dew_factor * lower.counts
     edges = _per_kev(lower)
     if upper is not None:
         edges = edges + _per_kev(upper)

@@ -19,11 +19,12 @@ from rpt_cohort import (
     read_volume,
 )
 
-from rpt_dosimetry.calibration.counts import DeadTime
+from rpt_dosimetry.calibration.counts import true_over_observed
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, COUNTS, RECON_TOMO, read_nm
 from rpt_dosimetry.dicom.reading import Moment
 from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
 from rpt_dosimetry.nifti import voxel_ml
+from rpt_dosimetry.options import DeadTime, SpectOptions
 
 LARGEST_CPS_PER_MBQ = 1e4
 """Ours: a collimator passes about 1 photon in 10⁴, some 10 to 100 cps/MBq with two heads."""
@@ -176,7 +177,7 @@ def read_factor(path: Path) -> CalibrationFactor:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             "The calibration must be a JSON that calibrate wrote, and it is not. Run calibrate "
-            "with an OUT that ends in .json first."
+            "first."
         ) from error
     return CalibrationFactor(cps_per_mbq, parts)
 
@@ -211,21 +212,6 @@ def _story(told: Mapping[str, Any]) -> tuple[float, dict[str, float | None]]:
 
 _NIFTI = (".nii", ".nii.gz")
 _S_PER_H = 3600.0
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the user told of a SPECT; ``None`` takes it from the NM object.
-
-    Attributes:
-        time_h: Start of infusion to mid-scan, h.
-        decay_reference: See ``read_tomogram``.
-    """
-
-    duration_s: float | None
-    time_h: float | None
-    heads: int
-    decay_reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -278,23 +264,22 @@ class Spect:
         return self.time_h
 
 
-def read_spect(path: Path, told: Told) -> Spect:
+def read_spect(path: Path, told: SpectOptions, *, series: str | None = None) -> Spect:
     """Read a reconstructed SPECT.
 
     Args:
         path: A NIfTI file of counts, an NM file, or a folder with one NM series of it.
         told: What goes before the header.
+        series: Series Instance UID, or its unique beginning; ``None`` takes the only one.
 
     Raises:
         BadInput: It cannot be read, or is no SPECT.
     """
-    if told.duration_s is not None and not 0 < told.duration_s < np.inf:
-        raise BadInput(f"duration_s must be above 0 s, got {told.duration_s!r} s.")
     if path.name.endswith(_NIFTI):
         return _from_nifti(path, told)
     warnings: list[str] = []
     tomogram = read_tomogram(
-        read_nm(path, kind=RECON_TOMO, warnings=warnings),
+        read_nm(path, kind=RECON_TOMO, wanted=series, warnings=warnings),
         heads=told.heads,
         duration_s=told.duration_s,
         decay_reference=told.decay_reference,
@@ -302,7 +287,7 @@ def read_spect(path: Path, told: Told) -> Spect:
     return from_tomogram(tomogram, told, warnings=warnings)
 
 
-def from_tomogram(tomogram: Tomogram, told: Told, *, warnings: Sequence[str] = ()) -> Spect:
+def from_tomogram(tomogram: Tomogram, told: SpectOptions, *, warnings: Sequence[str] = ()) -> Spect:
     """Take a SPECT from reconstructed tomography; what is told goes before its header."""
     after_s = tomogram.injection_to_mid_scan_s
     tag_h = None if after_s is None else after_s / _S_PER_H
@@ -321,7 +306,7 @@ def from_tomogram(tomogram: Tomogram, told: Told, *, warnings: Sequence[str] = (
     )
 
 
-def _from_nifti(path: Path, told: Told) -> Spect:
+def _from_nifti(path: Path, told: SpectOptions) -> Spect:
     volume = read_volume(path, name="The SPECT")
     if not np.isfinite(volume.data).all():
         raise BadInput("The SPECT must be finite everywhere, and it is not. Write it anew.")
@@ -329,29 +314,30 @@ def _from_nifti(path: Path, told: Told) -> Spect:
 
 
 def dead_time_correction(
-    dead_time: DeadTime | None, *, observed_cps: float | None, tau_relative_sd: float
+    dead_time: DeadTime | None, *, head_cps: float | None
 ) -> tuple[float, float | None]:
     """Return true over recorded counts, and its relative standard uncertainty by that of τ.
 
     Args:
         dead_time: ``None`` corrects nothing, and nobody knows what was lost.
-        observed_cps: Mean rate of one head in the window of τ during the SPECT, 1/s.
+        head_cps: Mean rate of one head in the window of τ during the SPECT, 1/s.
 
     Raises:
         BadInput: One of dead time and rate is missing, or they do not fit.
     """
-    if (dead_time is None) != (observed_cps is None):
+    if (dead_time is None) != (head_cps is None):
         raise BadInput(
-            "tau_us and spect_cps must come together: reconstructed counts do not tell how "
-            "many a head recorded. Take the rate from the projections."
+            "dead_time and head_cps, in 1/s, must come together: reconstructed counts do not tell "
+            "how many a head recorded. Take the rate from the projections."
         )
-    if dead_time is None or observed_cps is None:
+    if dead_time is None or head_cps is None:
         return 1.0, None
-    if not 0 <= tau_relative_sd < 1:
-        raise BadInput(f"tau_sd_pct must be from 0 to below 100 %, got {tau_relative_sd:.1%}.")
     low, middle, high = (
-        DeadTime(dead_time.tau_us * (1.0 + sign * tau_relative_sd), dead_time.model).correction(
-            observed_cps
+        true_over_observed(
+            head_cps,
+            dead_time.model_copy(
+                update={"tau_us": dead_time.tau_us * (1.0 + sign * dead_time.sd_pct / 100.0)}
+            ),
         )
         for sign in (-1, 0, 1)
     )
@@ -359,26 +345,6 @@ def dead_time_correction(
 
 
 _LIBRARIES = ("rpt-cohort", "icrp107-database", "xraydb", "pydicom", "numpy", "scipy", "nibabel")
-
-
-def factor_content(
-    factor: CalibrationFactor,
-    told: Mapping[str, Any],
-    *,
-    parameters: Mapping[str, Any],
-    sha256: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return what a CALIBRATION.json holds.
-
-    Args:
-        sha256: Role → SHA-256 of what was read.
-    """
-    return {
-        "quantity": QUANTITY,
-        **factor_story(factor),
-        **told,
-        "provenance": _provenance(parameters, sha256),
-    }
 
 
 def activity_files(
@@ -425,8 +391,8 @@ def activity_files(
         "shape": list(data.shape),
         "spacing_mm": list(spect.volume.spacing_mm),
         "warnings": warnings,
-        "provenance": _provenance(
-            {"duration_s": spect.duration_s}, {"spect": spect.sha256, **inputs}
+        "provenance": calibration_provenance(
+            "activity", {"duration_s": spect.duration_s}, {"spect": spect.sha256, **inputs}
         ),
     }
     image = nifti_bytes(data, spect.volume.affine, dtype=np.float32)
@@ -447,10 +413,13 @@ def _percent(relative_sd: float | None) -> float | None:
     return None if relative_sd is None else 100.0 * relative_sd
 
 
-def _provenance(parameters: Mapping[str, Any], sha256: Mapping[str, str]) -> dict[str, Any]:
+def calibration_provenance(
+    command: str, parameters: Mapping[str, Any], sha256: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the provenance of a factor, or of an activity by one; inputs by their SHA-256."""
     return provenance(
         package="rpt-dosimetry",
-        command="calibrate",
+        command=command,
         parameters=parameters,
         inputs=sha256,
         libraries=_LIBRARIES,

@@ -16,11 +16,13 @@ from rpt_dosimetry.calibration.factor import (
     CalibrationFactor,
     Spect,
     SpectCounts,
+    dead_time_correction,
     image_based_factor,
 )
-from rpt_dosimetry.calibration.planar import Choices, ViewedField, held_by_views, view_field
+from rpt_dosimetry.calibration.planar import ViewedField, held_by_views, view_field
 from rpt_dosimetry.dicom.nm import COUNTS
 from rpt_dosimetry.dicom.planar import Planar
+from rpt_dosimetry.options import CalibrationOptions, DeadTime
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
 
@@ -35,25 +37,6 @@ class Retention:
     fraction: float
     relative_sd: float | None
     method: str
-
-
-def retained_by_half_life(
-    *, elapsed_h: float, biological_h: float, relative_sd: float | None = None
-) -> Retention:
-    """Model excretion by one exponential.
-
-    Args:
-        elapsed_h: Planar scan to SPECT, h.
-        biological_h: Biological half-life of the whole body, h; ``inf`` for no excretion.
-    """
-    if not 0 <= elapsed_h < math.inf:
-        raise BadInput(f"The planar scan must not be after the SPECT, got {elapsed_h!r} h between.")
-    if not biological_h > 0:
-        raise BadInput(f"biological_h must be above 0 h, got {biological_h!r} h.")
-    lost = math.log(2.0) * elapsed_h / biological_h
-    # d(ln R) / d(ln T) = λt, to first order.
-    sd = None if relative_sd is None else lost * _sd(relative_sd)
-    return Retention(math.exp(-lost), sd, "biological half-life")
 
 
 def biological_half_life_h(*, effective_h: float, physical_h: float) -> float:
@@ -71,43 +54,50 @@ def biological_half_life_h(*, effective_h: float, physical_h: float) -> float:
     return 1.0 / rate_per_h if rate_per_h > 0 else math.inf
 
 
-def retained_after(*, excreted_fraction: float, sd: float | None = None) -> Retention:
-    """Take a measured excretion, such as that of collected urine.
+def retention(
+    options: CalibrationOptions, *, between_h: float | None, physical_h: float
+) -> Retention:
+    """Return what was retained, by the one way in which excretion is told.
+
+    A half-life is one exponential; its relative uncertainty goes on by d(ln R) / d(ln T) = λt. A
+    bound makes the middle, with the standard uncertainty of a rectangle, half-width / √3.
 
     Args:
-        excreted_fraction: Of the activity in the body at the planar scan, decay-corrected.
-        sd: Its standard uncertainty, absolute.
-    """
-    retained = 1.0 - _fraction("excreted_fraction", excreted_fraction)
-    relative_sd = None if sd is None else _sd(sd) / retained
-    return Retention(retained, relative_sd, "excreted fraction")
+        between_h: Planar scan to SPECT, h; ``None`` where nothing tells it.
 
-
-def retained_within(*, at_most_excreted: float) -> Retention:
-    """Bound excretion between none and a largest fraction.
-
-    Args:
-        at_most_excreted: Of the activity in the body at the planar scan, decay-corrected.
-
-    Returns:
-        The middle of the bounds, with the standard uncertainty of a rectangle, half-width / √3.
+    Raises:
+        BadInput: None or several ways are told, or the one cannot be used.
 
     Source: JCGM 100:2008 (GUM), 4.3.7, for the rectangle.
     """
-    half = _fraction("at_most_excreted", at_most_excreted) / 2.0
-    return Retention(1.0 - half, half / math.sqrt(3.0) / (1.0 - half), "bounds")
-
-
-def _fraction(name: str, value: float) -> float:
-    if not 0 <= value < 1:
-        raise BadInput(f"{name} must be a fraction from 0 to below 1, got {value!r}. 5 % is 0.05.")
-    return value
-
-
-def _sd(value: float) -> float:
-    if not 0 <= value < math.inf:
-        raise BadInput(f"A standard uncertainty must be 0 or above, got {value!r}.")
-    return value
+    told = (options.biological_h, options.effective_h, options.excreted, options.excreted_at_most)
+    if sum(one is not None for one in told) != 1:
+        raise BadInput(
+            "Excretion between the planar scan and the SPECT must be told by one of "
+            "biological_h, effective_h, excreted and excreted_at_most. "
+            "An excreted of 0 says that there was none."
+        )
+    sd = options.excretion_sd
+    if options.excreted is not None:
+        retained = 1.0 - options.excreted
+        return Retention(retained, None if sd is None else sd / retained, "excreted fraction")
+    if options.excreted_at_most is not None:
+        half = options.excreted_at_most / 2.0
+        return Retention(1.0 - half, half / math.sqrt(3.0) / (1.0 - half), "bounds")
+    if between_h is None:
+        raise BadInput(
+            "A half-life needs the time of the planar scan, and its header does not tell it. "
+            "Give planar_time_h."
+        )
+    if not 0 <= between_h < math.inf:
+        raise BadInput(f"The planar scan must not be after the SPECT, got {between_h!r} h between.")
+    biological_h = options.biological_h
+    if biological_h is None:
+        biological_h = biological_half_life_h(
+            effective_h=options.effective_h or 0.0, physical_h=physical_h
+        )
+    lost = math.log(2.0) * between_h / biological_h
+    return Retention(math.exp(-lost), None if sd is None else lost * sd, "biological half-life")
 
 
 _S_PER_H = 3600.0
@@ -122,85 +112,6 @@ LIMITS = (
     "Without a dead time the counts that a camera loses are missing: 7 % of a simulated factor.",
 )
 """Of the method, measured; the virtual patient stands in phantom/README.md."""
-
-
-@dataclass(frozen=True)
-class Administered:
-    """What was given.
-
-    Attributes:
-        mbq: At the start of infusion, MBq.
-        residual_mbq: What was not given, decayed to the same moment, MBq.
-        relative_sd: Standard uncertainty of the net activity over it; ``None``: not known.
-        nuclide: Name as in ICRP-107.
-    """
-
-    mbq: float
-    residual_mbq: float
-    relative_sd: float | None
-    nuclide: str
-
-    @property
-    def net_mbq(self) -> float:
-        """Given, MBq."""
-        if not 0 <= self.residual_mbq < self.mbq <= 1e5:
-            raise BadInput(
-                "administered_mbq must be above 0 and at most 100000 MBq, and residual_mbq 0 "
-                f"or above and below it, got {self.mbq:g} and {self.residual_mbq:g} MBq."
-            )
-        return self.mbq - self.residual_mbq
-
-
-@dataclass(frozen=True)
-class Excretion:
-    """How excretion between planar scan and SPECT is told; one of the four.
-
-    Attributes:
-        fraction: Excreted fraction, decay-corrected.
-        at_most: Largest excreted fraction, decay-corrected.
-        sd: Standard uncertainty of what is told: relative of a half-life, absolute of a fraction;
-            ``None``: not known.
-    """
-
-    biological_h: float | None
-    effective_h: float | None
-    fraction: float | None
-    at_most: float | None
-    sd: float | None
-
-    def retention(self, *, between_h: float | None, physical_h: float) -> Retention:
-        """Return what was retained.
-
-        Args:
-            between_h: Planar scan to SPECT, h; ``None`` where nothing tells it.
-
-        Raises:
-            BadInput: None or several ways are told, or the one cannot be used.
-        """
-        told = (self.biological_h, self.effective_h, self.fraction, self.at_most)
-        if sum(one is not None for one in told) != 1:
-            raise BadInput(
-                "Excretion between the planar scan and the SPECT must be told by one of "
-                "biological_h, effective_h, excreted and excreted_at_most. "
-                "An excreted of 0 says that there was none."
-            )
-        if self.fraction is not None:
-            return retained_after(excreted_fraction=self.fraction, sd=self.sd)
-        if self.at_most is not None:
-            return retained_within(at_most_excreted=self.at_most)
-        if between_h is None:
-            raise BadInput(
-                "A half-life needs the time of the planar scan, and its header does not tell it. "
-                "Give planar_time_h."
-            )
-        biological_h = self.biological_h
-        if biological_h is None:
-            biological_h = biological_half_life_h(
-                effective_h=float(self.effective_h or 0.0), physical_h=physical_h
-            )
-        return retained_by_half_life(
-            elapsed_h=between_h, biological_h=biological_h, relative_sd=self.sd
-        )
 
 
 @dataclass(frozen=True)
@@ -225,53 +136,69 @@ def calibrate_by_images(
     planar: Planar,
     planar_time_h: float | None,
     ct: Volume,
-    administered: Administered,
-    excretion: Excretion,
-    choices: Choices,
-    dead_time: tuple[float, float | None],
+    administered_mbq: float,
+    residual_mbq: float,
+    options: CalibrationOptions,
+    dead_time: DeadTime | None,
+    head_cps: float | None,
+    nuclide: str = "Lu-177",
+    photon_kev: float = 208.37,
 ) -> ImageBased:
     """Calibrate a SPECT by the patient's planar scan.
 
     Args:
         planar_time_h: Start of infusion to the planar scan, h; ``None`` takes the header's.
         ct: In the world of the SPECT, HU.
-        dead_time: Correction of the SPECT's counts and its relative standard uncertainty;
-            ``None`` where it is not corrected.
+        administered_mbq: At the start of infusion, MBq.
+        residual_mbq: What was not given, decayed to the same moment, MBq.
+        dead_time: Of the camera; ``None`` corrects nothing.
+        head_cps: What one head recorded in its window during the SPECT, 1/s.
+        nuclide: Name as in ICRP-107.
 
     Raises:
         BadInput: An input is missing, broken or contradicts another.
     """
     if spect.quantity != COUNTS:
         raise BadInput("The SPECT must be in counts, and it is in Bq/mL: it is calibrated already.")
-    if spect.nuclide not in (None, administered.nuclide):
-        raise BadInput(f"nuclide must be that of the SPECT, {spect.nuclide}.")
-    half_life_h = find_nuclide(administered.nuclide).half_life_h
-    net_mbq, duration_s, time_h = (
-        administered.net_mbq,
-        spect.needed_duration_s,
-        spect.needed_time_h,
-    )
+    if spect.nuclide not in (None, nuclide):
+        raise BadInput(f"nuclide must be that of the SPECT, {spect.nuclide}, got {nuclide}.")
+    half_life_h = find_nuclide(nuclide).half_life_h
+    if not 0 <= residual_mbq < administered_mbq <= 1e5:
+        raise BadInput(
+            "administered_mbq must be above 0 and at most 100000 MBq, and residual_mbq 0 "
+            f"or above and below it, got {administered_mbq:g} and {residual_mbq:g} MBq."
+        )
+    duration_s, time_h = spect.needed_duration_s, spect.needed_time_h
     between_h = _between_h(planar, planar_time_h, spect)
-    retention = excretion.retention(between_h=between_h, physical_h=half_life_h)
-    seen = view_field(planar, spect=spect.volume, ct=ct, choices=choices)
-    held, outside_sd = held_by_views(at_most_outside=choices.outside_at_most, edges=seen.edges)
-    correction, dead_time_sd = dead_time
+    kept = retention(options, between_h=between_h, physical_h=half_life_h)
+    seen = view_field(
+        planar,
+        spect=spect.volume,
+        ct=ct,
+        options=options,
+        dead_time=dead_time,
+        photon_kev=photon_kev,
+    )
+    outside = options.outside_views_at_most
+    held, outside_sd = held_by_views(at_most_outside=outside, edges=seen.edges)
+    correction, dead_time_sd = dead_time_correction(dead_time, head_cps=head_cps)
+    administered_pct = options.administered_sd_pct
     counts = SpectCounts(float(spect.volume.data.sum(dtype=np.float64)), duration_s, correction)
     parts: dict[str, float | None] = {
-        "administered_activity": administered.relative_sd,
+        "administered_activity": None if administered_pct is None else administered_pct / 100.0,
         "dead_time_of_spect": dead_time_sd,
-        "excretion": retention.relative_sd,
+        "excretion": kept.relative_sd,
         "activity_outside_the_views": outside_sd,
         "field_fraction_attenuation_beyond_ct": seen.fraction.attenuation_sd,
         "field_fraction_alignment": seen.fraction.alignment_sd,
     }
     factor = image_based_factor(
         counts,
-        net_administered_mbq=net_mbq,
+        net_administered_mbq=administered_mbq - residual_mbq,
         elapsed_h=time_h,
         half_life_h=half_life_h,
         in_field=seen.fraction.fraction * held,
-        retained=retention.fraction,
+        retained=kept.fraction,
         relative_sd=parts,
     )
     warnings = [*planar.warnings, *spect.warnings]
@@ -284,7 +211,7 @@ def calibrate_by_images(
         )
     if factor.why_no_total is not None:
         warnings.append(f"{factor.why_no_total} {' '.join(LIMITS)}")
-    return ImageBased(factor, seen, held, retention, counts, warnings)
+    return ImageBased(factor, seen, held, kept, counts, warnings)
 
 
 def images_story(result: ImageBased) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
 from rpt_dosimetry.calibration.counts import (
-    DeadTime,
     Windows,
     check_scatter,
     choose_windows,
@@ -33,6 +32,7 @@ from rpt_dosimetry.calibration.counts import (
 )
 from rpt_dosimetry.dicom.planar import ANTERIOR, POSTERIOR, Planar
 from rpt_dosimetry.dose.anatomy import check_hu, mass_density_g_per_ml
+from rpt_dosimetry.options import CalibrationOptions, DeadTime
 from rpt_dosimetry.radiation.media import find_medium
 
 LEAST_KEV, LARGEST_KEV = 30.0, 800.0
@@ -443,17 +443,9 @@ def held_by_views(
     Returns:
         The middle of the bounds with a rectangle's standard uncertainty. Untold, it is all of it,
         certain where no edge holds counts and of unknown uncertainty where one does.
-
-    Raises:
-        BadInput: The bound is no fraction.
     """
     if at_most_outside is None:
         return 1.0, None if edges else 0.0
-    if not 0 <= at_most_outside < 1:
-        raise BadInput(
-            "outside_views_at_most must be a fraction from 0 to below 1, got "
-            f"{at_most_outside!r}. 5 % is 0.05."
-        )
     half = at_most_outside / 2.0
     return 1.0 - half, half / math.sqrt(3.0) / (1.0 - half)
 
@@ -475,37 +467,6 @@ def overlap(
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """How the planar scan lost counts.
-
-    Attributes:
-        detector_mm: Length of a detector along the body, mm.
-    """
-
-    dead_time: DeadTime
-    detector_mm: float
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the user chose of the planar scan.
-
-    Attributes:
-        scatter: One of ``counts.METHODS``.
-        sweep: Dead time; ``None`` leaves it uncorrected.
-        place: Where the first pixel lies; ``None`` finds it.
-        outside_at_most: Largest fraction of the activity outside the views; ``None``: not told.
-    """
-
-    photon_kev: float
-    scatter: str
-    dual_factor: float | None = None
-    sweep: Sweep | None = None
-    place: Alignment | None = None
-    outside_at_most: float | None = None
-
-
-@dataclass(frozen=True)
 class ViewedField:
     """The fraction in the field and how it was found.
 
@@ -521,66 +482,82 @@ class ViewedField:
     edges: Mapping[str, float]
 
 
-def view_field(planar: Planar, *, spect: Volume, ct: Volume, choices: Choices) -> ViewedField:
+def view_field(
+    planar: Planar,
+    *,
+    spect: Volume,
+    ct: Volume,
+    options: CalibrationOptions,
+    dead_time: DeadTime | None,
+    photon_kev: float,
+) -> ViewedField:
     """Find the fraction of the activity in the SPECT's field of view.
 
     Args:
         planar: Anterior and posterior views, taken before any excretion.
         ct: CT in HU in the SPECT's world; what it does not show is bounded.
+        dead_time: Of the camera; ``None`` leaves the views uncorrected.
 
     Raises:
         BadInput: A view or window is missing, the dead time, the place or the CT cannot be used.
     """
     limits = list(dict.fromkeys(one.window for one in planar.planes if one.window is not None))
-    windows = choose_windows(limits, photon_kev=choices.photon_kev)
-    check_scatter(windows, method=choices.scatter, dual_factor=choices.dual_factor)
+    windows = choose_windows(limits, photon_kev=photon_kev)
+    check_scatter(windows, options)
     views, live = [], []
     for view in (ANTERIOR, POSTERIOR):
-        fraction = _live_fraction(planar, view, windows, choices.sweep)
-        views.append(_primary(planar, view, windows, choices) / fraction)
+        fraction = _live_fraction(planar, view, windows, options, dead_time)
+        views.append(_primary(planar, view, windows, options) / fraction)
         live.append(float(fraction.min()))
     pixel_mm = planar.planes[0].pixel_mm
     upright = in_ras(spect, name="The SPECT")
     seen = FrontalPlane(upright.data.sum(axis=1, dtype=np.float64), *frontal_mm(upright))
-    at = choices.place or align(geometric_mean(*views), pixel_mm=pixel_mm, spect=seen)
+    if options.place_mm is None:
+        at = align(geometric_mean(*views), pixel_mm=pixel_mm, spect=seen)
+    else:
+        x_mm, z_mm = options.place_mm
+        at = Alignment(x_mm, z_mm, None)
     mean = _binned_mean(views, pixel_mm, at)
-    path = path_on(attenuation_path(ct, photon_kev=choices.photon_kev), mean)
+    path = path_on(attenuation_path(ct, photon_kev=photon_kev), mean)
     peaks = [planar.plane(view, windows.peak).counts for view in (ANTERIOR, POSTERIOR)]
     edges = counts_at_edges(views[0] + views[1], peaks[0] + peaks[1])
     return ViewedField(field_fraction(mean, path, spect=seen), at, windows, min(live), edges)
 
 
 def _primary(
-    planar: Planar, view: str, windows: Windows, choices: Choices
+    planar: Planar, view: str, windows: Windows, options: CalibrationOptions
 ) -> Float64[np.ndarray, "x z"]:
     lower, upper = (
         None if window is None else planar.plane(view, window)
         for window in (windows.lower, windows.upper)
     )
     peak = planar.plane(view, windows.peak)
-    return primary_counts(
-        peak, lower, upper, method=choices.scatter, dual_factor=choices.dual_factor
-    )
+    return primary_counts(peak, lower, upper, options)
 
 
 def _live_fraction(
-    planar: Planar, view: str, windows: Windows, sweep: Sweep | None
+    planar: Planar,
+    view: str,
+    windows: Windows,
+    options: CalibrationOptions,
+    dead_time: DeadTime | None,
 ) -> Float64[np.ndarray, " z"]:
     peak = planar.plane(view, windows.peak)
-    if sweep is None:
+    detector_mm = options.detector_mm
+    if (dead_time is None) != (detector_mm is None):
+        raise BadInput("dead_time and detector_mm must come together, for the planar sweep.")
+    if dead_time is None or detector_mm is None:
         return np.ones(peak.counts.shape[1])
     if planar.velocity_mm_per_s is None:
         raise BadInput(
             "Scan Velocity (0018,1300) must be there to correct the planar scan for dead time, "
             "and it is missing. Leave tau_us out, or export the views anew."
         )
-    if not 0 < sweep.detector_mm <= 1000.0:
-        raise BadInput(f"detector_mm must be above 0 and at most 1000 mm, got {sweep.detector_mm}.")
     return sweep_live_fraction(
         peak.counts.sum(axis=0),
-        dead_time=sweep.dead_time,
-        rows_in_view=max(1, round(sweep.detector_mm / peak.pixel_mm[1])),
-        exposure_s=sweep.detector_mm / planar.velocity_mm_per_s,
+        dead_time=dead_time,
+        rows_in_view=max(1, round(detector_mm / peak.pixel_mm[1])),
+        exposure_s=detector_mm / planar.velocity_mm_per_s,
     )
 
 

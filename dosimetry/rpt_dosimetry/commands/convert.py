@@ -1,4 +1,4 @@
-"""Commands that convert: ``suv``, ``activity``, ``ct``, ``segment`` and ``rtdose``."""
+"""Commands that convert: ``suv``, ``ct``, ``segment`` and ``rtdose``."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -17,20 +17,10 @@ from rpt_cohort import (
 from rpt_cohort.command import Overwrite, naming, progress, say
 
 from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each, write_volume
-from rpt_dosimetry.concentration import activity_report, read_concentration, read_ct
+from rpt_dosimetry.concentration import read_ct
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
 from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
-from rpt_dosimetry.dose.anatomy import check_hu
-from rpt_dosimetry.masks.labels import PROGRAM, find_totalsegmentator, segment_organs
 from rpt_dosimetry.nifti import HU
-from rpt_dosimetry.rtdose.reading import read_rtdose
-from rpt_dosimetry.rtdose.writing import (
-    read_dose_gy,
-    read_dose_per_activity,
-    read_reference,
-    rtdose_bytes,
-    rtdose_report,
-)
 from rpt_dosimetry.suv import convert, report
 
 SeriesDir = Annotated[
@@ -120,44 +110,6 @@ def suv(
     say(
         f"{targets[0].name}: {told['branch']}; tracer {told['tracer']}; "
         f"SUV {told['suv_min']:.4g} to {told['suv_max']:.4g} g/mL."
-    )
-
-
-def activity(
-    series_dir: SeriesDir,
-    out: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="OUT.nii.gz",
-            help="Activity concentration to write, Bq/mL; OUT.json comes beside it.",
-        ),
-    ] = None,
-    only_list: ListSeries = False,
-    series: SeriesUid = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Read a quantitative PET or SPECT series as activity concentration (Bq/mL) at mid-scan.
-
-    Reads Units BQML in PET images, which SPECT scanners write too. The vendor's correction
-    for decay (ADMIN, START or NONE) is undone with the series' own half-life, in s, so that
-    the values are those of the middle of the scan; OUT.json tells its time in h after the
-    begin of the administration. SUV and counts are refused: Bq/mL is never guessed.
-    """
-    if only_list:
-        list_series(series_dir)
-        return
-    targets = out_and_json(out, overwrite=overwrite)
-    found: list[str] = []
-    chosen = chosen_series(series_dir, series, found)
-    result = read_concentration(chosen, warnings=found, progress=show_progress)
-    told = activity_report(result, series=chosen)
-    write_volume(targets, result.volume, told, dtype=np.float32)
-    warn_of_each(result.warnings)
-    when_h = told["injection_to_mid_scan_h"]
-    when = "time unknown" if when_h is None else f"{when_h:.3f} h after the injection"
-    say(
-        f"{targets[0].name}: {told['decay_branch']}; {when}; "
-        f"{told['activity_in_field_of_view_mbq']:.1f} MBq in the field of view."
     )
 
 
@@ -268,6 +220,13 @@ def _write(
     *,
     predicted: bool,
 ) -> None:
+    from rpt_dosimetry.rtdose.writing import (
+        read_dose_gy,
+        read_dose_per_activity,
+        read_reference,
+        rtdose_bytes,
+    )
+
     if reference is None:
         raise BadInput(
             "--reference must be named to write an RT Dose: the folder of the images that the "
@@ -293,6 +252,9 @@ def _write(
 
 
 def _read(dose: Path, out: Path) -> None:
+    from rpt_dosimetry.rtdose.reading import read_rtdose
+    from rpt_dosimetry.rtdose.writing import rtdose_report
+
     targets = out_and_json(out, overwrite=True)
     for path in targets:
         _check_free(path)
@@ -330,6 +292,9 @@ def segment(
 
     The program must be installed and have its weights; nothing is fetched by this command.
     """
+    from rpt_dosimetry.dose.anatomy import check_hu
+    from rpt_dosimetry.masks.labels import PROGRAM, find_totalsegmentator, segment_organs
+
     targets = out_and_json(out, overwrite=overwrite)
     find_totalsegmentator()
     with naming(ct):

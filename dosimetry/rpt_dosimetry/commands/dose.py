@@ -1,52 +1,22 @@
 """Commands on activity and dose: ``register``, ``kernel``, ``dose`` and ``cumulate``."""
 
-import math
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 from rpt_cohort import BadInput, Volume, json_bytes, provenance, write_together
-from rpt_cohort.command import Overwrite, at_work, say, warn
+from rpt_cohort.command import Overwrite, at_work, say, warn, with_options
 
-from rpt_dosimetry.commands.shared import options_named, out_and_json, write_volume
-from rpt_dosimetry.dose.activity_series import Therapy, told_scans
-from rpt_dosimetry.dose.calculation import (
-    ONE_SCAN,
-    ORGAN,
-    OWN,
-    VOXEL_CURVES,
-    Choices,
-    check_one_scan,
-)
-from rpt_dosimetry.dose.cumulative import PARTS, cumulate_cycles, read_cycle_table
-from rpt_dosimetry.dose.engines import ENGINES, find_engine
-from rpt_dosimetry.dose.job import Files, write_dose
-from rpt_dosimetry.dose.rows import Tissues, Told, parse_by_region
-from rpt_dosimetry.radiation.electrons import ELECTRONS
-from rpt_dosimetry.radiation.kernel import (
-    Kernel,
-    Spacing,
-    compute_kernel,
-    cut_shape,
-    kernel_shape,
-    whole_sum,
-)
+from rpt_dosimetry.commands.shared import out_and_json, warn_of_each, write_volume
+from rpt_dosimetry.options import DoseOptions
 from rpt_dosimetry.radiation.media import MEDIA, find_medium
-from rpt_dosimetry.radiation.nuclide import find_nuclide
-from rpt_dosimetry.radiation.photons import PHOTONS, SEED
-from rpt_dosimetry.registration.job import RegistrationFiles, write_registration
-from rpt_dosimetry.registration.pair import Registration, Start
 from rpt_dosimetry.registration.transform import SLICE_VOXELS
-from rpt_dosimetry.tia.exponential_fit import check_times
-from rpt_dosimetry.tia.region_fit import (
-    LONGEST_UPTAKE,
-    NEEDED,
-    POPULATION_UPTAKE_HALF_LIFE_H,
-    check_model,
-    check_uptake,
-)
+
+if TYPE_CHECKING:
+    from rpt_dosimetry.radiation.kernel import Kernel, Spacing
+    from rpt_dosimetry.registration.pair import Registration, Start
 
 LEAST_VOXELS, MOST_VOXELS = 32, 512
 LOST_SHARE = 0.01
@@ -115,6 +85,8 @@ def register(
     image is multiplied, so that tissue that is squeezed keeps its activity), and is refused where
     space folds over itself.
     """
+    from rpt_dosimetry.registration.job import RegistrationFiles, write_registration
+
     files = RegistrationFiles(fixed, moving, fixed_ct, moving_ct, mask)
     if not LEAST_VOXELS <= slice_voxels <= MOST_VOXELS:
         raise BadInput(
@@ -135,7 +107,7 @@ def register(
     )
 
 
-def _volumes(found: Registration) -> str:
+def _volumes(found: "Registration") -> str:
     if found.volumes is None:
         return ""
     return (
@@ -144,7 +116,7 @@ def _volumes(found: Registration) -> str:
     )
 
 
-def _start(text: str) -> Start:
+def _start(text: str) -> "Start":
     if text == "world":
         return "world"
     if text == "search":
@@ -184,6 +156,8 @@ def kernel(
     side). left_out of KERNEL.json tells what lies outside. Electrons go by their spectrum, range
     and multiple scattering, photons by Monte Carlo with a fixed seed.
     """
+    from rpt_dosimetry.radiation.kernel import compute_kernel, cut_shape, kernel_shape
+
     targets = out_and_json(out, overwrite=overwrite)
     spacing_mm = _spacing(voxel_mm)
     shape = kernel_shape(nuclide, spacing_mm=spacing_mm, medium_name=medium)
@@ -204,7 +178,7 @@ def kernel(
     )
 
 
-def _spacing(text: str) -> Spacing:
+def _spacing(text: str) -> "Spacing":
     try:
         x, y, z = (float(part) for part in text.split(","))
     except ValueError as error:
@@ -218,7 +192,12 @@ def _spacing(text: str) -> Spacing:
     return x, y, z
 
 
-def _story(computed: Kernel, values: np.ndarray, *, nuclide: str, medium: str) -> dict[str, Any]:
+def _story(computed: "Kernel", values: np.ndarray, *, nuclide: str, medium: str) -> dict[str, Any]:
+    from rpt_dosimetry.radiation.electrons import ELECTRONS
+    from rpt_dosimetry.radiation.kernel import whole_sum
+    from rpt_dosimetry.radiation.nuclide import find_nuclide
+    from rpt_dosimetry.radiation.photons import PHOTONS, SEED
+
     found, material = find_nuclide(nuclide), find_medium(medium)
     centre = tuple(n // 2 for n in values.shape)
     return {
@@ -258,12 +237,9 @@ def _story(computed: Kernel, values: np.ndarray, *, nuclide: str, medium: str) -
     }
 
 
-MODELS = ("auto", *NEEDED, *ONE_SCAN)
-LARGEST_FWHM_MM = 50.0
-LARGEST_SD_PCT = 100.0
-
-
+@with_options
 def dose(
+    *,
     activity: Annotated[
         list[Path],
         typer.Option(
@@ -275,14 +251,7 @@ def dose(
     administered_mbq: Annotated[
         float, typer.Option(help="Administered activity at the start of infusion, MBq.")
     ],
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(ENGINES),
-            help="local: electrons stop in their voxel, photons are left out. vsv: convolution "
-            "with the voxel kernel of soft tissue, electrons scaled by density.",
-        ),
-    ],
+    options: DoseOptions,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write, new or empty.")],
     time_h: Annotated[
         list[float] | None,
@@ -318,82 +287,6 @@ def dose(
             show_default="nuclide of the JSONs, else Lu-177",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(MODELS),
-            help="Curve of the regions; auto chooses. One time point needs haenscheid or madsen, "
-            "which are for the voxels too, or physical, an upper bound.",
-        ),
-    ] = "auto",
-    population_half_life_h: Annotated[
-        float | None,
-        typer.Option(help="Effective half-life for --model madsen, h.", show_default="none"),
-    ] = None,
-    uptake_half_life_h: Annotated[
-        float | None,
-        typer.Option(
-            help="Uptake half-life of the model bi_population, h; above 0 and at most "
-            f"{LONGEST_UPTAKE:g} of the physical half-life.",
-            show_default=f"{POPULATION_UPTAKE_HALF_LIFE_H:g}, or that share of a physical one",
-        ),
-    ] = None,
-    noise_floor_bq_per_ml: Annotated[
-        float | None,
-        typer.Option(
-            help="What noise alone may make of a region's mean concentration, 1 SD, Bq/mL: late "
-            "points within it are fitted through, and a rise within it is no rise.",
-            show_default="with masks each image's median outside them, else none",
-        ),
-    ] = None,
-    voxel_curve: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(VOXEL_CURVES),
-            help="own: each voxel's points. organ: the curve of its lesion or organ, scaled to "
-            "it; voxels of neither have the curve of the rest.",
-            show_default="organ with --organs or --lesions, else own",
-        ),
-    ] = None,
-    alpha_beta: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=GY",
-            help="α/β of a region for the BED, Gy; lesion names all. Repeat it.",
-            show_default="kidneys 2.5, others 3",
-        ),
-    ] = None,
-    repair_half_time_h: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=H",
-            help="Half-time of repair of a region for the BED, h. Repeat it.",
-            show_default="kidneys 2.8, others 1.5",
-        ),
-    ] = None,
-    calibration_sd_pct: Annotated[
-        float | None,
-        typer.Option(
-            help="Standard uncertainty of the scanner's calibration, %; state your own.",
-            show_default="total_relative_sd_pct of the JSONs beside the images, else 5",
-        ),
-    ] = None,
-    fwhm_mm: Annotated[
-        float | None,
-        typer.Option(
-            help="Resolution of the activity images, mm: adds recovery coefficients and the "
-            "volume's part of the uncertainty to the table. No map changes.",
-            show_default="neither",
-        ),
-    ] = None,
-    recovery_sd_pct: Annotated[
-        float | None,
-        typer.Option(
-            help="With --fwhm-mm: standard uncertainty of the recovery coefficients, %; adds that "
-            "of the recovered dose to the table.",
-            show_default="not told",
-        ),
-    ] = None,
 ) -> None:
     """Compute the absorbed dose of one therapy cycle from its activity images.
 
@@ -403,116 +296,47 @@ def dose(
     Images must be registered to each other and not be corrected for decay. Where a JSON stands
     beside one, it is held against what is typed, and without --time-h sets the images' order.
     """
-    _refuse_out(out)
-    Files(activity, ct=ct, organs=organs, lesions=lesions).check_there()
-    scans = told_scans(
-        activity,
-        time_h=time_h or None,
-        nuclide=nuclide,
-        administered_mbq=administered_mbq,
-        calibration_sd_pct=calibration_sd_pct,
-    )
-    parameters: dict[str, Any] = {
-        "time_h": scans.time_h,
-        "administered_mbq": administered_mbq,
-        "residual_mbq": residual_mbq,
-        "infusion_h": infusion_h,
-        "nuclide": scans.nuclide,
-        "engine": engine,
-        "model": model,
-        "population_half_life_h": population_half_life_h,
-        "uptake_half_life_h": uptake_half_life_h,
-        "noise_floor_bq_per_ml": noise_floor_bq_per_ml,
-        "voxel_curve": voxel_curve or (OWN if organs is None and lesions is None else ORGAN),
-        "alpha_beta_gy": parse_by_region(alpha_beta or [], option="--alpha-beta", unit="Gy"),
-        "repair_half_time_h": parse_by_region(
-            repair_half_time_h or [], option="--repair-half-time-h", unit="h"
-        ),
-        "calibration_sd_pct": scans.calibration_sd_pct,
-        "fwhm_mm": fwhm_mm,
-        "recovery_sd_pct": recovery_sd_pct,
-    }
-    with options_named(("time_h", "infusion_h", "uptake_half_life_h")):
-        therapy = _therapy(parameters)
-        if uptake_half_life_h is None:
-            longest_h = LONGEST_UPTAKE * therapy.nuclide.half_life_h
-            parameters["uptake_half_life_h"] = min(POPULATION_UPTAKE_HALF_LIFE_H, longest_h)
-        choices = _choices(parameters, therapy)
-    if engine == "vsv":
-        say("Computing curves and dose; the kernel takes some seconds …")
-    files = Files(scans.activities, ct=ct, organs=organs, lesions=lesions)
-    result, warnings = write_dose(
-        files, therapy, choices, parameters=parameters, warnings=scans.warnings, out=out
-    )
-    for sentence in warnings:
-        warn(sentence)
-    image = result.rows[0]
-    say(
-        f"{out.name}: {scans.nuclide}, {engine}, {len(result.rows)} regions, dose up to "
-        f"{float(result.dose_gy.max()):.4g} Gy, {image.map_tia_mbq_h:.5g} MBq h in the image."
-    )
+    from rpt_dosimetry.dose.activity_series import Therapy, told_scans
+    from rpt_dosimetry.dose.job import Files, write_dose
+    from rpt_dosimetry.radiation.nuclide import find_nuclide
+    from rpt_dosimetry.tia.exponential_fit import check_times
 
-
-def _refuse_out(out: Path) -> None:
     parent = out.resolve().parent
     if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
         raise BadInput(
             f"The folder of --out must be writable, and '{out.parent}' is not: '{out}' cannot be "
             "written."
         )
-
-
-def _therapy(parameters: dict[str, Any]) -> Therapy:
-    check_times(parameters["time_h"], infusion_h=parameters["infusion_h"])
-    return Therapy(
-        nuclide=find_nuclide(parameters["nuclide"]),
-        administered_mbq=parameters["administered_mbq"],
-        residual_mbq=parameters["residual_mbq"],
-        infusion_h=parameters["infusion_h"],
-        time_h=tuple(parameters["time_h"]),
+    Files(activity, ct=ct, organs=organs, lesions=lesions).check_there()
+    scans = told_scans(
+        activity,
+        time_h=time_h or None,
+        nuclide=nuclide,
+        administered_mbq=administered_mbq,
+        calibration_sd_pct=options.calibration_sd_pct,
     )
-
-
-def _choices(parameters: dict[str, Any], therapy: Therapy) -> Choices:
-    model, curve = parameters["model"], parameters["voxel_curve"]
-    fwhm_mm, sd_pct = parameters["fwhm_mm"], parameters["calibration_sd_pct"]
-    if curve not in VOXEL_CURVES:
-        raise BadInput(f"--voxel-curve must be one of {', '.join(VOXEL_CURVES)}, got '{curve}'.")
-    if model not in MODELS:
-        raise BadInput(f"--model must be one of {', '.join(MODELS)}, got '{model}'.")
-    if model not in ONE_SCAN:
-        check_model(model, points=len(therapy.time_h), name="the regions")
-    uptake_h = parameters["uptake_half_life_h"]
-    check_uptake(uptake_h, half_life_h=therapy.nuclide.half_life_h, name="the regions")
-    half_life_h = parameters["population_half_life_h"]
-    check_one_scan(model, therapy, population_half_life_h=half_life_h)
-    if fwhm_mm is not None and not 0 < fwhm_mm <= LARGEST_FWHM_MM:
-        raise BadInput(
-            f"--fwhm-mm must be above 0 and at most {LARGEST_FWHM_MM:g} mm, got {fwhm_mm:g} mm."
-        )
-    recovery_pct = parameters["recovery_sd_pct"]
-    for option, pct in (("calibration", sd_pct), ("recovery", recovery_pct)):
-        if pct is not None and not 0 <= pct <= LARGEST_SD_PCT:
-            raise BadInput(f"--{option}-sd-pct must be from 0 to 100 %, got {pct:g} %.")
-    if recovery_pct is not None and fwhm_mm is None:
-        raise BadInput("--recovery-sd-pct needs --fwhm-mm, which makes the coefficients.")
-    floor = parameters["noise_floor_bq_per_ml"]
-    if floor is not None and not (floor >= 0 and math.isfinite(floor)):
-        raise BadInput(f"--noise-floor-bq-per-ml must be 0 Bq/mL or above, got {floor:g} Bq/mL.")
-    tissues = Tissues(parameters["alpha_beta_gy"], parameters["repair_half_time_h"])
-    return Choices(
-        engine=find_engine(parameters["engine"], therapy.nuclide),
-        model=model,
-        population_half_life_h=half_life_h,
-        voxel_curve=curve,
-        told=Told(
-            tissues,
-            calibration_relative_sd=None if sd_pct is None else sd_pct / 100.0,
-            fwhm_mm=fwhm_mm,
-            recovery_relative_sd=None if recovery_pct is None else recovery_pct / 100.0,
-        ),
-        uptake_half_life_h=uptake_h,
-        noise_floor_bq_per_ml=floor,
+    check_times(scans.time_h, infusion_h=infusion_h)
+    therapy = Therapy(
+        nuclide=find_nuclide(scans.nuclide),
+        administered_mbq=administered_mbq,
+        residual_mbq=residual_mbq,
+        infusion_h=infusion_h,
+        time_h=tuple(scans.time_h),
+    )
+    if options.engine == "vsv":
+        say("Computing curves and dose; the kernel takes some seconds …")
+    result, warnings = write_dose(
+        Files(scans.activities, ct=ct, organs=organs, lesions=lesions),
+        therapy,
+        options.model_copy(update={"calibration_sd_pct": scans.calibration_sd_pct}),
+        warnings=scans.warnings,
+        out=out,
+    )
+    warn_of_each(warnings)
+    image = result.rows[0]
+    say(
+        f"{out.name}: {scans.nuclide}, {options.engine}, {len(result.rows)} regions, dose up to "
+        f"{float(result.dose_gy.max()):.4g} Gy, {image.map_tia_mbq_h:.5g} MBq h in the image."
     )
 
 
@@ -541,6 +365,9 @@ def cumulate(
     activity has about 95 % and holds the dose's uncertainty, as far as it is known, and the spread
     between cycles. Lesion numbers must mean the same lesion in all cycles.
     """
+    from rpt_dosimetry.dose.cumulative import cumulate_cycles, read_cycle_table
+    from rpt_dosimetry.dose.rows import parse_by_region
+
     limits_gy = parse_by_region(limit or [], option="--limit", unit="Gy")
     _refuse_json(out, dose_dirs)
     cycles = [read_cycle_table(folder) for folder in dose_dirs]
@@ -579,6 +406,8 @@ def _sentence(name: str, reach: dict[str, Any]) -> str:
 def _known_parts(unknown: tuple[str, ...]) -> str:
     if not unknown:
         return ""
+    from rpt_dosimetry.dose.cumulative import PARTS
+
     known = " and ".join(part for part in PARTS if part not in unknown)
     return f", of {known} alone; {', '.join(unknown)} unknown"
 

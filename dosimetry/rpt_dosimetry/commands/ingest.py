@@ -1,15 +1,14 @@
 """``ingest``: a clinic's DICOM folders become cohort cycles."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rpt_cohort import BadInput
 from rpt_cohort.command import fail, say, stderr, warn
 
-from rpt_dosimetry.ingest.job import Outcome, StudyInspection, look
-from rpt_dosimetry.ingest.job import ingest as make
-from rpt_dosimetry.ingest.study import EXAMPLE
+if TYPE_CHECKING:
+    from rpt_dosimetry.ingest.job import Outcome, StudyInspection
 
 
 def ingest(
@@ -51,6 +50,10 @@ def ingest(
     A cycle that fails is named at the end, and the others are made. report/index.html in each
     cycle's folder shows how its dose came about.
     """
+    from rpt_dosimetry.ingest.job import ingest as make
+    from rpt_dosimetry.ingest.job import look
+    from rpt_dosimetry.ingest.study import EXAMPLE
+
     if example:
         typer.echo(EXAMPLE.read_text(encoding="utf-8"), nl=False)
         return
@@ -62,7 +65,7 @@ def ingest(
     _tell_outcomes(make(study, out, workers=workers, dask=dask))
 
 
-def _tell_found(inspection: StudyInspection) -> None:
+def _tell_found(inspection: "StudyInspection") -> None:
     """Print a line a role, and how each cycle stands."""
     for one in inspection.cycles:
         for line in one.lines:
@@ -78,7 +81,7 @@ def _tell_found(inspection: StudyInspection) -> None:
         fail(f"{failing} of {len(inspection.cycles)} cycles cannot be made, as listed.")
 
 
-def _tell_outcomes(outcomes: list[Outcome]) -> None:
+def _tell_outcomes(outcomes: "list[Outcome]") -> None:
     for one in outcomes:
         for sentence in one.warnings:
             warn(f"{one.name} {sentence}")

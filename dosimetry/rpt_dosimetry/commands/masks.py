@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -15,14 +15,6 @@ from rpt_cohort import (
 from rpt_cohort.command import Overwrite, naming, say
 
 from rpt_dosimetry.commands.shared import out_and_json, warn_of_each, write_volume
-from rpt_dosimetry.masks.labels import (
-    Labels,
-    frames_of_reference,
-    lesion_labels,
-    organ_labels,
-    region_file,
-)
-from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.nifti import (
     FRAME_SHA256,
     LESION_NUMBERS,
@@ -30,6 +22,9 @@ from rpt_dosimetry.nifti import (
     nifti_and_beside,
     uid_sha256,
 )
+
+if TYPE_CHECKING:
+    from rpt_dosimetry.masks.labels import Labels
 
 
 def masks(
@@ -80,6 +75,9 @@ def masks(
     mask, mL. Regions of another frame of reference than the image are refused; a warning comes
     where no JSON beside the image tells its own.
     """
+    from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file
+    from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
+
     target, beside = out_and_json(out, overwrite=overwrite)
     if like.resolve() in (target.resolve(), beside.resolve()):
         raise BadInput("OUT must be another file than --like, which it would replace. Rename it.")
@@ -136,6 +134,8 @@ def masks(
 
 def _frame_uid(path: Path, like: Path, warnings: list[str]) -> str:
     """Return the frame of reference of the image, of those that the regions were drawn in."""
+    from rpt_dosimetry.masks.labels import frames_of_reference
+
     drawn_in = frames_of_reference(path)
     with naming(like):
         wanted = nifti_and_beside(like).text(FRAME_SHA256)
@@ -160,7 +160,7 @@ def _frame_uid(path: Path, like: Path, warnings: list[str]) -> str:
     return next(iter(drawn_in), "")
 
 
-def _regions(labels: Labels, names: Any) -> list[dict[str, Any]]:
+def _regions(labels: "Labels", names: Any) -> list[dict[str, Any]]:
     """Tell each region, by numbers: a name is free text."""
     voxels = np.bincount(labels.volume.data.ravel())
     return [

@@ -1,27 +1,13 @@
-"""What commands share: where they write, their warnings, and options' names in a refusal."""
+"""What commands share: where they write, and their warnings."""
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rpt_cohort import BadInput, Volume, json_bytes, nifti_bytes, write_together
 from rpt_cohort.command import refuse_existing, warn
-
-
-@contextmanager
-def options_named(names: Sequence[str]) -> Iterator[None]:
-    """Rewrite arguments in the sentence of a refusal: ``time_h`` becomes ``--time-h``."""
-    try:
-        yield
-    except BadInput as error:
-        arguments = rf"(?<![\w-])({'|'.join(names)})\b"
-        told = re.sub(arguments, lambda found: "--" + found[0].replace("_", "-"), str(error))
-        raise BadInput(told) from error
-
 
 SUFFIX = ".nii.gz"
 

@@ -187,19 +187,19 @@ def check_one_scan(model: str, therapy: Therapy, *, population_half_life_h: floa
             "Leave it out, and the points are fitted."
         )
     if (model == MADSEN) != (population_half_life_h is not None):
-        raise BadInput("--model madsen and --population-half-life-h go together. Give both.")
+        raise BadInput("--model madsen and population_half_life_h, in h, go together. Give both.")
     if population_half_life_h is None:
         return
     physical_h = therapy.nuclide.half_life_h
     if not 0 < population_half_life_h <= physical_h:
         raise BadInput(
-            f"--population-half-life-h must be above 0 and at most the physical {physical_h:.6g} h,"
+            f"population_half_life_h must be above 0 and at most the physical {physical_h:.6g} h,"
             f" got {population_half_life_h:g} h. Give the effective half-life."
         )
     latest_h = LATEST_HALF_LIVES * population_half_life_h
     if therapy.time_h[0] > latest_h:
         raise BadInput(
-            f"--time-h must be at most {LATEST_HALF_LIVES:g} times --population-half-life-h, "
+            f"--time-h must be at most {LATEST_HALF_LIVES:g} times population_half_life_h, "
             f"{latest_h:g} h, got {therapy.time_h[0]:g} h. Both are in h."
         )
 
@@ -320,7 +320,7 @@ def _organ_tia(
 ) -> TiaMap:
     """Scale the curve of its lesion, else of its organ, else of the rest, to each voxel."""
     if all(region.name == WHOLE_IMAGE for region in regions):
-        raise BadInput("--voxel-curve organ must have --organs or --lesions. Give a mask.")
+        raise BadInput("voxel_curve organ must have --organs or --lesions. Give a mask.")
     tia = np.zeros(int(np.prod(images.shape)))
     _scale(tia, images, therapy, regions, fits, where=None)
     return TiaMap(tia.reshape(images.shape) / BQ_PER_MBQ, {SCALED: int(tia.size)})

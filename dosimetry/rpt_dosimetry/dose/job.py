@@ -1,9 +1,8 @@
 """The work of the ``dose`` command: from files to a folder, whole or not at all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -23,9 +22,18 @@ from rpt_cohort.labels import LARGEST
 
 from rpt_dosimetry.dose.activity_series import CycleImages, Therapy, read_activities
 from rpt_dosimetry.dose.anatomy import check_hu
-from rpt_dosimetry.dose.calculation import Choices, CycleDose, cycle_dose
+from rpt_dosimetry.dose.calculation import (
+    ONE_SCAN,
+    ORGAN,
+    OWN,
+    Choices,
+    CycleDose,
+    check_one_scan,
+    cycle_dose,
+)
 from rpt_dosimetry.dose.cumulative import SUMMARY, TABLE
-from rpt_dosimetry.dose.rows import table_csv
+from rpt_dosimetry.dose.engines import find_engine
+from rpt_dosimetry.dose.rows import Tissues, Told, table_csv
 from rpt_dosimetry.dose.summary import summarise
 from rpt_dosimetry.nifti import (
     HU,
@@ -36,6 +44,55 @@ from rpt_dosimetry.nifti import (
     check_beside,
     check_labels,
 )
+from rpt_dosimetry.options import DoseOptions
+from rpt_dosimetry.tia.region_fit import (
+    LONGEST_UPTAKE,
+    POPULATION_UPTAKE_HALF_LIFE_H,
+    check_model,
+    check_uptake,
+)
+
+
+def resolve(options: DoseOptions, therapy: Therapy, *, masks: bool) -> DoseOptions:
+    """Fill in what was left to the nuclide and the masks.
+
+    Args:
+        masks: Whether there are organs or lesions.
+
+    Raises:
+        BadInput: The options do not fit the scans or the nuclide.
+    """
+    half_life_h = therapy.nuclide.half_life_h
+    if options.model not in ONE_SCAN:
+        check_model(options.model, points=len(therapy.time_h), name="the regions")
+    uptake_h = options.uptake_half_life_h
+    if uptake_h is None:
+        uptake_h = min(POPULATION_UPTAKE_HALF_LIFE_H, LONGEST_UPTAKE * half_life_h)
+    check_uptake(uptake_h, half_life_h=half_life_h, name="the regions")
+    check_one_scan(options.model, therapy, population_half_life_h=options.population_half_life_h)
+    curve = options.voxel_curve or (ORGAN if masks else OWN)
+    return options.model_copy(update={"voxel_curve": curve, "uptake_half_life_h": uptake_h})
+
+
+def choices_of(
+    options: DoseOptions, therapy: Therapy, *, calibration_relative_sd: float | None
+) -> Choices:
+    """Return what ``calculate`` takes of options that are resolved."""
+    recovery_pct = options.recovery_sd_pct
+    return Choices(
+        engine=find_engine(options.engine, therapy.nuclide),
+        model=options.model,
+        population_half_life_h=options.population_half_life_h,
+        voxel_curve=options.voxel_curve or OWN,
+        told=Told(
+            Tissues(options.alpha_beta_gy, options.repair_half_time_h),
+            calibration_relative_sd=calibration_relative_sd,
+            fwhm_mm=options.fwhm_mm,
+            recovery_relative_sd=None if recovery_pct is None else recovery_pct / 100.0,
+        ),
+        uptake_half_life_h=options.uptake_half_life_h or POPULATION_UPTAKE_HALF_LIFE_H,
+        noise_floor_bq_per_ml=options.noise_floor_bq_per_ml,
+    )
 
 
 @dataclass(frozen=True)
@@ -100,16 +157,15 @@ def _on_grid(path: Path, grid: Volume, *, name: str) -> Volume:
 def write_dose(
     files: Files,
     therapy: Therapy,
-    choices: Choices,
+    options: DoseOptions,
     *,
-    parameters: Mapping[str, Any],
     warnings: Sequence[str],
     out: Path,
 ) -> tuple[CycleDose, list[str]]:
     """Compute the dose of one cycle and write its folder.
 
     Args:
-        parameters: What the provenance is to tell of them.
+        options: With the calibration's standard uncertainty, ``None`` where it is not known.
         warnings: What is to be told first.
         out: Folder to write; must be new or empty.
 
@@ -119,6 +175,19 @@ def write_dose(
     Raises:
         BadInput: Something given cannot be used; nothing is left behind.
     """
+    options = resolve(options, therapy, masks=bool(files.organs or files.lesions))
+    sd_pct = options.calibration_sd_pct
+    choices = choices_of(
+        options, therapy, calibration_relative_sd=None if sd_pct is None else sd_pct / 100.0
+    )
+    parameters = {
+        "time_h": list(therapy.time_h),
+        "administered_mbq": therapy.administered_mbq,
+        "residual_mbq": therapy.residual_mbq,
+        "infusion_h": therapy.infusion_h,
+        "nuclide": therapy.nuclide.name,
+        **options.model_dump(mode="json"),
+    }
     with new_folder(out) as folder:
         bq_per_ml, grid = read_activities(files.activities)
         organs = _labels(

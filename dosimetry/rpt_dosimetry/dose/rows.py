@@ -44,7 +44,7 @@ and MIRD Pamphlet 20; the literature has α/β from 2.4 to 2.6 Gy. Not checked a
 papers' text here."""
 OTHER = Tissue(alpha_beta_gy=3.0, repair_half_time_h=1.5)
 """Ours: a usual choice for late-responding tissue; lesions too, as prostate cancer's α/β is
-low. State your own by ``--alpha-beta`` and ``--repair-half-time-h``."""
+low. State your own by ``alpha_beta_gy`` and ``repair_half_time_h``."""
 
 _KIDNEYS = ("kidney", "kidney_right", "kidney_left")
 
@@ -73,7 +73,7 @@ class Tissues:
         for name in [*self.alpha_beta_gy, *self.repair_half_time_h]:
             if name not in known:
                 raise BadInput(
-                    "--alpha-beta and --repair-half-time-h must name a region of the masks, one of "
+                    "alpha_beta_gy and repair_half_time_h must name a region of the masks, one of "
                     f"{', '.join(known)}, got '{name}'."
                 )
 
@@ -384,7 +384,7 @@ DEFINITIONS = {
     "fit_rms_pct": "how far the points lie from the curve: root mean square of (activity - curve) "
     "/ activity, an activity counting as at least 5 % of the largest and 20 times its noise floor",
     "relative_sd_pct": "half of the 68 % interval of dose_mean_gy: root of the sum of squares of "
-    "calibration, volume (with --fwhm-mm; else unknown and NOT in the total) and fit (scatter of "
+    "calibration, volume (with fwhm_mm; else unknown and NOT in the total) and fit (scatter of "
     "the points by Student's t at the points left over, and half the range of the models that "
     "pass through them); relative_95_pct: half of its 95 % interval; both empty where no point is "
     "left over, the region is less than half the resolution across, or has no activity",
@@ -392,10 +392,10 @@ DEFINITIONS = {
     "voxel by voxel; lea_catcheside_g of the fitted exponentials, or of the effective half-life "
     "where the fit has straight lines; empty for image, body and rest, and "
     "without activity or half-life",
-    "recovery_coefficient": "with --fwhm-mm: mean of the region's own blurred mask inside it, "
+    "recovery_coefficient": "with fwhm_mm: mean of the region's own blurred mask inside it, "
     "cold surroundings assumed; dose_recovered_gy: dose_mean_gy divided by it, empty where "
     "the region is less than half the resolution across; dose_recovered_sd_pct, with "
-    "--recovery-sd-pct: standard uncertainty of it, with the outline's part as Gear et al. 2018 "
+    "recovery_sd_pct: standard uncertainty of it, with the outline's part as Gear et al. 2018 "
     "have it for recovered activity; no map is changed",
 }
 

@@ -63,7 +63,7 @@ def _curve_warnings(therapy: Therapy, choices: Choices, result: CycleDose) -> li
         if choices.voxel_curve == OWN:
             why = (
                 "by noise, motion between the scans, or kinetics (such as an uptake) that the "
-                "voxels' mono-exponential does not have; --voxel-curve organ has the region's "
+                "voxels' mono-exponential does not have; voxel_curve organ has the region's "
                 "curve."
             )
         said.append(

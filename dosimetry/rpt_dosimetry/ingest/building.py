@@ -12,9 +12,8 @@ from rpt_cohort.command import part_of_work, tell_done
 from rpt_dosimetry.calibration.factor import factor_story
 from rpt_dosimetry.calibration.image_based import ImageBased, images_story
 from rpt_dosimetry.dose.activity_series import CycleImages, Therapy
-from rpt_dosimetry.dose.calculation import Choices, cycle_dose
-from rpt_dosimetry.dose.engines import find_engine
-from rpt_dosimetry.dose.rows import Tissues, Told
+from rpt_dosimetry.dose.calculation import cycle_dose
+from rpt_dosimetry.dose.job import choices_of, resolve
 from rpt_dosimetry.dose.summary import summarise
 from rpt_dosimetry.ingest.alignment import (
     STAYS,
@@ -46,7 +45,6 @@ from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_ct, resample_emission
 from rpt_dosimetry.registration.transform import GridMm
 from rpt_dosimetry.tia.exponential_fit import check_times
-from rpt_dosimetry.tia.region_fit import check_model
 
 
 def build_cycle(plan: Plan, folder: Path) -> list[str]:
@@ -69,11 +67,10 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
         aligned = _aligned(scans, plan, grid)
     images = _images(scans, aligned, drawn, grid)
     tell_done(0.85)
-    choices = Choices(
-        engine=find_engine(plan.study.engine, therapy.nuclide),
-        told=Told(Tissues(), largest_calibration_sd(scans.spects)),
-        model=plan.study.model,
-        voxel_curve=plan.study.voxel_curve,
+    choices = choices_of(
+        resolve(plan.study, therapy, masks=True),
+        therapy,
+        calibration_relative_sd=largest_calibration_sd(scans.spects),
     )
     result = cycle_dose(images, therapy, choices)
     summary = summarise(images, therapy, choices, result)
@@ -226,11 +223,12 @@ def check_therapy(cycle: CycleSource, study: Study, time_h: Sequence[float]) -> 
         BadInput: An activity or a time is impossible, or the model needs more scans.
     """
     check_times(time_h, infusion_h=cycle.infusion_h)
-    check_model(study.model, points=len(time_h), name="the regions")
-    return Therapy(
+    therapy = Therapy(
         nuclide=find_nuclide(NUCLIDE),
         administered_mbq=cycle.administered_mbq,
         residual_mbq=cycle.residual_mbq,
         infusion_h=cycle.infusion_h,
         time_h=tuple(time_h),
     )
+    resolve(study, therapy, masks=True)
+    return therapy

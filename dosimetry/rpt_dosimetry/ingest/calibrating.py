@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.calibration.counts import DeadTime
 from rpt_dosimetry.calibration.factor import (
     CalibrationFactor,
     Spect,
@@ -16,19 +15,14 @@ from rpt_dosimetry.calibration.factor import (
     dead_time_correction,
     read_factor,
 )
-from rpt_dosimetry.calibration.image_based import (
-    Administered,
-    Excretion,
-    ImageBased,
-    calibrate_by_images,
-)
-from rpt_dosimetry.calibration.planar import Alignment, Choices, Sweep
+from rpt_dosimetry.calibration.image_based import ImageBased, calibrate_by_images
 from rpt_dosimetry.dicom.nm import COUNTS, WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
 from rpt_dosimetry.ingest.sources import refuse_other_activity, refuse_other_infusion
-from rpt_dosimetry.ingest.study import CycleSource, DeadTimeSource, PlanarSource, SpectSource
+from rpt_dosimetry.ingest.study import CycleSource, SpectSource
+from rpt_dosimetry.options import DeadTime
 
-NUCLIDE, PHOTON_KEV = "Lu-177", 208.37
+NUCLIDE = "Lu-177"
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class Camera:
     """
 
     root: Path
-    dead_time: DeadTimeSource | None = None
+    dead_time: DeadTime | None = None
     planar: ImageBased | None = None
     told_relative_sd: float = 0.05
 
@@ -83,7 +77,7 @@ def calibrate(spect: Spect, source: SpectSource, camera: Camera) -> Calibrated:
             "A SPECT in counts must have a calibration (of the command calibrate), or its cycle a "
             "planar scan, and there is neither."
         )
-    correction, dead_sd = _dead_time(source, camera.dead_time)
+    correction, dead_sd = dead_time_correction(camera.dead_time, head_cps=source.head_cps)
     total = float(spect.volume.data.sum(dtype=np.float64))
     counts = SpectCounts(total, spect.needed_duration_s, correction)
     data = concentration_bq_per_ml(spect.volume, factor=factor, spect=counts)
@@ -118,51 +112,14 @@ def factor_by_planar(first: Spect, ct: Volume, cycle: CycleSource, root: Path) -
         planar=planar,
         planar_time_h=source.time_h,
         ct=ct,
-        administered=Administered(
-            cycle.administered_mbq,
-            cycle.residual_mbq,
-            None if source.administered_sd_pct is None else source.administered_sd_pct / 100.0,
-            NUCLIDE,
-        ),
-        excretion=Excretion(
-            source.biological_h,
-            source.effective_h,
-            source.excreted,
-            source.excreted_at_most,
-            source.excretion_sd,
-        ),
-        choices=_choices(source, cycle),
-        dead_time=_dead_time(cycle.spect[0], cycle.dead_time),
+        administered_mbq=cycle.administered_mbq,
+        residual_mbq=cycle.residual_mbq,
+        options=source,
+        dead_time=cycle.dead_time,
+        head_cps=cycle.spect[0].head_cps,
     )
     found.warnings[:0] = warnings
     return found
-
-
-def _choices(source: PlanarSource, cycle: CycleSource) -> Choices:
-    sweep = None
-    if cycle.dead_time is not None and source.detector_mm is not None:
-        dead_time = DeadTime(cycle.dead_time.tau_us, cycle.dead_time.model)
-        sweep = Sweep(dead_time, source.detector_mm)
-    place = None
-    if source.place_mm is not None:
-        x_mm, z_mm = source.place_mm
-        place = Alignment(x_mm, z_mm, None)
-    return Choices(
-        PHOTON_KEV,
-        source.scatter,
-        source.dew_factor,
-        sweep,
-        place,
-        outside_at_most=source.outside_views_at_most,
-    )
-
-
-def _dead_time(source: SpectSource, told: DeadTimeSource | None) -> tuple[float, float | None]:
-    return dead_time_correction(
-        None if told is None else DeadTime(told.tau_us, told.model),
-        observed_cps=source.head_cps,
-        tau_relative_sd=0.0 if told is None else told.sd_pct / 100.0,
-    )
 
 
 def _no_total(factor: CalibrationFactor) -> tuple[str, ...]:

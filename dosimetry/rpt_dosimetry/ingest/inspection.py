@@ -34,6 +34,7 @@ from rpt_dosimetry.ingest.study import (
 from rpt_dosimetry.masks.labels import dicom_below, find_totalsegmentator, region_file
 from rpt_dosimetry.masks.names import OWN_TABLE, read_organ_table
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
+from rpt_dosimetry.options import DoseOptions
 from rpt_dosimetry.registration.transform import GridMm, one_grid
 
 SHORTEST_TELLING = 3
@@ -219,10 +220,11 @@ def fingerprint(inspection: Inspection, parameters: dict[str, Any]) -> str:
 
 def parameters_of(cycle: CycleSource, study: Study) -> dict[str, Any]:
     """Return what a cycle's result depends on beside its files, without places."""
-    of_study = study.model_dump(
-        mode="json", include={"engine", "model", "voxel_curve", "calibration_sd_pct"}
-    )
-    told: dict[str, Any] = of_study | _without_places(cycle.model_dump(mode="json"))
+    of_study = study.model_dump(mode="json", include=set(DoseOptions.model_fields))
+    told: dict[str, Any] = {
+        name: value for name, value in of_study.items() if value not in (None, {})
+    }
+    told |= _without_places(cycle.model_dump(mode="json"))
     return told
 
 

@@ -14,7 +14,7 @@ from rpt_cohort.schema import Tracer
 from rpt_cohort.volumes import turned_to_ras
 
 from rpt_dosimetry.calibration.factor import Spect as StoredImage
-from rpt_dosimetry.calibration.factor import Told, factor_beside, from_tomogram, read_factor
+from rpt_dosimetry.calibration.factor import factor_beside, from_tomogram, read_factor
 from rpt_dosimetry.calibration.image_based import ImageBased
 from rpt_dosimetry.concentration import read_concentration, read_ct
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, RECON_TOMO, read_nm
@@ -31,12 +31,13 @@ from rpt_dosimetry.ingest.sources import (
 )
 from rpt_dosimetry.ingest.study import CycleSource, PetSource, SpectSource, Study
 from rpt_dosimetry.nifti import ACTIVITY, COUNTS, SUV, Nifti
+from rpt_dosimetry.options import SpectOptions
 from rpt_dosimetry.suv import convert
 
 _KG = (1.0, 500.0)
 
 
-def spect_of_nifti(image: Nifti, told: Told) -> StoredImage:
+def spect_of_nifti(image: Nifti, told: SpectOptions) -> StoredImage:
     """Read a SPECT in Bq/mL at mid-scan, as the command ``activity`` writes it, or in counts."""
     quantity = image.quantity(ACTIVITY, COUNTS)
     header_h = image.number("injection_to_mid_scan_h")
@@ -237,11 +238,10 @@ def _compare_times(image: StoredImage, warnings: list[str], *, by_json: bool) ->
 
 def read_stored(files: ScanFiles, source: SpectSource) -> StoredImage:
     """Read a SPECT in the unit it came in: Bq/mL at mid-scan, or counts."""
-    told = Told(source.duration_s, source.time_h, source.heads, source.decay_reference)
     if isinstance(files.emission, Nifti):
-        return spect_of_nifti(files.emission, told)
+        return spect_of_nifti(files.emission, source)
     if files.is_nm:
-        return from_tomogram(read_nm_spect(files, source), told)
+        return from_tomogram(read_nm_spect(files, source), source)
     read = read_concentration(files.emission)
     after_s, told_bq = read.injection_to_mid_scan_s, read.injected_activity_bq
     header_h = None if after_s is None else after_s * _H_PER_S

@@ -5,8 +5,8 @@ marrow and cortex, so that a large one fills the bone as diffuse disease does. A
 drawn first, then in how many lesions it is, then their log-normal radii. Uptake, and its fall over
 the cycles, is kinetics'.
 
-All numbers are ours. Published is a PSMA-avid volume of 302 mL, quartiles 47 and 1,076 mL (median of
-356 patients; Gafita et al., J Nucl Med 63 (2022) 226): with so much, what lesions release and
+All numbers are ours. Published is a PSMA-avid volume of 302 mL, quartiles 47 and 1,076 mL (of
+356 patients; Gafita et al., J Nucl Med 63 (2022) 226): with as much, what lesions release and
 organs take up again would make the organs' half-lives longer than published.
 """
 
