@@ -1,7 +1,8 @@
 """Images that come as NIfTI, each with a JSON of what its header cannot tell beside it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -128,6 +129,15 @@ class Nifti:
             )
 
 
+@contextmanager
+def role_named(role: str) -> Iterator[None]:
+    """Begin the sentence of a refusal with the role of the scan."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{role}: {error}") from error
+
+
 def voxel_ml(affine: Float[np.ndarray, "4 4"]) -> float:
     """Return the volume of a voxel, mL."""
     return abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
@@ -193,13 +203,11 @@ def check_beside(path: Path, volume: Volume, *, name: str, quantity: str | None 
     Raises:
         BadInput: It is no JSON object, or tells of other voxels or of another quantity.
     """
-    try:
+    with role_named(name):
         image = nifti_and_beside(path)
         image.refuse_other_voxels(volume)
         if quantity is not None and "quantity" in image.told:
             image.quantity(quantity)
-    except BadInput as error:
-        raise BadInput(f"{name}: {error}") from error
     return image
 
 

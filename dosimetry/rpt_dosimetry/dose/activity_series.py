@@ -4,8 +4,8 @@ What the JSON beside each image tells is held against what the user typed.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,14 @@ from rpt_cohort.command import naming
 from rpt_dosimetry.dicom.decay import IMPOSSIBLE_EXCESS, warn_of_too_little
 from rpt_dosimetry.dicom.tracer import LARGEST_DEVIATION, nuclide_in_text
 from rpt_dosimetry.dose.anatomy import WHOLE_IMAGE, Region
-from rpt_dosimetry.nifti import ACTIVITY, FRAME_SHA256, Nifti, check_beside, nifti_and_beside
+from rpt_dosimetry.nifti import (
+    ACTIVITY,
+    FRAME_SHA256,
+    Nifti,
+    check_beside,
+    nifti_and_beside,
+    role_named,
+)
 from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide
 
 LARGEST_MBQ = 1e5
@@ -340,7 +347,7 @@ def told_scans(
     found_h: list[float] = []
     warnings: list[str] = []
     for index, (path, name) in enumerate(zip(activities, names, strict=True)):
-        with naming(path), _named(name):
+        with naming(path), role_named(name.capitalize()):
             images.append(image := nifti_and_beside(path))
             if "quantity" in image.told:  # before the time of another kind of image is read
                 image.quantity(ACTIVITY)
@@ -400,15 +407,6 @@ def _calibration_sd_pct(
     return typed_pct
 
 
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Say of which image a refusal is."""
-    try:
-        yield
-    except BadInput as error:
-        raise BadInput(f"{name[0].upper()}{name[1:]}: {error}") from error
-
-
 def _time_h(image: Nifti, typed_h: float | None) -> float:
     told_h = image.number("injection_to_mid_scan_h")
     if told_h is None and typed_h is not None:
@@ -447,7 +445,7 @@ def _compare_activity(image: Nifti, administered_mbq: float, name: str) -> list[
 
 
 def _told_nuclide(image: Nifti, name: str) -> str | None:
-    with naming(image.path), _named(name):
+    with naming(image.path), role_named(name.capitalize()):
         text = image.text("nuclide")
     return None if text is None else nuclide_in_text(text) or text
 
@@ -465,7 +463,7 @@ def _nuclide(images: Sequence[Nifti], names: Sequence[str], typed: str | None) -
             )
     half_life_s = find_nuclide(chosen).half_life_h * 3600.0
     for image, name in zip(images, names, strict=True):
-        with naming(image.path), _named(name):
+        with naming(image.path), role_named(name.capitalize()):
             told_s = image.number("half_life_s")
             if told_s is not None and abs(told_s / half_life_s - 1.0) > LARGEST_DEVIATION:
                 raise BadInput(

@@ -33,27 +33,27 @@ ABOVE_BOUND = 1.01
 
 
 def _curve_warnings(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
-    """Say what is doubtful of the curves, each a sentence."""
-    said = []
+    """Warn of the curves, a sentence each."""
+    warnings = []
     if len(therapy.time_h) == 1:
-        said.append(_one_scan(therapy, choices))
+        warnings.append(_one_scan(therapy, choices))
     else:
-        said += _unseen(result)
+        warnings += _unseen(result)
     fallbacks = fallback_of(result)
     if fallbacks:
-        said.append(
+        warnings.append(
             f"{len(fallbacks)} regions could not be fitted and have a fallback, told in "
             f"summary.json: {', '.join(fallbacks)}."
         )
     rising = result.tia.methods.get(METHODS[RISES], 0)
     if rising:
-        said.append(
+        warnings.append(
             f"The activity of {rising} voxels rises; they have straight lines and physical decay "
             "after the last point, an upper bound."
         )
     scaled = result.tia.methods.get(RISES_IN_NOISE, 0)
     if scaled:
-        said.append(
+        warnings.append(
             f"The activity of {scaled} voxels rises by no more than the noise around them; they "
             "have their region's curve, or the image's where there is no mask."
         )
@@ -66,18 +66,18 @@ def _curve_warnings(therapy: Therapy, choices: Choices, result: CycleDose) -> li
                 "voxels' mono-exponential does not have; voxel_curve organ has the region's "
                 "curve."
             )
-        said.append(
+        warnings.append(
             f"The voxels' TIA is more than {LARGEST_OFF:.0%} off the region's curve in "
             f"{_sizes(off)}: {why}"
         )
     total_mbq_h = result.rows[0].map_tia_mbq_h
     if total_mbq_h > therapy.most_tia_mbq_h * (1.0 + ROUNDING):
-        said.append(
+        warnings.append(
             f"The time-integrated activity of the image, {total_mbq_h:.6g} MBq h, is above the "
             f"{therapy.most_tia_mbq_h:.6g} MBq h of the net activity that never leaves, by less "
             "than two standard uncertainties of the calibration: check the calibration."
         )
-    return said
+    return warnings
 
 
 def fallback_of(result: CycleDose) -> dict[str, str]:
@@ -95,11 +95,11 @@ def _off_their_curve(result: CycleDose) -> dict[str, float]:
 
 
 def _unseen(result: CycleDose) -> list[str]:
-    said = []
+    warnings = []
     curves = {row.region.name: row.fit for row in result.rows if row.fit.tia_mbq_h > 0}
     missed = {name: fit.misfit for name, fit in curves.items() if fit.misfit > MISSES}
     if missed:
-        said.append(
+        warnings.append(
             f"The curve misses its points by more than {MISSES:.0%} (RMS) in "
             f"{_sizes(missed).replace('(+', '(')}: its "
             "model does not hold there, or a point is wrong. See fit_rms_pct."
@@ -110,7 +110,7 @@ def _unseen(result: CycleDose) -> list[str]:
         if fit.tia_mbq_h * ABOVE_BOUND < fit.measured_tia_mbq_h
     }
     if below:
-        said.append(
+        warnings.append(
             "The TIA lies below what was measured from 0 h to the last scan alone (straight lines "
             f"up, exponentials down) in {_sizes(below)}: the curve cannot be right."
         )
@@ -121,7 +121,7 @@ def _unseen(result: CycleDose) -> list[str]:
         if unseen is not None and max(map(abs, unseen)) > LARGEST_UNSEEN
     }
     if most:
-        said.append(
+        warnings.append(
             f"Two scans, or none by {EARLY_H:g} h, tell no uptake. An uptake half-life from 0 h to "
             f"{SLOWEST_UPTAKE:g} times the population's moves the TIA by up to {_sizes(most)}; a "
             "slower one, or a first phase that washes out fast, cannot be known from these scans."
@@ -131,7 +131,7 @@ def _unseen(result: CycleDose) -> list[str]:
         lambda fit: fit.before_first_mbq_h > LARGEST_BEFORE_FIRST * fit.tia_mbq_h,
     )
     if early:
-        said.append(
+        warnings.append(
             f"More than half of the TIA lies before the first scan, where the curve is a guess, in "
             f"{early}."
         )
@@ -141,7 +141,7 @@ def _unseen(result: CycleDose) -> list[str]:
         if fit.tail_mbq_h(fit.points[-1][0]) > LARGEST_AFTER_LAST * fit.tia_mbq_h
     }
     if late:
-        said.append(
+        warnings.append(
             "More than half of the TIA lies after the last scan, where the curve is extrapolated, "
             f"in {_sizes(late).replace('(+', '(')}."
         )
@@ -149,20 +149,20 @@ def _unseen(result: CycleDose) -> list[str]:
         result.rows, lambda fit: fit.tia_mbq_h > ABOVE_BOUND * fit.physical_tail_tia_mbq_h
     )
     if above:
-        said.append(
+        warnings.append(
             "The TIA is above that of straight lines from 0 MBq and a physical tail "
             f"(physical_tail_tia_mbq_h) in {above}: the curve lies above its points, or has much "
             "before the first scan."
         )
-    return said
+    return warnings
 
 
 def _sizes(parts: Mapping[str, float]) -> str:
     return ", ".join(f"{name} ({part:+.0%})" for name, part in parts.items())
 
 
-def _names(rows: list[Row], doubtful: Callable[[RegionFit], bool]) -> str:
-    return ", ".join(row.region.name for row in rows if doubtful(row.fit))
+def _names(rows: list[Row], is_so: Callable[[RegionFit], bool]) -> str:
+    return ", ".join(row.region.name for row in rows if is_so(row.fit))
 
 
 def _one_scan(therapy: Therapy, choices: Choices) -> str:
@@ -228,28 +228,28 @@ def summarise(
 
 
 def _warnings(therapy: Therapy, choices: Choices, result: CycleDose) -> list[str]:
-    """Say what the user should know of curves, masks and densities, each a sentence."""
-    said = _curve_warnings(therapy, choices, result)
+    """Warn of curves, masks and densities, a sentence each."""
+    warnings = _curve_warnings(therapy, choices, result)
     shares = lesion_shares([row.region for row in result.rows])
     held = {name: share for name, share in shares.items() if share > LARGEST_LESION_SHARE}
     if held:
-        said.append(
+        warnings.append(
             "Organ rows hold the lesions in them: "
             f"{', '.join(f'{name} ({share:.0%} lesion)' for name, share in held.items())}."
         )
     body = result.body_g_per_ml
     if body is not None and not LEAST_BODY_G_PER_ML <= body <= MOST_BODY_G_PER_ML:
-        said.append(
+        warnings.append(
             f"The mean density of the body by the CT is {body:.3g} g/mL, not "
             f"{LEAST_BODY_G_PER_ML:g} to {MOST_BODY_G_PER_ML:g} g/mL: check that the CT is in HU "
             "and lies where the organs are."
         )
     if result.thin_voxels is not None and result.thin_voxels[1]:
-        said.append(
+        warnings.append(
             f"{result.thin_voxels[1]} voxels with activity are thinner than {LOWEST_G_PER_ML:g} "
             "g/mL by the CT and count as that dense."
         )
-    return said
+    return warnings
 
 
 def _density(result: CycleDose) -> dict[str, Any]:

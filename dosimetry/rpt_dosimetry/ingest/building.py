@@ -1,7 +1,6 @@
 """Make one cohort cycle from its DICOM folders: read, register, dose, write."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +39,7 @@ from rpt_dosimetry.ingest.sources import ScanFiles, find_scan
 from rpt_dosimetry.ingest.study import CycleSource, Study
 from rpt_dosimetry.masks.labels import lesion_labels, organ_labels, region_file, segment_organs
 from rpt_dosimetry.masks.names import read_organ_table
+from rpt_dosimetry.nifti import role_named
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 from rpt_dosimetry.registration.pair import Scan
 from rpt_dosimetry.registration.resampling import resample_ct, resample_emission
@@ -59,7 +59,7 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     with part_of_work(0.0, 0.2):
         scans = _read(plan)
     therapy = check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
-    warnings = [*scans.doubtful_activities(plan.cycle), *scans.doubtful_order()]
+    warnings = [*scans.activity_warnings(plan.cycle), *scans.order_warnings()]
     grid = cycle_grid(scans.spects[0].bq_per_ml, plan.grid, warnings)
     # Read before the registrations, which take long, and carried after them.
     drawn = {role: _labels(role, plan, scans, warnings) for role in ("organs", "lesions")}
@@ -93,7 +93,7 @@ def check_inputs(plan: Plan) -> None:
     """
     with part_of_work(0.0, 0.8):
         scans = _read(plan)
-    scans.doubtful_activities(plan.cycle)
+    scans.activity_warnings(plan.cycle)
     check_therapy(plan.cycle, plan.study, [spect.time_h for spect in scans.spects])
     cycle_grid(scans.spects[0].bq_per_ml, plan.grid, [])
     organs = plan.cycle.organs
@@ -106,7 +106,7 @@ def _read(plan: Plan) -> Scans:
     cycle, root = plan.cycle, plan.root
     files: dict[str, ScanFiles] = {}
     for number, source in enumerate(cycle.spect, start=1):
-        with _named(role := f"spect {number}"):
+        with role_named(role := f"spect {number}"):
             files[role] = find_scan(source, root, need_ct=number == 1)
     camera = Camera(
         root,
@@ -116,10 +116,10 @@ def _read(plan: Plan) -> Scans:
     )
     spects = []
     for number, source in enumerate(cycle.spect, start=1):
-        with _named(role := f"spect {number}"):
+        with role_named(role := f"spect {number}"):
             spects.append(read_spect(files[role], source, camera))
         tell_done(number / (len(cycle.spect) + 1))
-    with _named("pet"):
+    with role_named("pet"):
         files["pet"] = find_scan(cycle.pet, root, need_ct=True)
         pet = read_pet(files["pet"], cycle.pet)
     first_ct = spects[0].ct
@@ -133,12 +133,12 @@ def _read(plan: Plan) -> Scans:
 def _planar(plan: Plan, first: ScanFiles) -> ImageBased | None:
     if plan.cycle.planar is None:
         return None
-    with _named("spect 1"):
+    with role_named("spect 1"):
         stored = read_stored(first, plan.cycle.spect[0])
         ct = read_scan_ct(first)
     if ct is None:
         return None  # which the first SPECT is refused for
-    with _named("planar"):
+    with role_named("planar"):
         return factor_by_planar(stored, ct[0], plan.cycle, plan.root)
 
 
@@ -146,7 +146,7 @@ def _aligned(scans: Scans, plan: Plan, grid: GridMm) -> dict[str, Aligned]:
     """Return each scan on the grid, ``spect 1`` first and ``pet`` last."""
     first = scans.spects[0].bq_per_ml
     fixed = Scan(first, scans.first_ct)
-    with _named("spect 1"):
+    with role_named("spect 1"):
         still = resample_emission(first, grid, STAYS, name="The image")
     aligned = {"spect 1": Aligned(still.data, STAYS, None, None)}
     moving = {
@@ -155,7 +155,7 @@ def _aligned(scans: Scans, plan: Plan, grid: GridMm) -> dict[str, Aligned]:
     }
     moving["pet"] = Scan(scans.pet.suv, scans.pet.ct), plan.cycle.pet.start
     for number, (role, (scan, start)) in enumerate(moving.items()):
-        with _named(role), part_of_work(number / len(moving), (number + 1) / len(moving)):
+        with role_named(role), part_of_work(number / len(moving), (number + 1) / len(moving)):
             aligned[role] = align(fixed, still, scan, grid, start=start)
     return aligned
 
@@ -189,7 +189,7 @@ def _labels(role: str, plan: Plan, scans: Scans, warnings: list[str]) -> tuple[V
     """Return organs or lesions as drawn, and on which scan; ``None`` where none are named."""
     organs = plan.cycle.organs
     if role == "organs" and organs is not None and organs.totalsegmentator is not None:
-        with _named(role):
+        with role_named(role):
             scan, _ = scans.drawn_on(organs.drawn_on)
             return segment_organs(scan, fast=organs.totalsegmentator == "fast"), organs.drawn_on
     drawn = None if organs is None else organs.drawn
@@ -198,22 +198,13 @@ def _labels(role: str, plan: Plan, scans: Scans, warnings: list[str]) -> tuple[V
         return None
     scan, uid = scans.drawn_on(source.drawn_on)
     said: list[str] = []
-    with _named(role):
+    with role_named(role):
         path = region_file(plan.root / source.file)
         table = read_organ_table(organ_table_path(plan.study, plan.root))
         labels_of = lesion_labels if role == "lesions" else partial(organ_labels, table=table)
         labels = labels_of(path, scan, frame_uid=uid, regions=source.regions, warnings=said)
     warnings += [f"{role}: {sentence}" for sentence in said]
     return labels.volume, source.drawn_on
-
-
-@contextmanager
-def _named(role: str) -> Iterator[None]:
-    """Begin the sentence of a refusal with the role of the scan."""
-    try:
-        yield
-    except BadInput as error:
-        raise BadInput(f"{role}: {error}") from error
 
 
 def check_therapy(cycle: CycleSource, study: Study, time_h: Sequence[float]) -> Therapy:

@@ -357,7 +357,7 @@ class Scans:
         for role, begin in known[1:]:
             refuse_other_infusion(role, begin, *known[0])
 
-    def doubtful_order(self) -> list[str]:
+    def order_warnings(self) -> list[str]:
         """Say that the PET came after the therapy had begun, where the headers tell it."""
         told = [one.infusion for one in self.spects if one.infusion is not None]
         if not told or self.pet.injected is None:
@@ -370,7 +370,7 @@ class Scans:
             "the therapy is wanted."
         ]
 
-    def doubtful_activities(self, cycle: CycleSource) -> list[str]:
+    def activity_warnings(self, cycle: CycleSource) -> list[str]:
         """Say which SPECT's header tells another activity than the study, a sentence each.
 
         Raises:

@@ -60,18 +60,13 @@ def voxel_octant(
 
 def whole_octant(kernel: PointKernel, *, spacing_mm: Spacing, density_g_per_cm3: float) -> Octant:
     """Integrate a point kernel of finite reach over spheres, to its last offset."""
-    shape = octant_shape(kernel, spacing_mm=spacing_mm, density_g_per_cm3=density_g_per_cm3)
     side = np.array(spacing_mm) / MM_PER_CM * density_g_per_cm3
-    return _over_spheres(kernel, side, shape)
+    return _over_spheres(kernel, side, _reached(kernel, side))
 
 
-def octant_shape(
-    kernel: PointKernel, *, spacing_mm: Spacing, density_g_per_cm3: float
-) -> tuple[int, int, int]:
+def _reached(kernel: PointKernel, side: Float[np.ndarray, "3"]) -> tuple[int, ...]:
     """Count the offsets that a point kernel of finite reach can get to, 0 included."""
-    side = np.array(spacing_mm) / MM_PER_CM * density_g_per_cm3
-    i, j, k = (int(n) + 2 for n in kernel.edge_g_per_cm2[-1] / side)
-    return i, j, k
+    return tuple(int(n) + 2 for n in kernel.edge_g_per_cm2[-1] / side)
 
 
 def whole_sum(octant: Octant) -> float:
@@ -239,9 +234,7 @@ def compute_kernel(
             included; an image of n voxels needs n. Without it less than 1 % of the absorbed
             energy lies outside.
     """
-    density = find_medium(medium_name).density_g_per_cm3
-    electrons = electron_kernel(nuclide_name, medium_name)
-    photons = photon_kernel(nuclide_name, medium_name)
+    electrons, photons, density = _in_medium(nuclide_name, medium_name)
     shape = _offsets(electrons, photons, spacing_mm, density)
     if largest is not None:
         i, j, k = np.minimum(shape, largest)
@@ -259,12 +252,8 @@ def kernel_shape(
     nuclide_name: str, *, spacing_mm: Spacing, medium_name: str = "soft"
 ) -> tuple[int, int, int]:
     """Return how many voxels a whole kernel has along each axis; see :func:`compute_kernel`."""
-    i, j, k = _offsets(
-        electron_kernel(nuclide_name, medium_name),
-        photon_kernel(nuclide_name, medium_name),
-        spacing_mm,
-        find_medium(medium_name).density_g_per_cm3,
-    )
+    electrons, photons, density = _in_medium(nuclide_name, medium_name)
+    i, j, k = _offsets(electrons, photons, spacing_mm, density)
     return 2 * i - 1, 2 * j - 1, 2 * k - 1
 
 
@@ -289,14 +278,19 @@ def absorbed_kev(
     Returns:
         Energy absorbed inside and outside the kernel, keV per decay.
     """
-    electrons = electron_kernel(nuclide_name, medium_name)
-    photons = photon_kernel(nuclide_name, medium_name)
+    electrons, photons, density = _in_medium(nuclide_name, medium_name)
     shape = kernel_shape(nuclide_name, spacing_mm=spacing_mm, medium_name=medium_name)
-    density = find_medium(medium_name).density_g_per_cm3
     half_side = np.array(shape) * np.array(spacing_mm) / 2.0 / MM_PER_CM * density
     to_face = (half_side / np.maximum(octant_directions(0), 1e-12)).min(axis=1)
     inside = electrons.absorbed_kev + float(photons.within_kev(to_face).mean())
     return inside, electrons.absorbed_kev + photons.absorbed_kev - inside
+
+
+def _in_medium(nuclide_name: str, medium_name: str) -> tuple[PointKernel, PointKernel, float]:
+    """Return the point kernels of electrons and photons, and the medium's density, g/cm³."""
+    density = find_medium(medium_name).density_g_per_cm3
+    electrons = electron_kernel(nuclide_name, medium_name)
+    return electrons, photon_kernel(nuclide_name, medium_name), density
 
 
 def _offsets(
@@ -313,7 +307,7 @@ def _offsets(
     half_mm = high / density_g_per_cm3 * MM_PER_CM
     # One offset more than the cube needs, as the source is a voxel and not a point; never fewer
     # than the electrons reach.
-    least = octant_shape(electrons, spacing_mm=spacing_mm, density_g_per_cm3=density_g_per_cm3)
+    least = _reached(electrons, np.array(spacing_mm) / MM_PER_CM * density_g_per_cm3)
     i, j, k = (
         max(int(np.ceil(half_mm / side_mm)) + 2, n)
         for side_mm, n in zip(spacing_mm, least, strict=True)

@@ -424,8 +424,8 @@ def check_picture(
     kind = "Rigid" if registration.volumes is None else "Deformable"
     figure.suptitle(
         f"{kind} registration by {WORDS[registration.fixed.kind]}: centre moved "
-        f"{change.centre_mm:.1f} mm, turned {change.rotation_deg:.1f}°; normalised mutual information "
-        f"{change.before.normalised_mutual_information:.3f} → "
+        f"{change.centre_mm:.1f} mm, turned {change.rotation_deg:.1f}°; normalised mutual "
+        f"information {change.before.normalised_mutual_information:.3f} → "
         f"{change.after.normalised_mutual_information:.3f}; research only"
     )
     return png_bytes(figure, dots_per_inch=80)
