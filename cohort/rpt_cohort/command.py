@@ -292,10 +292,10 @@ def _chosen(model: type[Chosen], typed: Mapping[str, Any], file: Path | None) ->
 
 
 _HOLDS = {
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "{ge:g} or above",
-    "less_than": "below {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "greater_than": "above {gt:g}{unit}",
+    "greater_than_equal": "{ge:g}{unit} or above",
+    "less_than": "below {lt:g}{unit}",
+    "less_than_equal": "at most {le:g}{unit}",
     "finite_number": "finite",
     "literal_error": "one of {expected}",
 }
@@ -310,11 +310,11 @@ def _typed_sentence(name: str, fault: Mapping[str, Any]) -> str:
     unit = next((f" {unit}" for end, unit in _UNITS.items() if name.endswith(end)), "")
     if fault["type"] not in _HOLDS:
         return f"{_flag(name)}: {fault['msg'].removeprefix('Value error, ')}"
-    holds = _HOLDS[fault["type"]].format(**fault.get("ctx", {}))
+    holds = _HOLDS[fault["type"]].format(unit=unit, **fault.get("ctx", {}))
     holds = holds.replace(" or '", ", '").replace("'", "")
     got = fault["input"]
     got = f"'{got}'" if isinstance(got, str) else f"{got:g}{unit}"
-    return f"{_flag(name)} must be {holds}{unit}, got {got}."
+    return f"{_flag(name)} must be {holds}, got {got}."
 
 
 def fault_sentence(error: ValidationError) -> str:

@@ -85,7 +85,7 @@ def test_what_is_calibrated_already(command, tmp_path) -> None:
         (["--camera-cps-per-mbq", 0, "--camera-sd-pct", 1], "A.nii.gz", "above 0 and at most"),
         (["--camera-cps-per-mbq", 9, "--camera-sd-pct", 300], "A.nii.gz", "from 0 to 100 %"),
         ([*CAMERA, "--duration-s", 0], "A.nii.gz", "--duration-s must be above 0 s, got 0 s"),
-        ([*CAMERA, "--duration-s", "nan"], "A.nii.gz", "--duration-s must be finite s, got nan s"),
+        ([*CAMERA, "--duration-s", "nan"], "A.nii.gz", "--duration-s must be finite, got nan s"),
         ([*CAMERA, "--decay-reference", "now"], "A.nii.gz", "one of scan, injection, got 'now'"),
         ([*CAMERA, "--options", "none.yaml"], "A.nii.gz", "there is no file 'none.yaml'"),
     ],
