@@ -2,12 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from rpt_cohort import BadInput, new_folder
 from rpt_cohort.command import Overwrite, at_work, new_app, run_app, say
-from rpt_cohort.schema import Therapy, Tracer
 
 from rpt_phantom.agents import THERAPIES, TRACERS
 from rpt_phantom.anatomy import OwnAnatomy
@@ -132,8 +131,8 @@ def cohort(
         workers=workers,
         imaging=imaging.value,
         heterogeneity=heterogeneity,
-        tracer=cast(Tracer, tracer),
-        therapy=cast(Therapy, therapy),
+        tracer=tracer,
+        therapy=therapy,
         anatomy=_own_anatomy(anatomy),
         organs=_organ_names(organs),
         fine_truth=fine_truth,
@@ -177,8 +176,8 @@ def patient(
         slices,
         imaging.value,
         heterogeneity,
-        cast(Tracer, tracer),
-        cast(Therapy, therapy),
+        tracer,
+        therapy,
         _own_anatomy(anatomy),
     )
     if not 1 <= patient <= PATIENTS_MOST:
