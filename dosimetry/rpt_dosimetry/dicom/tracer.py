@@ -8,19 +8,14 @@ written out and must fit the nuclide.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rpt_cohort import BadInput
 from rpt_cohort.schema import THERAPIES, TRACERS, Tracer
 
-from rpt_dosimetry.dicom import attributes as dcm
-from rpt_dosimetry.dicom.header import (
-    Tags,
-    if_readable,
-    missing,
-)
-from rpt_dosimetry.dicom.reading import components, items
-from rpt_dosimetry.radiation.nuclide import check_half_life, nuclide_in_text, nuclide_of_code
+from rpt_dosimetry.dicom.header import PetHeader
+from rpt_dosimetry.dicom.reading import shown
+from rpt_dosimetry.radiation.nuclide import check_half_life, nuclide_in_text
 
 _SPELLED = {
     **{one.ligand: re.compile(one.spelled) for one in (*TRACERS.values(), *THERAPIES.values())},
@@ -35,7 +30,6 @@ _SPELLED = {
     "fluoride": re.compile("SODIUMFLUORIDE"),
 }
 """Ligand → how headers write it, in capitals and digits alone."""
-KNOWN_TRACERS = tuple(TRACERS)
 
 
 def known_tracer(name: str | None) -> Tracer | None:
@@ -91,27 +85,8 @@ class Radiopharmaceutical:
     half_life_s: float | None
 
 
-def coded_nuclide(tags: Tags) -> str | None:
-    """Read the nuclide from Radionuclide Code Sequence (0054,0300).
-
-    Returns:
-        Such as ``F-18``; ``None`` where it is missing or not known here.
-
-    Raises:
-        BadInput: The slices name different nuclides.
-    """
-    codes = {code for header in tags.headers for code in _codes(header, dcm.RADIONUCLIDE_CODE)}
-    found = {nuclide_of_code(value=value, meaning=meaning) for value, meaning in codes}
-    if len(found) > 1:
-        raise BadInput(
-            f"{dcm.RADIONUCLIDE_CODE} must name one nuclide in all slices, and it names several."
-        )
-    tags.remember_texts(dcm.RADIONUCLIDE_CODE, sorted(value for value, _ in codes))
-    return found.pop() if found else None
-
-
 def read_radiopharmaceutical(
-    tags: Tags, warnings: list[str], *, tracer: Tracer | None = None
+    header: PetHeader, *, tracer: Tracer | None = None
 ) -> Radiopharmaceutical:
     """Name tracer and nuclide.
 
@@ -126,32 +101,32 @@ def read_radiopharmaceutical(
         BadInput: The codes are malformed, or differ between slices; or the header names
             another tracer, ligand or nuclide than ``tracer``.
     """
-    nuclide = coded_nuclide(tags)
-    life_s = if_readable(lambda: tags.number(dcm.HALF_LIFE), warnings)
+    nuclide, warnings = header.coded_nuclide, header.warnings
+    life_s = header.if_readable(lambda: header.number("RadionuclideHalfLife"))
     if life_s is not None:
         nuclide, fault = check_half_life(life_s, coded=nuclide)
         if fault:
             warnings.append(f"The half-life was not needed and cannot be right: {fault}")
         elif nuclide is None:
             warnings.append(f"The half-life, {life_s:g} s, is of no nuclide known here.")
-    text = if_readable(lambda: tags.text(dcm.RADIOPHARMACEUTICAL), warnings) or ""
-    codes = _codes(tags.headers[0], dcm.PHARMACEUTICAL_CODE)
-    values = [value for value, _ in codes]
-    tags.remember_texts(dcm.PHARMACEUTICAL_CODE, values)
+    text = header.if_readable(lambda: header.text("Radiopharmaceutical")) or ""
+    codes = header.codes(header.slices[0], "RadiopharmaceuticalCodeSequence")
+    values = header.remember("RadiopharmaceuticalCodeSequence", [value for value, _ in codes])
     texts = [text, *(meaning for _, meaning in codes)]
     named = name_tracer(texts=texts, codes=values, nuclide=nuclide)
     in_text = nuclide_in_text(text)
     if in_text is not None and in_text != nuclide:
-        warnings.append(f"{dcm.RADIOPHARMACEUTICAL} names {in_text}, the series is of {nuclide}.")
+        warnings.append(
+            f"{shown('Radiopharmaceutical')} names {in_text}, the series is of {nuclide}."
+        )
         named = "unknown"
-    ligands = named_ligands(texts=texts, codes=values)
     if tracer is None or tracer == "unknown":
         if named == "unknown":
             warnings.append(
                 "The tracer is unknown: no ligand is written out that fits the nuclide."
             )
         return Radiopharmaceutical(named, None if named == "unknown" else "header", nuclide, life_s)
-    _check_told(tracer, named, ligands, nuclide, life_s)
+    _check_told(tracer, named, named_ligands(texts=texts, codes=values), nuclide, life_s)
     if named == "unknown":
         warnings.append(f"The tracer is {tracer} as told; the header names none clearly.")
     return Radiopharmaceutical(tracer, "header" if named == tracer else "user", nuclide, life_s)
@@ -174,33 +149,11 @@ def _check_told(
     if nuclide is None and life_s is not None:
         _, fault = check_half_life(life_s, coded=expected)
         if fault:
-            raise BadInput(f"{dcm.HALF_LIFE} must be that of the tracer, {tracer}, {fault}")
+            raise BadInput(
+                f"{shown('RadionuclideHalfLife')} must be that of the tracer, {tracer}, {fault}"
+            )
     if ligands and TRACERS[tracer].ligand not in ligands:
         raise BadInput(
             f"The tracer must be what the header names, {' or '.join(sorted(ligands))}, got "
             f"{tracer}. Name the tracer that was injected, or correct the header."
         )
-
-
-def _codes(header: Any, sequence: dcm.Tag) -> list[tuple[str, str]]:
-    """Return values and meanings of a code sequence of the radiopharmaceutical."""
-    return [
-        ("".join(components(code, dcm.CODE_VALUE)), "".join(components(code, dcm.CODE_MEANING)))
-        for item in items(header, dcm.RADIOPHARMACEUTICAL_INFORMATION)
-        for code in items(item, sequence)
-    ]
-
-
-def need_half_life_s(tags: Tags, coded_nuclide: str | None) -> float:
-    """Read the half-life that a correction for decay needs, s.
-
-    Raises:
-        BadInput: Missing, not plausible, or not that of the nuclide.
-    """
-    life_s = tags.number(dcm.HALF_LIFE)
-    if life_s is None:
-        raise missing(dcm.HALF_LIFE, "to correct for decay")
-    _, fault = check_half_life(life_s, coded=coded_nuclide)
-    if fault:
-        raise BadInput(f"{dcm.HALF_LIFE} must be that of the nuclide in seconds, {fault}")
-    return life_s
