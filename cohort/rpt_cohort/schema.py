@@ -53,6 +53,17 @@ THERAPIES = {
     "177Lu-PSMA-I&T": Labelled("Lu-177", "PSMA-I&T", "PSMAIT(?![A-Z])"),
     "177Lu-PSMA-617": Labelled("Lu-177", "PSMA-617", r"PSMA617(?!\d)"),
 }
+OTHER_LIGANDS = {
+    "rhPSMA": "RHPSMA|FLOTUFOLASTAT",
+    "DOTATATE": "DOTATATE|OXODOTREOTIDE",
+    "DOTATOC": "DOTATOC|EDOTREOTIDE",
+    "DOTANOC": "DOTANOC",
+    "FAPI": "FAPI",
+    "choline": "CHOLINE",
+    "fluciclovine": "FLUCICLOVINE|FACBC",
+    "fluoride": "SODIUMFLUORIDE",
+}
+"""How headers spell ligands that are not in the contract: they name another tracer."""
 if TYPE_CHECKING:
     Tracer: TypeAlias = str
     Therapy: TypeAlias = str

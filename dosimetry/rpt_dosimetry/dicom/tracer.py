@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rpt_cohort import BadInput
-from rpt_cohort.schema import THERAPIES, TRACERS, Tracer
+from rpt_cohort.schema import OTHER_LIGANDS, THERAPIES, TRACERS, Tracer
 
 from rpt_dosimetry.dicom.header import PetHeader
 from rpt_dosimetry.dicom.reading import shown
@@ -19,17 +19,8 @@ from rpt_dosimetry.radiation.nuclide import check_half_life, nuclide_in_text
 
 _SPELLED = {
     **{one.ligand: re.compile(one.spelled) for one in (*TRACERS.values(), *THERAPIES.values())},
-    # Not in the contract; but a header that names one of them names another tracer.
-    "rhPSMA": re.compile("RHPSMA|FLOTUFOLASTAT"),
-    "DOTATATE": re.compile("DOTATATE|OXODOTREOTIDE"),
-    "DOTATOC": re.compile("DOTATOC|EDOTREOTIDE"),
-    "DOTANOC": re.compile("DOTANOC"),
-    "FAPI": re.compile("FAPI"),
-    "choline": re.compile("CHOLINE"),
-    "fluciclovine": re.compile("FLUCICLOVINE|FACBC"),
-    "fluoride": re.compile("SODIUMFLUORIDE"),
+    **{ligand: re.compile(spelled) for ligand, spelled in OTHER_LIGANDS.items()},
 }
-"""Ligand → how headers write it, in capitals and digits alone."""
 
 
 def known_tracer(name: str | None) -> Tracer | None:
