@@ -7,7 +7,7 @@ that a value in the wrong unit (GBq for MBq, m for cm, s for min) is refused."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -20,8 +20,56 @@ TRUTH = ("truth/dose.nii.gz", "truth/tia.nii.gz")
 FILES_BESIDE = ("lesions.nii.gz", "dose_gy.nii.gz", "tia.nii.gz")
 FILES_OPTIONAL = (*FILES_BESIDE, *TRUTH, "truth/kinetics.nii.gz")
 
-Tracer = Literal["68Ga-PSMA-11", "18F-PSMA-1007", "18F-PSMA-11", "18F-DCFPyL", "18F-FDG", "unknown"]
-Therapy = Literal["177Lu-PSMA-I&T", "177Lu-PSMA-617"]
+
+@dataclass(frozen=True)
+class Labelled:
+    """A nuclide on a ligand.
+
+    Attributes:
+        nuclide: ICRP-107's name, such as ``Ga-68``.
+        spelled: How headers write the ligand: a pattern of capitals and digits alone.
+        codes: Of the Radiopharmaceutical Code Sequence, SNOMED RT and CT.
+    """
+
+    nuclide: str
+    ligand: str
+    spelled: str
+    codes: tuple[str, ...] = ()
+
+
+_PSMA_11 = ("PSMA-11", r"PSMA11(?!\d)|PSMAHBEDCC|GOZETOTIDE")
+
+TRACERS = {
+    "68Ga-PSMA-11": Labelled("Ga-68", *_PSMA_11),
+    "18F-PSMA-1007": Labelled("F-18", "PSMA-1007", r"PSMA1007(?!\d)"),
+    "18F-PSMA-11": Labelled("F-18", *_PSMA_11),
+    "18F-DCFPyL": Labelled("F-18", "DCFPyL", "DCFPYL|PIFLUFOLASTAT"),
+    "18F-FDG": Labelled(
+        "F-18", "FDG", "FDG|FLUORODEOXYGLUCOSE|FLUDEOXYGLUCOSE", ("C-B1031", "35321007")
+    ),
+}
+"""The tracers: this is the one list. The phantom has those with a file of rates."""
+THERAPIES = {
+    "177Lu-PSMA-I&T": Labelled("Lu-177", "PSMA-I&T", "PSMAIT(?![A-Z])"),
+    "177Lu-PSMA-617": Labelled("Lu-177", "PSMA-617", r"PSMA617(?!\d)"),
+}
+OTHER_LIGANDS = {
+    "rhPSMA": "RHPSMA|FLOTUFOLASTAT",
+    "DOTATATE": "DOTATATE|OXODOTREOTIDE",
+    "DOTATOC": "DOTATOC|EDOTREOTIDE",
+    "DOTANOC": "DOTANOC",
+    "FAPI": "FAPI",
+    "choline": "CHOLINE",
+    "fluciclovine": "FLUCICLOVINE|FACBC",
+    "fluoride": "SODIUMFLUORIDE",
+}
+"""How headers spell ligands that are not in the contract: they name another tracer."""
+if TYPE_CHECKING:
+    Tracer: TypeAlias = str
+    Therapy: TypeAlias = str
+else:
+    Tracer = Literal[(*TRACERS, "unknown")]
+    Therapy = Literal[tuple(THERAPIES)]
 
 
 def _inside_folder(path: str) -> str:

@@ -11,30 +11,18 @@ from typing import Any
 from rpt_cohort import BadInput
 from rpt_cohort.schema import Tracer
 
-from rpt_dosimetry.dicom import attributes as dcm
+from rpt_dosimetry.dicom import vendors
 from rpt_dosimetry.dicom.decay import (
     ActivityAtReference,
+    Injection,
     activity_at_reference,
     check_total,
     decay_factor_told,
-)
-from rpt_dosimetry.dicom.header import (
-    Injection,
-    Patient,
-    Tags,
-    administration_moment,
-    check_corrections,
-    if_readable,
-    missing,
-    philips_factor,
     read_injection,
-    read_patient,
-    refuse_zone_jump,
-    scan_times,
-    seconds_after,
 )
-from rpt_dosimetry.dicom.reading import Moment, Progress, no_progress
-from rpt_dosimetry.dicom.series import Series
+from rpt_dosimetry.dicom.header import Patient, PetHeader, seconds_after
+from rpt_dosimetry.dicom.reading import Moment, shown
+from rpt_dosimetry.dicom.series import Progress, Series, no_progress
 from rpt_dosimetry.dicom.slices import (
     SeriesVolume,
     check_values,
@@ -43,11 +31,7 @@ from rpt_dosimetry.dicom.slices import (
     read_values,
     to_ras,
 )
-from rpt_dosimetry.dicom.tracer import (
-    Radiopharmaceutical,
-    coded_nuclide,
-    read_radiopharmaceutical,
-)
+from rpt_dosimetry.dicom.tracer import Radiopharmaceutical, read_radiopharmaceutical
 
 
 @dataclass(frozen=True)
@@ -66,49 +50,52 @@ class SuvFactor:
     at_reference: ActivityAtReference | None = None
 
 
-def find_suv_factor(
-    tags: Tags, *, patient: Patient, injection: Injection, warnings: list[str]
-) -> SuvFactor:
+def find_suv_factor(header: PetHeader, patient: Patient, injection: Injection) -> SuvFactor:
     """Find the factor by the series' Units.
 
     Raises:
-        BadInput: Units that hold no SUV, or a tag that their branch needs is missing or
+        BadInput: Units that hold no SUV, or an attribute that their branch needs is missing or
             impossible.
     """
-    units = tags.text(dcm.UNITS).upper()
-    if not units:
-        raise missing(dcm.UNITS, "to know what the values are")
-    if units not in ("BQML", "GML", "CNTS"):
-        raise BadInput(
-            f"{dcm.UNITS} must be BQML, GML or CNTS, got {_shown(units)}: such values cannot "
-            "become SUV. Export the series in BQML."
-        )
+    units, told = header.units, shown("Units")
     if units == "GML":
-        suv_type = tags.text(dcm.SUV_TYPE).upper() or "BW"
+        suv_type = header.text("SUVType").upper() or "BW"
         if suv_type != "BW":
             raise BadInput(
-                f"{dcm.SUV_TYPE} must be BW or empty with {dcm.UNITS} GML, got {_shown(suv_type)}: "
+                f"{shown('SUVType')} must be BW or empty with {told} GML, got {_shown(suv_type)}: "
                 "only SUV by body weight is read. Export the series in BQML."
             )
-        return SuvFactor("GML: BW", [1.0] * len(tags), "g/mL per g/mL")
-    bqml_per_count = None
+        return SuvFactor("GML: BW", [1.0] * len(header), "g/mL per g/mL")
+    if units not in ("BQML", "CNTS"):
+        raise BadInput(
+            f"{told} must be BQML, GML or CNTS, got {_shown(units)}: such values cannot "
+            "become SUV. Export the series in BQML."
+        )
+    branch, per_count = "BQML", [1.0] * len(header)
     if units == "CNTS":
-        suv_per_count = philips_factor(tags, dcm.PHILIPS_SUV_FACTOR, warnings)
-        if suv_per_count is not None:
-            return SuvFactor("CNTS: Philips SUV factor", suv_per_count, "g/mL per count")
-        bqml_per_count = philips_factor(tags, dcm.PHILIPS_ACTIVITY_FACTOR, warnings)
-        if bqml_per_count is None:
-            raise BadInput(
-                f"{dcm.UNITS} CNTS need {dcm.PHILIPS_SUV_FACTOR} or {dcm.PHILIPS_ACTIVITY_FACTOR}, "
-                "not 0, and there is none: counts alone cannot become SUV. Export with private "
-                "tags or in BQML."
-            )
-    at = activity_at_reference(tags, injection, warnings)
-    factor = [patient.weight_kg * 1000.0 / activity_bq for activity_bq in at.activity_bq]
-    if bqml_per_count is None:
-        return SuvFactor("BQML", factor, "g/mL per Bq/mL", at)
-    factor = [a * b for a, b in zip(factor, bqml_per_count, strict=True)]
-    return SuvFactor("CNTS: Philips activity factor, then BQML", factor, "g/mL per count", at)
+        name, quantity, per_count = _of_counts(header)
+        branch = f"CNTS: {name}"
+        if quantity == "g/mL":
+            return SuvFactor(branch, per_count, "g/mL per count")
+        branch = f"{branch}, then BQML"
+    at = activity_at_reference(header, injection)
+    factor = [
+        patient.weight_kg * 1000.0 / activity_bq * one
+        for activity_bq, one in zip(at.activity_bq, per_count, strict=True)
+    ]
+    return SuvFactor(branch, factor, f"g/mL per {'Bq/mL' if units == 'BQML' else 'count'}", at)
+
+
+def _of_counts(header: PetHeader) -> tuple[str, str, list[float]]:
+    """Return what makes a quantity of counts: its name, the quantity, and one a slice."""
+    for private, told in vendors.COUNT_FACTORS.items():
+        if factor := vendors.count_factor(header, private):
+            return (*told, factor)
+    needed = " or ".join(map(shown, vendors.COUNT_FACTORS))
+    raise BadInput(
+        f"{shown('Units')} CNTS need {needed}, not 0, and there is none: counts alone cannot "
+        "become SUV. Export with private tags or in BQML."
+    )
 
 
 def _shown(code: str) -> str:
@@ -160,15 +147,16 @@ def convert(
     """
     told = list(warnings)
     slices = in_order(series, told)
-    tags = slices.tags
-    refuse_zone_jump(tags)
-    check_corrections(tags, told)
-    patient = read_patient(tags, told)
-    injection = read_injection(tags, told, nuclide=coded_nuclide(tags))
-    factor = find_suv_factor(tags, patient=patient, injection=injection, warnings=told)
+    header = slices.header
+    header.refuse_zone_jump()
+    header.check_corrections("SUV", [(("NORM",), "detector normalisation")])
+    patient = header.patient
+    _ = header.coded_nuclide
+    injection = read_injection(header)
+    factor = find_suv_factor(header, patient, injection)
     if injection.fault:
         told.append(injection.fault)
-    radiopharmaceutical = read_radiopharmaceutical(tags, told, tracer=tracer)
+    radiopharmaceutical = read_radiopharmaceutical(header, tracer=tracer)
     data, hashes = read_values(slices, factor.factor, progress)
     check_values(data, told, noun="SUV", unit="g/mL")
     if data.max() > LIKELY_LARGEST_SUV:
@@ -190,7 +178,7 @@ def convert(
         if at is not None:
             at = replace(at, activity_bq=at.activity_bq[::-1], elapsed_s=at.elapsed_s[::-1])
         factor = replace(factor, factor=factor.factor[::-1], at_reference=at)
-    scan_start, scan_middle = scan_times(tags, told)
+    scan_start, scan_middle = header.scan_times()
     return Suv(
         volume=volume,
         slice_axis=slice_axis,
@@ -198,10 +186,10 @@ def convert(
         patient=patient,
         radiopharmaceutical=radiopharmaceutical,
         injection=injection,
-        injected=if_readable(lambda: administration_moment(tags, injection.moment), told),
+        injected=header.if_readable(lambda: header.administration(injection.moment)),
         scan_start_s=seconds_after(injection.moment, scan_start),
         mid_scan_s=seconds_after(injection.moment, scan_middle),
-        tags_used=tags.record(injection.moment),
+        tags_used=header.record(injection.moment),
         slice_sha256=hashes[::-1] if reverse else hashes,
         warnings=told,
     )
@@ -241,7 +229,7 @@ def report(suv: Suv, *, series: Series, command: str = "suv") -> dict[str, Any]:
             one_or_list([activity_bq / 1e6 for activity_bq in at.activity_bq]) if at else None
         ),
         "injection_to_reference_s": one_or_list(at.elapsed_s) if at else None,
-        "scanner_decay_factor": decay_factor_told(at.verdict, at.implied_after_s) if at else None,
+        "scanner_decay_factor": decay_factor_told(at.reference) if at else None,
         "injection_to_scan_start_s": suv.scan_start_s,
         "pet_time_min": None if suv.mid_scan_s is None else suv.mid_scan_s / 60.0,
         "suv_min": float(data.min()),

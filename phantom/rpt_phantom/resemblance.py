@@ -28,7 +28,7 @@ from rpt_dosimetry.ingest.cohort_folder import COHORT, DATALIST
 from rpt_dosimetry.ingest.job import spread
 from scipy.ndimage import distance_transform_edt
 
-from rpt_phantom.agents import AGENTS, POPULATION
+from rpt_phantom.agents import POPULATION, agent_of
 from rpt_phantom.anatomy import OwnAnatomy
 from rpt_phantom.case_files import libraries
 from rpt_phantom.clinic import check_remade, read_settings
@@ -222,7 +222,7 @@ def _correlations(
 
 
 def _half_life_h(made: VirtualCycle, name: str) -> float:
-    anatomy, physical_h = made.truth.anatomy, AGENTS[made.settings.therapy].half_life_h
+    anatomy, physical_h = made.truth.anatomy, agent_of(made.settings.therapy).half_life_h
     here = np.isin(anatomy.organs, ORGANS[name]) & (anatomy.lesions == 0)
     return made.truth.therapy.effective_half_life_h(here, physical_h)
 

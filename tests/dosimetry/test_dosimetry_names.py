@@ -14,10 +14,12 @@ from rpt_dosimetry.dicom.reading import (
     parse_offset,
     parse_time,
 )
-from rpt_dosimetry.dicom.tracer import (
-    HALF_LIFE_S,
+from rpt_dosimetry.dicom.tracer import name_tracer
+from rpt_dosimetry.radiation.nuclide import (
+    IN_HEADERS,
     check_half_life,
-    name_tracer,
+    code_of_nuclide,
+    half_life_s,
     nuclide_in_text,
     nuclide_of_code,
 )
@@ -104,22 +106,28 @@ def test_meaning_goes_before_a_mistaken_code() -> None:
     assert nuclide_of_code(value="C-XXXX", meaning="") is None
 
 
-@pytest.mark.parametrize("half_life_s", [6582.0, 6586.2, 6588.0, 6600.0])
-def test_half_lives_in_use_for_fluorine(half_life_s: float) -> None:
+@pytest.mark.parametrize("told_s", [6582.0, 6586.2, 6588.0, 6600.0])
+def test_half_lives_in_use_for_fluorine(told_s: float) -> None:
     # ICRP 107: 109.77 min; NIST, older scanners and IAEA differ by up to 0.2 %.
-    assert check_half_life(half_life_s=half_life_s, coded="F-18").fault == ""
-    assert check_half_life(half_life_s=half_life_s, coded=None).nuclide == "F-18"
+    assert check_half_life(told_s, coded="F-18") == ("F-18", "")
+    assert check_half_life(told_s, coded=None) == ("F-18", "")
 
 
-@pytest.mark.parametrize("nuclide", HALF_LIFE_S)
+@pytest.mark.parametrize("nuclide", IN_HEADERS)
 def test_half_life_in_another_unit(nuclide: str) -> None:
-    fault = check_half_life(half_life_s=HALF_LIFE_S[nuclide] / 60, coded=nuclide).fault
+    _, fault = check_half_life(half_life_s(nuclide) / 60, coded=nuclide)
     assert "looks like minutes" in fault
 
 
 def test_half_life_of_nothing_known() -> None:
-    check = check_half_life(half_life_s=12_345.0, coded=None)
-    assert (check.nuclide, check.fault) == (None, "")
+    assert check_half_life(12_345.0, coded=None) == (None, "")
+
+
+def test_a_code_that_is_written_is_read() -> None:
+    assert code_of_nuclide("Ga-68") == ("C-131A3", "SRT", "^68^Gallium")
+    for name in ("F-18", "Ga-68", "Lu-177"):
+        value, _, meaning = code_of_nuclide(name)
+        assert nuclide_of_code(value=value, meaning="") == nuclide_in_text(meaning) == name
 
 
 @pytest.mark.parametrize(
@@ -217,5 +225,5 @@ def test_text_that_contradicts_the_nuclide(pet_series, convert_series) -> None:
 
 @pytest.mark.parametrize(("half_life_d", "nuclide"), [(6.906, "Tb-161"), (6.647, "Lu-177")])
 def test_of_two_close_half_lives_the_nearest_is_meant(half_life_d, nuclide) -> None:
-    found = check_half_life(half_life_s=half_life_d * 86400.0 * 1.003, coded=None)
-    assert (found.nuclide, found.fault) == (nuclide, "")
+    found = check_half_life(half_life_d * 86400.0 * 1.003, coded=None)
+    assert found == (nuclide, "")

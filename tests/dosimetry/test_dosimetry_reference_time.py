@@ -57,11 +57,11 @@ def reference_s(request, tmp_path) -> Callable[..., tuple[float, list[str], str]
             suv = convert(chosen)
             at = suv.factor.at_reference
             assert at is not None
-            return at.elapsed_s[0] - 3600.0, suv.warnings, at.verdict
+            return at.elapsed_s[0] - 3600.0, suv.warnings, at.reference.verdict
         read = read_concentration(chosen)
         assert read.injection_to_mid_scan_s is not None
         after_s = read.injection_to_mid_scan_s - 3600.0 - read.decay.elapsed_s[0]
-        return after_s, read.warnings, read.decay.verdict
+        return after_s, read.warnings, read.decay.reference.verdict
 
     return run
 
@@ -315,6 +315,6 @@ def test_a_real_series_of_ge_with_another_series_time(series_time, testdata, tmp
     assert suv.factor.factor[0] == pytest.approx(2.42903e-4, rel=1e-5)
     at = suv.factor.at_reference
     assert at is not None
-    assert at.verdict == "agrees"
-    assert at.implied_after_s == pytest.approx(0.0, abs=0.1)
+    assert at.reference.verdict == "agrees"
+    assert at.reference.implied_after_s == pytest.approx(0.0, abs=0.1)
     assert len(suv.warnings) == 1

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rpt_kinetics.dose import LU177_ELECTRON_KEV
 from rpt_phantom.agents import (
-    AGENTS,
     VoxelKinetics,
+    agent_of,
     draw_biology,
     draw_heterogeneity,
     voxel_kinetics,
@@ -87,7 +87,7 @@ def summary(
     anatomy: Anatomy, pet: VoxelKinetics, therapy: VoxelKinetics, *, weight_kg: float
 ) -> dict[str, float]:
     """Return one patient's quantities by name, as in ``PUBLISHED``."""
-    half_life_h = AGENTS[THERAPY].half_life_h
+    half_life_h = agent_of(THERAPY).half_life_h
     result: dict[str, float] = {}
     for name, mask in masks(anatomy).items():
         result[f"{name} SUV"] = pet.mean_fraction_per_ml(mask, 1.0) * weight_kg * 1000.0

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from rpt_kinetics import Rates, pet_concentration, time_integrated_activity
 from rpt_phantom.agents import (
-    AGENTS,
     THERAPIES,
     TRACERS,
     Biology,
     Heterogeneity,
     Region,
     VoxelKinetics,
+    agent_of,
     draw_biology,
     draw_heterogeneity,
     voxel_kinetics,
@@ -36,7 +36,7 @@ from rpt_phantom.grid import Grid
 LONG = Grid((46, 32, 120), (10.0, 10.0, 10.0), (-225.0, -155.0, -560.0))
 TRUNK = Grid((46, 32, 46), (10.0, 10.0, 10.0), (-225.0, -155.0, -220.0))
 WEIGHT_KG = 78.0
-LU177_H = AGENTS[THERAPIES[0]].half_life_h
+LU177_H = agent_of(THERAPIES[0]).half_life_h
 
 
 def some_lesions(body: Body) -> tuple[Lesion, ...]:

@@ -13,7 +13,7 @@ from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.__main__ import app
 from rpt_dosimetry.concentration import read_ct
 from rpt_dosimetry.dicom.series import choose_ct
-from rpt_dosimetry.dicom.tracer import HALF_LIFE_S
+from rpt_dosimetry.radiation.nuclide import half_life_s
 from rpt_phantom.dicom import PetTiming, VirtualPatient
 from rpt_phantom.dicom.header import pet_injection, save_series
 from rpt_phantom.dicom.images import ct_series, pet_series
@@ -67,7 +67,7 @@ def test_tracer_times_and_activity(tracer, tmp_path) -> None:
     assert read.injection.activity_bq == pytest.approx(251.3e6, rel=1e-12)
     assert (read.patient.weight_kg, read.patient.height_cm) == (81.3, 176)
     nuclide = "Ga-68" if tracer.startswith("68Ga") else "F-18"
-    left_bq = 251.3e6 * 2 ** (-(90.4 * 60 - 75) / HALF_LIFE_S[nuclide])
+    left_bq = 251.3e6 * 2 ** (-(90.4 * 60 - 75) / half_life_s(nuclide))
     assert read.factor.factor[0] == pytest.approx(81300 / left_bq, rel=1e-9)
     (warning,) = read.warnings
     assert "SUV below 0" in warning
@@ -75,12 +75,12 @@ def test_tracer_times_and_activity(tracer, tmp_path) -> None:
 
 def test_decay_factor_and_frame_reference_time() -> None:
     """Of a frame as long as a half-life the mean is 1/(2 ln 2) of the begin: 0.7213."""
-    half_life_s = HALF_LIFE_S["Ga-68"]
-    timing = PetTiming("68Ga-PSMA-11", 150.0, 120.0, half_life_s)
+    life_s = half_life_s("Ga-68")
+    timing = PetTiming("68Ga-PSMA-11", 150.0, 120.0, life_s)
     one = pet_series(suv(GRIDS["cubes"]), timing, visit(), injection=INJECTION)[0]
     assert float(one.DecayFactor) == pytest.approx(2 * np.log(2), rel=1e-9)
     average_s = float(one.FrameReferenceTime) / 1000
-    assert 2 ** (-average_s / half_life_s) == pytest.approx(0.5 / np.log(2), rel=1e-9)
+    assert 2 ** (-average_s / life_s) == pytest.approx(0.5 / np.log(2), rel=1e-9)
 
 
 def test_the_command_suv(tmp_path, monkeypatch, capfd) -> None:

@@ -15,11 +15,12 @@ from rpt_cohort import (
     write_together,
 )
 from rpt_cohort.command import Overwrite, naming, progress, say
+from rpt_cohort.schema import TRACERS
 
 from rpt_dosimetry.commands.shared import SUFFIX, out_and_json, warn_of_each, write_volume
 from rpt_dosimetry.concentration import read_ct
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
-from rpt_dosimetry.dicom.tracer import KNOWN_TRACERS, known_tracer
+from rpt_dosimetry.dicom.tracer import known_tracer
 from rpt_dosimetry.nifti import HU
 from rpt_dosimetry.suv import convert, report
 
@@ -84,7 +85,7 @@ def suv(
         str | None,
         typer.Option(
             help="The tracer, where the header does not name it clearly: "
-            f"{', '.join(KNOWN_TRACERS)}. Its nuclide must be the header's.",
+            f"{', '.join(TRACERS)}. Its nuclide must be the header's.",
             show_default=False,
         ),
     ] = None,

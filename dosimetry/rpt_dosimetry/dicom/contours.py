@@ -22,20 +22,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.dicom.attributes import FRAME_OF_REFERENCE, MODALITY, SOP_CLASS, Tag
-from rpt_dosimetry.dicom.reading import DICOM_ERRORS, quiet, read_object
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, quiet, read_object, shown
 from rpt_dosimetry.nifti import voxel_ml
 
 STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
 XOR = "CLOSEDPLANAR_XOR"
 
-_ROIS = Tag("Structure Set ROI Sequence", 0x3006, 0x0020)
-_ROI_CONTOURS = Tag("ROI Contour Sequence", 0x3006, 0x0039)
-_ROI_NUMBER = Tag("ROI Number", 0x3006, 0x0022)
-_CONTOUR_DATA = Tag("Contour Data", 0x3006, 0x0050)
 _LARGEST_MM = 1e5  # as of Image Position (Patient)
-# Nothing else of the file is loaded, least of all the names of patient and operator.
-_TAGS = [(tag.group, tag.element) for tag in (SOP_CLASS, MODALITY, _ROIS, _ROI_CONTOURS)]
 
 
 @dataclass(frozen=True)
@@ -73,8 +66,13 @@ def read_structures(path: Path, *, frame_of_reference_uid: str) -> list[Structur
     Raises:
         BadInput: The file is damaged, no structure set, or holds no region. No name is repeated.
     """
+    # Nothing else of the file is loaded, least of all the names of patient and operator.
     dataset, _ = read_object(
-        path, _TAGS, sop_class=STRUCTURE_SET_STORAGE, noun="a structure set", name="RTSTRUCT"
+        path,
+        STRUCTURE_SET_STORAGE,
+        "a structure set",
+        to_load=("StructureSetROISequence", "ROIContourSequence"),
+        remedy="Name the RTSTRUCT file.",
     )
     try:
         with quiet():
@@ -88,7 +86,10 @@ def read_structures(path: Path, *, frame_of_reference_uid: str) -> list[Structur
             "malformed. Export it anew."
         ) from error
     if not items:
-        raise BadInput(f"The structure set must hold a region, and {_ROIS} is empty.")
+        raise BadInput(
+            f"The structure set must hold a region, and {shown('StructureSetROISequence')} is "
+            "empty."
+        )
     structures = []
     for place, (item, number) in enumerate(zip(items, numbers, strict=True), start=1):
         name = _name(item)
@@ -132,21 +133,21 @@ def _malformed(number: int) -> str:
 def _check_number(number: int, numbers: Sequence[int], place: int) -> None:
     if number < 0:
         raise BadInput(
-            f"{_ROI_NUMBER} must be a whole number of 0 or more, and that of region {place} of the "
-            "structure set is not. Export it anew."
+            f"{shown('ROINumber')} must be a whole number of 0 or more, and that of region {place} "
+            "of the structure set is not. Export it anew."
         )
     if numbers.count(number) > 1:
         raise BadInput(
-            f"Each {_ROI_NUMBER} must stand once, and {number} is repeated. Export the structure "
-            "set anew."
+            f"Each {shown('ROINumber')} must stand once, and {number} is repeated. Export the "
+            "structure set anew."
         )
 
 
 def _check_frame(item: Any, number: int, frame_of_reference_uid: str) -> None:
     if str(item.get("ReferencedFrameOfReferenceUID", "")) != frame_of_reference_uid:
         raise BadInput(
-            f"{FRAME_OF_REFERENCE} of ROI {number} must be that of the image, and it is not: the "
-            "region was drawn on another image. Give the image that it was drawn on."
+            f"{shown('FrameOfReferenceUID')} of ROI {number} must be that of the image, and it is "
+            "not: the region was drawn on another image. Give the image that it was drawn on."
         )
 
 
@@ -169,13 +170,14 @@ def _points_mm(contour: Any, number: int) -> Float[np.ndarray, "points 3"]:
     told = int(contour.get("NumberOfContourPoints") or len(listed) // 3)
     if len(listed) != 3 * told or told < 1:
         raise BadInput(
-            f"{_CONTOUR_DATA} must be three numbers a point, and in a contour of ROI {number} it "
-            f"is {len(listed)} for {told} points. Export the structure set anew."
+            f"{shown('ContourData')} must be three numbers a point, and in a contour of ROI "
+            f"{number} it is {len(listed)} for {told} points. Export the structure set anew."
         )
     points_mm = np.array([float(value) for value in listed]).reshape(-1, 3)
     if not (np.abs(points_mm) <= _LARGEST_MM).all():  # NaN compares as false
         raise BadInput(
-            f"{_CONTOUR_DATA} must be within {_LARGEST_MM:g} mm, and in ROI {number} it is not."
+            f"{shown('ContourData')} must be within {_LARGEST_MM:g} mm, and in ROI {number} it is "
+            "not."
         )
     points_mm[:, :2] *= -1.0
     return points_mm

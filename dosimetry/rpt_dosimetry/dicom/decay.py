@@ -5,31 +5,19 @@ Source: DICOM PS3.3, C.8.9.1.1.5 (Decay Correction).
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom import attributes as dcm
-from rpt_dosimetry.dicom.header import (
-    Injection,
-    Tags,
-    decay_correction,
-    if_readable,
-    missing,
-    warn_of_unknown_day,
-)
+from rpt_dosimetry.dicom.header import PetHeader
+from rpt_dosimetry.dicom.reading import missing, shown
 from rpt_dosimetry.dicom.reference_time import (
     EARLIEST_REFERENCE_S,
     Reference,
-    Verdict,
+    find_reference,
     need_positive,
     reference_of_admin,
-    reference_of_none,
-    reference_of_start,
-)
-from rpt_dosimetry.dicom.tracer import (
-    need_half_life_s,
 )
 
 IMPOSSIBLE_EXCESS = 1.5
@@ -42,6 +30,33 @@ SMALLEST_FIELD_ML = 1000.0
 LARGEST_HALF_LIVES = 10.0
 """Between injection and reference; then 0.1 % is left, and a clock or date is wrong."""
 _LARGEST_SPREAD_S = 60.0
+_LARGEST_GUESS_MBQ = 3_000.0  # ours: of a PET tracer; more is likely kBq or µCi
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was injected.
+
+    Attributes:
+        fault: Why ``moment`` could not be read, a sentence; empty where it could or where
+            no attribute tells it.
+    """
+
+    activity_bq: float
+    moment: datetime | None
+    fault: str = ""
+
+
+def read_injection(header: PetHeader) -> Injection:
+    """Read what was injected into a PET's patient, and when.
+
+    A time that cannot be read is a fault only where the branch needs it.
+    """
+    activity_bq = header.injected_bq(largest_guess_mbq=_LARGEST_GUESS_MBQ)
+    try:
+        return Injection(activity_bq, header.injection)
+    except BadInput as error:
+        return Injection(activity_bq, None, fault=str(error))
 
 
 @dataclass(frozen=True)
@@ -52,78 +67,70 @@ class ActivityAtReference:
         decay_branch: Decay Correction, and where the reference time came from.
         activity_bq: Injected activity decayed to the reference time, Bq, one a slice.
         elapsed_s: Injection to reference time, s, one a slice; all 0 for ADMIN.
-        verdict: What Decay Factor says of the reference time.
-        implied_after_s: From the reference time to the one that Decay Factor implies, s.
+        reference: Where the reference time came from.
     """
 
     decay_branch: str
     activity_bq: list[float]
     elapsed_s: list[float]
-    verdict: Verdict
-    implied_after_s: float | None
+    reference: Reference
 
 
-def activity_at_reference(
-    tags: Tags, injection: Injection, warnings: list[str]
-) -> ActivityAtReference:
+def activity_at_reference(header: PetHeader, injection: Injection) -> ActivityAtReference:
     """Decay the injected activity to the time that the voxel values refer to.
+
+    Of ADMIN it is taken as it is; the times serve to hold Decay Factor against it.
 
     Raises:
         BadInput: Decay Correction is missing or unknown, a time or the half-life that it
             needs is missing, or the half-life or the elapsed time cannot be right.
     """
-    correction = decay_correction(tags, warnings)
+    correction, injected_bq = header.decay_correction, injection.activity_bq
     if correction == "ADMIN":
-        return _as_administered(tags, injection, warnings)
-    return _decayed(tags, injection, correction, warnings)
-
-
-def _as_administered(tags: Tags, injection: Injection, warnings: list[str]) -> ActivityAtReference:
-    """Take the injected activity as it is; the times serve to hold Decay Factor against it."""
-    reference = Reference("administration", dcm.START_DATETIME, [])
-    if injection.moment is not None:
-        life_s = if_readable(lambda: tags.number(dcm.HALF_LIFE), warnings)
-        reference = reference_of_admin(tags, life_s, injection.moment, warnings)
-    return ActivityAtReference(
-        "ADMIN",
-        [injection.activity_bq] * len(tags),
-        [0.0] * len(tags),
-        reference.verdict,
-        reference.implied_after_s,
-    )
-
-
-def _decayed(
-    tags: Tags, injection: Injection, correction: str, warnings: list[str]
-) -> ActivityAtReference:
-    life_s = need_half_life_s(tags, injection.coded_nuclide)
+        reference = Reference("administration", "RadiopharmaceuticalStartDateTime", [])
+        if injection.moment is not None:
+            told_s = header.if_readable(lambda: header.number("RadionuclideHalfLife"))
+            reference = reference_of_admin(header, told_s, injection.moment)
+        count = len(header)
+        return ActivityAtReference("ADMIN", [injected_bq] * count, [0.0] * count, reference)
+    life_s = header.half_life_s
     if injection.fault:
         raise BadInput(injection.fault)
     if injection.moment is None:
-        raise missing(
-            dcm.START_DATETIME, f"(or {dcm.START_TIME}) with {dcm.DECAY_CORRECTION} {correction}"
-        )
-    if correction == "START":
-        earliest = injection.moment + timedelta(seconds=EARLIEST_REFERENCE_S)
-        reference = reference_of_start(tags, life_s, earliest, warnings)
-    else:
-        reference = reference_of_none(tags, life_s, warnings)
+        raise no_injection(correction)
+    reference = find_reference(header, life_s, injection.moment)
     elapsed_s = [(moment - injection.moment).total_seconds() for moment in reference.moments]
     refuse_before_injection(reference, injection.moment)
-    _check_elapsed(elapsed_s, life_s)
-    _warn_of_times(tags, elapsed_s, life_s, correction, warnings)
-    injected_bq = injection.activity_bq
+    refuse_half_lives(elapsed_s, life_s, what="The reference time", of="injection")
+    spread_s = max(elapsed_s) - min(elapsed_s)
+    if correction == "START" and spread_s > _LARGEST_SPREAD_S:
+        header.warnings.append(
+            f"The reference times of the slices differ by {spread_s:.0f} s, and a series has one."
+        )
+    header.warn_of_unknown_day(life_s)
     left_bq = [
         decayed_activity_bq(activity_bq=injected_bq, elapsed_s=one_s, half_life_s=life_s)
         for one_s in elapsed_s
     ]
-    return ActivityAtReference(
-        f"{correction}: {reference.branch}",
-        left_bq,
-        elapsed_s,
-        reference.verdict,
-        reference.implied_after_s,
-    )
+    return ActivityAtReference(f"{correction}: {reference.branch}", left_bq, elapsed_s, reference)
+
+
+def no_injection(correction: str) -> BadInput:
+    """Make the refusal of a series that does not tell when was injected."""
+    start, of_day = "RadiopharmaceuticalStartDateTime", "RadiopharmaceuticalStartTime"
+    return missing(start, f"(or {shown(of_day)}) with {shown('DecayCorrection')} {correction}")
+
+
+def refuse_half_lives(elapsed_s: list[float], life_s: float, *, what: str, of: str) -> None:
+    """Refuse times so many half-lives apart that a clock or date must be wrong."""
+    worst_s = max(elapsed_s, key=abs)
+    if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
+        raise BadInput(
+            f"{what} must be within {LARGEST_HALF_LIVES:g} half-lives of the {of}, and it is "
+            f"{worst_s / 3600.0:.1f} h away at a half-life of {life_s / 3600.0:.2f} h. Check "
+            f"{shown('RadiopharmaceuticalStartDateTime')}, "
+            f"{shown('RadiopharmaceuticalStartTime')} and the dates."
+        )
 
 
 def refuse_before_injection(reference: Reference, injected: datetime) -> None:
@@ -135,31 +142,11 @@ def refuse_before_injection(reference: Reference, injected: datetime) -> None:
     earliest_s = (min(reference.moments) - injected).total_seconds()
     if earliest_s < EARLIEST_REFERENCE_S:
         raise BadInput(
-            f"{reference.tag} must not be before the injection, and by the rule "
+            f"{shown(reference.attribute)} must not be before the injection, and by the rule "
             f"'{reference.branch}' the values refer to {-earliest_s:.0f} s before it. Check "
-            f"{dcm.START_DATETIME}, {dcm.START_TIME} and the clocks."
+            f"{shown('RadiopharmaceuticalStartDateTime')}, {shown('RadiopharmaceuticalStartTime')} "
+            "and the clocks."
         )
-
-
-def _check_elapsed(elapsed_s: list[float], life_s: float) -> None:
-    worst_s = max(elapsed_s, key=abs)
-    if abs(worst_s) > LARGEST_HALF_LIVES * life_s:
-        raise BadInput(
-            f"The reference time must be within {LARGEST_HALF_LIVES:g} half-lives of the "
-            f"injection, and it is {worst_s / 3600.0:.1f} h away at a half-life of "
-            f"{life_s / 3600.0:.2f} h. Check {dcm.START_DATETIME}, {dcm.START_TIME} and the dates."
-        )
-
-
-def _warn_of_times(
-    tags: Tags, elapsed_s: list[float], life_s: float, correction: str, warnings: list[str]
-) -> None:
-    spread_s = max(elapsed_s) - min(elapsed_s)
-    if correction == "START" and spread_s > _LARGEST_SPREAD_S:
-        warnings.append(
-            f"The reference times of the slices differ by {spread_s:.0f} s, and a series has one."
-        )
-    warn_of_unknown_day(tags, life_s, warnings)
 
 
 def decayed_activity_bq(*, activity_bq: float, elapsed_s: float, half_life_s: float) -> float:
@@ -192,8 +179,8 @@ def check_total(share: float, told: str, warnings: list[str], *, field_ml: float
     if share > IMPOSSIBLE_EXCESS:
         raise BadInput(
             f"The field of view must hold no more than was injected, got {share:.3g} times as "
-            f"much. {told}. Check {dcm.DOSE}, in Bq, the weight, in kg, Units, the calibration and "
-            "the times."
+            f"much. {told}. Check {shown('RadionuclideTotalDose')}, in Bq, the weight, in kg, "
+            "Units, the calibration and the times."
         )
     if share > 1:
         warnings.append(
@@ -218,7 +205,8 @@ def warn_of_too_little(share: float, told: str, warnings: list[str]) -> None:
         )
 
 
-def decay_factor_told(verdict: Verdict, implied_after_s: float | None) -> dict[str, Any]:
+def decay_factor_told(reference: Reference) -> dict[str, Any]:
     """Tell what Decay Factor (0054,1321) says of the reference time that was taken, s."""
-    apart_s = None if implied_after_s is None else round(implied_after_s, 3)
-    return {"verdict": verdict, "implied_reference_after_taken_s": apart_s}
+    after_s = reference.implied_after_s
+    apart_s = None if after_s is None else round(after_s, 3)
+    return {"verdict": reference.verdict, "implied_reference_after_taken_s": apart_s}

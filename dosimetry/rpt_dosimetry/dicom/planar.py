@@ -8,22 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom import attributes as dcm
-from rpt_dosimetry.dicom.header import Tags, if_readable, seconds_after
-from rpt_dosimetry.dicom.nm import (
-    COUNTS,
-    EnergyWindow,
-    NmSeries,
-    energy_windows,
-    find_scaling,
-    frame_count,
-    read_administration,
-    refuse_repeats,
-    stored_frames,
-    vector,
-)
-from rpt_dosimetry.dicom.reading import components, items, read_decimal
-from rpt_dosimetry.dicom.spect import NmScan, ScanTimes, check_values, planar_times
+from rpt_dosimetry.dicom.header import seconds_after
+from rpt_dosimetry.dicom.nm import COUNTS, EnergyWindow, NmHeader, NmSeries
+from rpt_dosimetry.dicom.reading import components, items, read_decimal, shown, text_of
+from rpt_dosimetry.dicom.spect import UNKNOWN, NmScan, check_values, planar_times
 
 ANTERIOR, POSTERIOR = "anterior", "posterior"
 _VIEW_OF_CODE = {"G-5215": ANTERIOR, "G-5216": POSTERIOR}
@@ -76,16 +64,17 @@ def read_planar(series: NmSeries) -> Planar:
         BadInput: Truncated pixels, frames that differ in time, views that are not told to be
             anterior or posterior, or a scaling that is not known.
     """
-    tags = Tags(series.objects)
-    warnings: list[str] = []
-    planes = [plane for dataset in series.objects for plane in _planes(dataset, warnings)]
+    header = NmHeader(series.objects)
+    planes = [
+        plane
+        for dataset in series.objects
+        for plane in _planes(NmHeader([dataset], header.warnings))
+    ]
     if len({(plane.counts.shape, plane.pixel_mm) for plane in planes}) > 1:
         raise BadInput("All planar views must have one matrix and pixel size, and they differ.")
-    administration = read_administration(tags, warnings)
-    first = series.objects[0]
-    unknown = ScanTimes(None, None, "")
-    times = if_readable(lambda: planar_times(first, tags), warnings) or unknown
-    velocity = if_readable(lambda: tags.number(dcm.SCAN_VELOCITY), warnings)
+    administration = header.administered()
+    times = header.if_readable(lambda: planar_times(header)) or UNKNOWN
+    velocity = header.if_readable(lambda: header.number("ScanVelocity"))
     return Planar(
         planes=tuple(planes),
         times=times,
@@ -93,28 +82,30 @@ def read_planar(series: NmSeries) -> Planar:
         administration=administration,
         injection_to_mid_scan_s=seconds_after(administration.moment, times.middle),
         sha256=series.sha256,
-        warnings=warnings,
+        warnings=header.warnings,
     )
 
 
-def _planes(dataset: Any, warnings: list[str]) -> list[Plane]:
-    refuse_repeats(dataset)
-    windows, detectors = energy_windows(dataset), items(dataset, dcm.DETECTOR_INFORMATION)
-    count = frame_count(dataset)
-    window_of = vector(dataset, dcm.ENERGY_WINDOW_VECTOR) or [1] * count
-    detector_of = vector(dataset, dcm.DETECTOR_VECTOR) or [1] * count
+def _planes(header: NmHeader) -> list[Plane]:
+    header.refuse_repeats()
+    windows = header.windows()
+    detectors = items(header.dataset, "DetectorInformationSequence")
+    count = header.frame_count
+    window_of = header.vector("EnergyWindowVector") or [1] * count
+    detector_of = header.vector("DetectorVector") or [1] * count
     if max(detector_of) > len(detectors):
         raise BadInput(
-            f"{dcm.DETECTOR_INFORMATION} must hold an item for each of {max(detector_of)} "
-            f"detectors, got {len(detectors)}: it tells the view. Export the series anew."
+            f"{shown('DetectorInformationSequence')} must hold an item for each of "
+            f"{max(detector_of)} detectors, got {len(detectors)}: it tells the view. Export the "
+            "series anew."
         )
-    pixel_mm = _pixel_mm(dataset)
-    stored = stored_frames(dataset)
-    scaling = find_scaling(dataset, least=int(stored.min()), largest=int(stored.max()))
+    pixel_mm = _pixel_mm(header.dataset)
+    stored = header.stored_frames()
+    scaling = header.scaling(least=int(stored.min()), largest=int(stored.max()))
     if scaling.quantity != COUNTS:
         raise BadInput(f"Planar views must be in counts, got {scaling.quantity}.")
     values = stored.astype(np.float64) * scaling.slope + scaling.intercept
-    check_values(values, scaling, warnings)
+    check_values(values, scaling, header.warnings)
     planes = []
     for frame, window, number in zip(values, window_of, detector_of, strict=True):
         detector = detectors[number - 1]
@@ -126,12 +117,12 @@ def _planes(dataset: Any, warnings: list[str]) -> list[Plane]:
 
 def _view(detector: Any) -> str:
     """Name a detector's view by its View Code, else by its orientation."""
-    for code in items(detector, dcm.VIEW_CODE):
-        meaning = "".join(components(code, dcm.CODE_MEANING)).lower()
+    for code in items(detector, "ViewCodeSequence"):
+        meaning = text_of(code, "CodeMeaning").lower()
         named = [view for view in (ANTERIOR, POSTERIOR) if view in meaning]
         if len(named) == 1 and "oblique" not in meaning:
             return named[0]
-        value = "".join(components(code, dcm.CODE_VALUE))
+        value = text_of(code, "CodeValue")
         if value in _VIEW_OF_CODE:
             return _VIEW_OF_CODE[value]
     cosines = _cosines(detector)
@@ -139,8 +130,8 @@ def _view(detector: Any) -> str:
         # A view's normal points away from who looks at it: from in front, to the back (+y).
         return ANTERIOR if np.cross(cosines[:3], cosines[3:])[1] > 0 else POSTERIOR
     raise BadInput(
-        f"{dcm.VIEW_CODE} must tell of each detector whether it is anterior or posterior, and it "
-        "does not. Export the series with its view codes."
+        f"{shown('ViewCodeSequence')} must tell of each detector whether it is anterior or "
+        "posterior, and it does not. Export the series with its view codes."
     )
 
 
@@ -163,21 +154,21 @@ def _upright(
 
 def _cosines(detector: Any) -> Sequence[float] | None:
     """Return a detector's row and column cosines, where it tells a coronal plane."""
-    texts = components(detector, dcm.ORIENTATION)
+    texts = components(detector, "ImageOrientationPatient")
     if not texts:
         return None
-    cosines = [read_decimal(text, dcm.ORIENTATION) for text in texts]
+    cosines = [read_decimal(text, "ImageOrientationPatient") for text in texts]
     if len(cosines) != 6 or min(abs(cosines[0]), abs(cosines[5])) < 0.9:
         raise BadInput(
-            f"{dcm.ORIENTATION} of a whole-body view must be coronal, rows along left and right "
-            "and columns along the body, and it is not. Export the views anew."
+            f"{shown('ImageOrientationPatient')} of a whole-body view must be coronal, rows along "
+            "left and right and columns along the body, and it is not. Export the views anew."
         )
     return cosines
 
 
 def _pixel_mm(dataset: Any) -> tuple[float, float]:
-    texts = components(dataset, dcm.PIXEL_SPACING)
+    texts = components(dataset, "PixelSpacing")
     if len(texts) != 2:
-        raise BadInput(f"{dcm.PIXEL_SPACING} must be two numbers in mm, got {len(texts)}.")
-    rows_mm, columns_mm = (read_decimal(text, dcm.PIXEL_SPACING) for text in texts)
+        raise BadInput(f"{shown('PixelSpacing')} must be two numbers in mm, got {len(texts)}.")
+    rows_mm, columns_mm = (read_decimal(text, "PixelSpacing") for text in texts)
     return columns_mm, rows_mm

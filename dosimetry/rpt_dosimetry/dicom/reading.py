@@ -1,6 +1,9 @@
-"""Read DICOM files that are not trusted: quietly, and only the attributes asked for.
+"""Read DICOM files and headers that are not trusted: quietly, and only the attributes asked for.
 
-Attributes that tell who the patient is are never loaded, so that no message can show them.
+Attributes that tell who the patient is are never loaded, so that no message can show them. An
+attribute goes by its keyword in pydicom's dictionary, a private one by its row of ``vendors``.
+A series is asked through ``Header``: what was asked is kept, so that a result can say which
+attributes it rests on. Moments, of injection and scan, stay inside: a date names a patient.
 
 Source of decimal numbers' form: DICOM PS3.5, 6.2, value representations DS and IS. The bounds are
 ours: wide enough for every patient, phantom and scanner met, and narrow enough that a damaged or
@@ -10,25 +13,26 @@ invented number is refused by its tag instead of spoiling the arithmetic that fo
 import hashlib
 import io
 import logging
-import os
 import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydicom
 from pydicom import config
+from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.tag import Tag
 from pydicom.uid import UID
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom import attributes as dcm
+T = TypeVar("T")
 
 DICOM_ERRORS: tuple[type[Exception], ...] = (
     InvalidDicomError,
@@ -48,9 +52,63 @@ DICOM_ERRORS: tuple[type[Exception], ...] = (
 )
 """What pydicom and its decoders raise for damaged files; they have no common base."""
 
-_MAGIC_AT = 128
-_HEADER = dcm.header_numbers()
-_PIXELS = [*_HEADER, 0x7FE00010]
+
+@dataclass(frozen=True)
+class Private:
+    """A vendor's private attribute.
+
+    Attributes:
+        element: Its element number in the first block, 0x10ee.
+        creator: The private creator.
+        neutral: Of a scaling, the value at which it changes nothing.
+    """
+
+    name: str
+    group: int
+    element: int
+    creator: str
+    vr: str = "DS"
+    neutral: float | None = None
+
+    def key_in(self, holder: Any) -> tuple[int, int] | None:
+        """Find it by its creator, or at its usual place where no creator is told."""
+        for block in _PRIVATE_BLOCKS:
+            creator = holder.get((self.group, block))
+            if creator is not None and str(creator.value).strip(" \0") == self.creator:
+                return self.group, (block << 8) | (self.element & 0xFF)
+        # Gateways and de-identifiers drop creators and keep the element; 0x10 is where both
+        # vendors put it. A block that another creator has reserved is not ours to read.
+        return None if (self.group, 0x10) in holder else (self.group, self.element)
+
+    def to_load(self) -> list[int]:
+        """Return the numbers of all places where it, and its creator, may stand."""
+        blocks = [(block << 8) | (self.element & 0xFF) for block in _PRIVATE_BLOCKS]
+        return [(self.group << 16) | element for element in (*_PRIVATE_BLOCKS, *blocks)]
+
+
+Attribute = str | Private
+_PRIVATE_BLOCKS = range(0x10, 0x20)  # where a creator may stand; vendors use the first few only
+_OF_RADIOPHARMACEUTICAL = frozenset(
+    {
+        *("RadionuclideTotalDose", "RadionuclideHalfLife", "Radiopharmaceutical"),
+        *("RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime"),
+    }
+)
+"""These stand in the one item of the Radiopharmaceutical Information Sequence."""
+
+
+def shown(attribute: Attribute) -> str:
+    """Name an attribute in a sentence: ``Patient's Weight (0010,1030)``."""
+    if isinstance(attribute, Private):
+        return f"{attribute.name} {number_of_tag(attribute)}"
+    return f"{dictionary_description(attribute)} {number_of_tag(attribute)}"
+
+
+def number_of_tag(attribute: Attribute) -> str:
+    """Return group and element, ``(0054,1001)``."""
+    if isinstance(attribute, Private):
+        return f"({attribute.group:04X},{attribute.element:04X})"
+    return str(Tag(tag_for_keyword(attribute) or 0)).upper().replace(", ", ",")
 
 
 def is_dicom(path: Path) -> bool:
@@ -60,22 +118,12 @@ def is_dicom(path: Path) -> bool:
         OSError: The file cannot be read.
     """
     with path.open("rb") as stream:
-        stream.seek(_MAGIC_AT)
+        stream.seek(128)
         return stream.read(4) == b"DICM"
 
 
-def read_header(path: Path) -> Any:
-    """Read the attributes that a conversion may need, without pixels.
-
-    Raises:
-        Exception: One of ``DICOM_ERRORS`` where the file is damaged.
-    """
-    with quiet():
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER)
-
-
-def read_whole(path: Path) -> tuple[Any, str]:
-    """Read a file once, with its pixels.
+def read_whole(path: Path, to_load: Sequence[int | str]) -> tuple[Any, str]:
+    """Read a file once, with the attributes asked for and no other.
 
     Returns:
         A pydicom dataset, and the SHA-256 of the file in hex.
@@ -85,20 +133,19 @@ def read_whole(path: Path) -> tuple[Any, str]:
     """
     content = path.read_bytes()
     with quiet():
-        return (
-            pydicom.dcmread(io.BytesIO(content), specific_tags=_PIXELS),
-            hashlib.sha256(content).hexdigest(),
-        )
+        dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=list(to_load))
+    return dataset, hashlib.sha256(content).hexdigest()
 
 
 def read_object(
-    path: Path, tags: Sequence[Any], *, sop_class: str, noun: str, name: str
+    path: Path, sop_class: str, noun: str, *, to_load: Sequence[int | str], remedy: str = ""
 ) -> tuple[Any, str]:
-    """Read a file of one class with the attributes asked for.
+    """Read a single object of one class.
 
     Args:
         noun: What a refusal calls it, such as ``a segmentation``.
-        name: What its files are called, such as ``SEG``.
+        to_load: The attributes to load, besides class and modality.
+        remedy: What to do about an object of another class.
 
     Returns:
         A pydicom dataset, and the SHA-256 of the file in hex.
@@ -107,21 +154,27 @@ def read_object(
         BadInput: It is damaged, or of another class; the file's name may hold the patient's and is
             not told.
     """
+    what = noun.split(" ", 1)[1]
     try:
-        content = path.read_bytes()
-        with quiet():
-            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=list(tags))
+        if path.is_dir() or not path.exists():
+            told = "it is a folder" if path.is_dir() else "there is no such file"
+            raise BadInput(f"The {what} must be a whole DICOM file, and {told}. Check the path.")
+        dataset, sha256 = read_whole(path, ["SOPClassUID", "Modality", *to_load])
+        cut_off = "PixelData" in to_load and "PixelData" not in dataset
+        if cut_off and not text_of(dataset, "Modality"):
+            raise EOFError("cut off in the header, which pydicom passes over")
     except DICOM_ERRORS as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(
-            f"The {noun.split(' ', 1)[1]} must be a whole DICOM file that can be read, and it is "
+            f"The {what} must be a whole DICOM file that can be read, and it is "
             "not. Copy or export it anew."
         ) from error
-    if components(dataset, dcm.SOP_CLASS) != [sop_class]:
+    if components(dataset, "SOPClassUID") != [sop_class]:
         raise BadInput(
-            f"{dcm.SOP_CLASS} must be that of {noun}, got {object_kind(dataset)}. Name the {name} "
-            "file."
+            f"{shown('SOPClassUID')} must be that of {noun}, got {object_kind(dataset)}. {remedy}"
         )
-    return dataset, hashlib.sha256(content).hexdigest()
+    return dataset, sha256
 
 
 @contextmanager
@@ -141,32 +194,17 @@ def quiet() -> Iterator[None]:
 # Python's float() takes more: "1_000", "inf" and other scripts' digits.
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DAY_MS = 86_400_000.0
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a value may be.
-
-    Attributes:
-        unit: Of both; empty for a pure number.
-    """
-
-    low: float
-    high: float
-    unit: str
-
-
-BOUNDS: dict[dcm.Tag, Bounds] = {
-    dcm.HALF_LIFE: Bounds(1.0, 1e10, "s"),
-    dcm.FRAME_DURATION: Bounds(0.0, _DAY_MS, "ms"),
-    dcm.FRAME_REFERENCE_TIME: Bounds(-10 * _DAY_MS, 10 * _DAY_MS, "ms"),
-    dcm.DECAY_FACTOR: Bounds(1e-6, 1e6, ""),
-    dcm.PIXEL_SPACING: Bounds(0.1, 50.0, "mm"),
-    dcm.POSITION: Bounds(-1e5, 1e5, "mm"),
-    dcm.ORIENTATION: Bounds(-2.0, 2.0, ""),
+BOUNDS: dict[Attribute, tuple[float, float, str]] = {
+    "RadionuclideHalfLife": (1.0, 1e10, "s"),
+    "ActualFrameDuration": (0.0, _DAY_MS, "ms"),
+    "FrameReferenceTime": (-10 * _DAY_MS, 10 * _DAY_MS, "ms"),
+    "DecayFactor": (1e-6, 1e6, ""),
+    "PixelSpacing": (0.1, 50.0, "mm"),
+    "ImagePositionPatient": (-1e5, 1e5, "mm"),
+    "ImageOrientationPatient": (-2.0, 2.0, ""),
 }
-"""Of tags whose unit is never guessed; those of weight, height and dose stand where they are
-read."""
+"""From, to and unit, of attributes whose unit is never guessed; those of weight, height and dose
+stand where they are read."""
 
 
 def parse_decimal(text: str) -> float:
@@ -180,56 +218,72 @@ def parse_decimal(text: str) -> float:
     return value
 
 
-def read_decimal(text: str, tag: dcm.Tag) -> float:
-    """Read one value of ``tag``, refusing by its name; the text itself is not shown.
+def read_decimal(text: str, attribute: Attribute) -> float:
+    """Read one value, refusing by the attribute's name; the text itself is not shown.
 
     Raises:
-        BadInput: Not one finite decimal number, or out of the bounds of ``tag``.
+        BadInput: Not one finite decimal number, or out of its bounds.
     """
     try:
         value = parse_decimal(text)
     except ValueError as error:
         raise BadInput(
-            f"{tag} must be one finite number, and it is not. Correct the header."
+            f"{shown(attribute)} must be one finite number, and it is not. Correct the header."
         ) from error
-    if tag in BOUNDS:
-        check_bounds(value, tag, BOUNDS[tag])
+    if attribute in BOUNDS:
+        check_bounds(value, attribute, BOUNDS[attribute])
     return value
 
 
-def number_of(holder: Any, tag: dcm.Tag) -> float | None:
-    """Return the one number of a tag in a dataset; ``None`` where it is missing.
-
-    Raises:
-        BadInput: Not one finite decimal number, or out of the bounds of ``tag``.
-    """
-    texts = components(holder, tag)
-    return read_decimal("\\".join(texts), tag) if texts else None
-
-
-def check_bounds(value: float, tag: dcm.Tag, bounds: Bounds) -> None:
+def check_bounds(value: float, attribute: Attribute, bounds: tuple[float, float, str]) -> None:
     """Refuse a value that is not plausible."""
-    if not bounds.low <= value <= bounds.high:
-        unit = f" {bounds.unit}" if bounds.unit else ""
+    low, high, unit = bounds
+    if not low <= value <= high:
+        unit = f" {unit}" if unit else ""
         raise BadInput(
-            f"{tag} must be {bounds.low:g} to {bounds.high:g}{unit}, got {value:g}{unit}. "
+            f"{shown(attribute)} must be {low:g} to {high:g}{unit}, got {value:g}{unit}. "
             "Correct the header."
         )
 
 
-def components(header: Any, tag: dcm.Tag) -> list[str]:
-    """Return the values of one tag in one header as stripped text; none where it is missing.
+def number_of(holder: Any, attribute: Attribute) -> float | None:
+    """Return the one number in a dataset; ``None`` where it is missing.
+
+    Raises:
+        BadInput: Not one finite decimal number, or out of its bounds.
+    """
+    texts = components(holder, attribute)
+    return read_decimal("\\".join(texts), attribute) if texts else None
+
+
+def numbers_of(holder: Any, attribute: Attribute, count: int) -> list[float] | None:
+    """Return so many numbers of a dataset; ``None`` where they are missing.
+
+    Raises:
+        BadInput: Of another count, or one is no finite decimal number or out of its bounds.
+    """
+    texts = components(holder, attribute)
+    if texts and len(texts) != count:
+        raise BadInput(
+            f"{shown(attribute)} must be {count} numbers, got {len(texts)}. Correct the header."
+        )
+    return [read_decimal(text, attribute) for text in texts] or None
+
+
+def components(holder: Any, attribute: Attribute) -> list[str]:
+    """Return the values of one attribute in one header as stripped text; none where it is missing.
 
     Raises:
         BadInput: Its bytes cannot be read, or two radiopharmaceuticals are told.
     """
     try:
-        holder = _radiopharmaceutical(header) if tag.in_radiopharmaceutical else header
-        number = _private_number(holder, tag) if tag.creator else (tag.group, tag.element)
-        if holder is None or number is None or number not in holder:
+        if attribute in _OF_RADIOPHARMACEUTICAL:
+            holder = _radiopharmaceutical(holder)
+        key = attribute.key_in(holder) if isinstance(attribute, Private) else attribute
+        if holder is None or key is None or key not in holder:
             return []
         with quiet():
-            value = holder[number].value
+            value = holder[key].value
         if isinstance(value, bytes):
             value = value.decode("latin-1")
         if value is None:
@@ -239,13 +293,34 @@ def components(header: Any, tag: dcm.Tag) -> list[str]:
     except DICOM_ERRORS as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"{tag} must be readable, and it is malformed.") from error
+        raise BadInput(f"{shown(attribute)} must be readable, and it is malformed.") from error
     return stripped if any(stripped) else []
+
+
+def text_of(holder: Any, attribute: Attribute) -> str:
+    """Return the values of one attribute in one header as one text."""
+    return "".join(components(holder, attribute))
+
+
+def items(holder: Any, sequence: str) -> list[Any]:
+    """Return the items of a sequence; none where it is missing or empty.
+
+    Raises:
+        BadInput: It is no sequence.
+    """
+    try:
+        with quiet():
+            found = list(holder.get(sequence) or [])
+            if all(isinstance(item, pydicom.Dataset) for item in found):
+                return found
+    except DICOM_ERRORS:
+        pass
+    raise BadInput(f"{shown(sequence)} must be readable, and it is malformed.")
 
 
 def object_kind(dataset: Any) -> str:
     """Tell what an object is, for an error: modality and SOP class."""
-    return kind_told("".join(components(dataset, dcm.MODALITY)), components(dataset, dcm.SOP_CLASS))
+    return kind_told(text_of(dataset, "Modality"), components(dataset, "SOPClassUID"))
 
 
 def kind_told(modality: str, sop_classes: Sequence[str]) -> str:
@@ -260,186 +335,19 @@ def kind_told(modality: str, sop_classes: Sequence[str]) -> str:
 
 
 def _radiopharmaceutical(header: Any) -> Any:
-    tag = dcm.RADIOPHARMACEUTICAL_INFORMATION
-    sequence = header.get((tag.group, tag.element))
-    if sequence is None or not sequence.value:
-        return None
-    if len(sequence.value) > 1:
+    told = header.get("RadiopharmaceuticalInformationSequence")
+    if told and len(told) > 1:
         raise BadInput(
-            f"{tag} must hold one item, got {len(sequence.value)}. A scan of several tracers has "
-            "no one SUV."
+            f"{shown('RadiopharmaceuticalInformationSequence')} must hold one item, got "
+            f"{len(told)}. A scan of several tracers has no one SUV."
         )
-    return sequence.value[0]
-
-
-def _private_number(holder: Any, tag: dcm.Tag) -> tuple[int, int] | None:
-    """Find a private element by its creator, or at its usual place where no creator is told."""
-    for block in dcm.PRIVATE_BLOCKS:
-        creator = holder.get((tag.group, block))
-        if creator is not None and str(creator.value).strip(" \0") == tag.creator:
-            return tag.group, tag.element_in(block)
-    # Gateways and de-identifiers drop creators and keep the element; 0x10 is where both
-    # vendors put it. A block that another creator has reserved is not ours to read.
-    return None if (tag.group, 0x10) in holder else (tag.group, tag.element)
+    return told[0] if told else None
 
 
 def _as_list(value: Any) -> list[Any]:
     return (
         [value] if isinstance(value, int | float) or not hasattr(value, "__iter__") else list(value)
     )
-
-
-Progress = Callable[[Sequence[Path], str], Iterable[Path]]
-
-DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
-_MOST_ORDINALS = 10
-
-
-def no_progress(paths: Sequence[Path], description: str) -> Iterable[Path]:
-    """Yield ``paths`` without telling anybody."""
-    return paths
-
-
-@dataclass(frozen=True)
-class DicomFile:
-    """One file, its Series Instance UID and its header, which does not name the patient."""
-
-    path: Path
-    series_uid: str
-    header: Any
-
-
-@dataclass(frozen=True)
-class FolderContent:
-    """What a folder holds.
-
-    Attributes:
-        images: The DICOM files, in the order of their paths.
-        count: Number of files of any kind.
-        damaged: Which of them cannot be read, counted from 1 in the order of their paths.
-        others: How many are no DICOM file; a DICOMDIR does not count.
-        without_series: How many are of no series, and by their class no images, such as a
-            segmentation of a writer that left its series out.
-    """
-
-    images: list[DicomFile]
-    count: int
-    damaged: list[int]
-    others: int
-    without_series: int
-
-    @property
-    def damage(self) -> str:
-        """What is damaged, a sentence without names; empty where all is whole."""
-        if not self.damaged:
-            return ""
-        told = ", ".join(map(str, self.damaged[:_MOST_ORDINALS]))
-        more = ", …" if len(self.damaged) > _MOST_ORDINALS else ""
-        return (
-            f"Every DICOM file must be whole, and {len(self.damaged)} of {self.count} files are "
-            "damaged, empty or, for all their suffix .dcm, no DICOM: in order of path "
-            f"{'file' if len(self.damaged) == 1 else 'files'} {told}{more} of {self.count}. Copy "
-            "or export the series anew."
-        )
-
-
-def read_folder(folder: Path, *, progress: Progress = no_progress) -> FolderContent:
-    """Read the header of every DICOM file below a folder.
-
-    Args:
-        folder: The folder; its subfolders are searched too, links to folders are not.
-
-    Returns:
-        What it holds. Damaged are files that cannot be opened or parsed, every file
-        without content, and files named ``.dcm`` without DICOM's mark: each may have
-        been a slice.
-
-    Raises:
-        BadInput: No such folder, or a part of it cannot be searched.
-    """
-    paths = _files_below(folder)
-    images: list[DicomFile] = []
-    damaged: list[int] = []
-    others = without_series = 0
-    for ordinal, path in enumerate(progress(paths, "Reading headers"), start=1):
-        try:
-            if not _should_be_dicom(path):
-                others += 1
-                continue
-            header = read_header(path)
-            uid = "".join(components(header, dcm.SERIES_UID))
-            if uid:
-                images.append(DicomFile(path, uid, header))
-            elif _is_no_image(header):
-                without_series += 1
-            elif not _is_directory(header):
-                raise BadInput(f"{dcm.SERIES_UID} must be there, and it is missing.")
-        except DICOM_ERRORS:
-            damaged.append(ordinal)
-    return FolderContent(images, len(paths), damaged, others, without_series)
-
-
-def _files_below(folder: Path) -> list[Path]:
-    """List the files, sorted as ``LC_ALL=C sort`` does, so that an ordinal can be found."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    try:
-        if folder.is_dir():
-            walk = os.walk(folder, onerror=refuse)
-            paths = [Path(above, name) for above, _, names in walk for name in names]
-            # A pipe would block; a link that leads nowhere may stand for a lost slice.
-            kept = [path for path in paths if path.is_file() or not path.exists()]
-            return sorted(kept, key=os.fsencode)
-    except OSError as error:  # its own message would repeat a file's name
-        raise BadInput(
-            "The folder must be readable with all its subfolders, and a part of it is not. Check "
-            "the permissions."
-        ) from error
-    what = "it is a file. Name its folder." if folder.is_file() else "there is none. Check it."
-    raise BadInput(f"The path must be a folder of DICOM files, and {what}")
-
-
-def _should_be_dicom(path: Path) -> bool:
-    """Tell DICOM from other files, and raise for a file that can only be a lost slice."""
-    if is_dicom(path):
-        return True
-    # "._1.dcm" is what macOS leaves beside "1.dcm" on foreign disks.
-    if path.suffix.lower() == ".dcm" and not path.name.startswith("._"):
-        raise BadInput("A file named .dcm must have the mark of DICOM.")
-    if path.stat().st_size == 0:
-        raise BadInput("A file must not be empty.")
-    return False
-
-
-def _is_directory(header: Any) -> bool:
-    with quiet():
-        return bool(header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY_STORAGE)
-
-
-def _is_no_image(header: Any) -> bool:
-    """Tell by a class of the standard, such as Segmentation Storage, that it can be no slice."""
-    with quiet():
-        name = UID("".join(components(header, dcm.SOP_CLASS))).name
-    return name.endswith("Storage") and "Image Storage" not in name
-
-
-def items(holder: Any, sequence: dcm.Tag) -> list[Any]:
-    """Return the items of a sequence; none where it is missing or empty.
-
-    Raises:
-        BadInput: It is no sequence.
-    """
-    try:
-        with quiet():
-            element = holder.get((sequence.group, sequence.element))
-            found = [] if element is None or element.value is None else list(element.value)
-            if all(isinstance(item, pydicom.Dataset) for item in found):
-                return found
-    except DICOM_ERRORS:
-        pass
-    raise BadInput(f"{sequence} must be readable, and it is malformed.")
 
 
 _YEARS = range(2, 9999)
@@ -532,3 +440,177 @@ class Moment:
         if ours is not None and theirs is not None:
             apart -= ours - theirs
         return apart.total_seconds() / 3600.0
+
+
+class Header:
+    """The headers of one series' slices, asked attribute by attribute.
+
+    Attributes:
+        slices: pydicom datasets, in their order along the normal.
+        warnings: What is to be told of them.
+    """
+
+    def __init__(self, slices: Sequence[Any], warnings: list[str] | None = None) -> None:
+        self.slices = slices
+        self.warnings: list[str] = [] if warnings is None else warnings
+        self._used: dict[Attribute, list[str]] = {}
+        self._moments: dict[Attribute, list[datetime]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of slices."""
+        return len(self.slices)
+
+    def texts(self, attribute: Attribute) -> list[str]:
+        """Return the text in each slice, ``""`` where it is missing."""
+        return self.remember(
+            attribute, ["\\".join(components(one, attribute)) for one in self.slices]
+        )
+
+    def remember(self, attribute: Attribute, texts: list[str]) -> list[str]:
+        """Keep the texts of an attribute, also of one that was read elsewhere."""
+        if any(texts):
+            self._used[attribute] = texts
+        return texts
+
+    def text(self, attribute: Attribute) -> str:
+        """Return the one text of all slices, ``""`` where it is missing.
+
+        Raises:
+            BadInput: It differs between slices.
+        """
+        return self._one(attribute, set(self.texts(attribute)))
+
+    def numbers(self, attribute: Attribute, why: str = "") -> list[float]:
+        """Return the number in each slice, none where every slice lacks it.
+
+        Args:
+            why: What it is needed for; a series that lacks it is then refused.
+
+        Raises:
+            BadInput: Some slices lack it, or a value is not one plausible number.
+        """
+        found = self.texts(attribute)
+        if not any(found):
+            if why:
+                raise missing(attribute, why)
+            return []
+        if not all(found):
+            raise BadInput(
+                f"{shown(attribute)} must be in all {len(self)} slices, and it is missing in "
+                f"{found.count('')} of them."
+            )
+        return [read_decimal(text, attribute) for text in found]
+
+    def number(self, attribute: Attribute) -> float | None:
+        """Return the one number of all slices, ``None`` where it is missing.
+
+        Raises:
+            BadInput: It differs between slices, or is not one plausible number.
+        """
+        found = set(self.numbers(attribute))
+        return self._one(attribute, found) if found else None
+
+    def _one(self, attribute: Attribute, values: set[T]) -> T:
+        if len(values) > 1:
+            raise BadInput(
+                f"{shown(attribute)} must be the same in all {len(self)} slices, got "
+                f"{len(values)} different values. Give one series as the scanner wrote it."
+            )
+        return values.pop()
+
+    def moments(self, kind: str) -> list[datetime | None]:
+        """Return date and time of each slice; ``None`` where one of the two is missing.
+
+        Args:
+            kind: ``Series`` or ``Acquisition``.
+        """
+        pair = (f"{kind}Date", f"{kind}Time")
+        found = [
+            read_clock(parse_date, day, pair[0]) + read_clock(parse_time, clock, pair[1])
+            if day and clock
+            else None
+            for day, clock in zip(*map(self.texts, pair), strict=True)
+        ]
+        self.remember_moments(pair, [moment for moment in found if moment is not None])
+        return found
+
+    def remember_moments(self, attributes: Sequence[Attribute], moments: list[datetime]) -> None:
+        """Keep the moment that clocks stand for, to tell it relative to the injection."""
+        if moments:
+            self._moments.update(dict.fromkeys(attributes, moments))
+
+    @property
+    def zone(self) -> timedelta | None:
+        """Timezone Offset From UTC, ``None`` where it is not told."""
+        text = self.text("TimezoneOffsetFromUTC")
+        return read_clock(parse_offset, text, "TimezoneOffsetFromUTC") if text else None
+
+    def if_readable(self, read: Callable[[], T]) -> T | None:
+        """Read what the conversion can do without: a fault becomes a warning.
+
+        Returns:
+            The value; ``None`` where it cannot be read.
+        """
+        try:
+            return read()
+        except BadInput as error:
+            sentence = f"Not needed and passed over: {error}"
+            if sentence not in self.warnings:
+                self.warnings.append(sentence)
+            return None
+
+    def record(self, injection: datetime | None) -> list[dict[str, Any]]:
+        """List every attribute asked for and found.
+
+        Dates and times tell who the patient is; they are given in seconds after the
+        injection only, and not at all where the injection's time is not known. Free text
+        is not repeated, for the same reason.
+
+        Returns:
+            One mapping an attribute: ``tag``, ``name``, and ``value`` or
+            ``seconds_after_injection``.
+        """
+        entries: list[dict[str, Any]] = []
+        for attribute, texts in self._used.items():
+            entry: dict[str, Any] = {"tag": number_of_tag(attribute)}
+            entry["name"] = shown(attribute).removesuffix(f" {entry['tag']}")
+            vr = attribute.vr if isinstance(attribute, Private) else dictionary_VR(attribute)
+            if vr in ("DA", "TM", "DT"):
+                moments = self._moments.get(attribute, [])
+                if injection is not None and moments:
+                    seconds = [(moment - injection).total_seconds() for moment in moments]
+                    entry["seconds_after_injection"] = _one_or_range(seconds)
+            elif vr in ("DS", "IS", "US"):
+                with suppress(BadInput):  # one that was not needed may be malformed
+                    entry["value"] = _one_or_range([read_decimal(one, attribute) for one in texts])
+            elif attribute != "Radiopharmaceutical" and _CODES.fullmatch(texts[0]):
+                entry["value"] = texts[0]
+            entries.append(entry)
+        return entries
+
+
+_CODES = re.compile(r"[A-Z0-9_ +.\\-]{1,256}")
+
+
+def missing(attribute: Attribute, why: str) -> BadInput:
+    """Make the refusal of a series that lacks an attribute."""
+    return BadInput(
+        f"{shown(attribute)} must be there {why}, and it is missing. Export the series anew."
+    )
+
+
+def read_clock(parse: Callable[[str], T], text: str, attribute: Attribute) -> T:
+    """Parse a clock value, refusing by its name; the value itself is not shown."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise BadInput(
+            f"{shown(attribute)} must be a DICOM date or time, and it is malformed or "
+            "beyond the years 2 to 9998."
+        ) from error
+
+
+def _one_or_range(values: list[float]) -> float | dict[str, float]:
+    if min(values) == max(values):
+        return values[0]
+    return {"min": min(values), "max": max(values)}

@@ -23,21 +23,15 @@ who is believed where facts contradict each other, are ours.
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from statistics import median
 from typing import Literal
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom import attributes as dcm
-from rpt_dosimetry.dicom.header import (
-    FrameFacts,
-    Tags,
-    frames_if_told,
-    ge_scan_times,
-    if_readable,
-    need_all,
-    read_frames,
-)
+from rpt_dosimetry.dicom import vendors
+from rpt_dosimetry.dicom.header import PetHeader
+from rpt_dosimetry.dicom.reading import Attribute, Private, shown
 
 AGREEMENT_S = 2.0
 """Ours: clocks that cut the fraction of a second. Real series were within 1 s."""
@@ -67,49 +61,61 @@ class Reference:
     """
 
     branch: str
-    tag: dcm.Tag
+    attribute: Attribute
     moments: list[datetime]
     verdict: Verdict = "not told"
     implied_after_s: float | None = None
 
 
-def reference_of_start(
-    tags: Tags, half_life_s: float, earliest: datetime, warnings: list[str]
+def find_reference(
+    header: PetHeader, half_life_s: float, administered: datetime | None
 ) -> Reference:
-    """Find the reference time of a series decay-corrected to its START.
+    """Find to when the values of a series are decay-corrected.
 
     Args:
-        earliest: The injection; no reference time is looked for before it.
+        administered: Begin of the administration, to which ADMIN refers; before it, less
+            60 s, no reference time of a START is looked for.
 
     Returns:
-        In this order: GE's private scan date and time; the series' date and time where it is
-        not later than any acquisition; else the earliest acquisition. Where Decay Factor
-        contradicts that in every slice and fits the earliest acquisition, or a time that Frame
-        Reference Time allows, that is taken instead. A time before ``earliest`` that nothing
-        betters is returned, for ``refuse_before_injection``.
+        Of a START, in this order: a vendor's private scan date and time; the series' date and
+        time where it is not later than any acquisition; else the earliest acquisition. Where
+        Decay Factor contradicts that in every slice and fits the earliest acquisition, or a time
+        that Frame Reference Time allows, that is taken instead. A time before the administration
+        that nothing betters is returned, for ``refuse_before_injection``. Of NONE, each slice's
+        begin + T_average.
 
     Raises:
         BadInput: A time that the rule needs is missing or malformed, or the facts contradict
             each other by more than ``LARGEST_CONFLICT`` and none decides.
     """
-    rule = _start_by_rule(tags, earliest, warnings)
-    facts = frames_if_told(tags, warnings)
-    if facts is None:
+    if header.decay_correction == "NONE":
+        return _of_none(header, half_life_s)
+    if header.decay_correction == "ADMIN" and administered is not None:
+        return reference_of_admin(header, half_life_s, administered)
+    earliest = datetime.min
+    if administered is not None:
+        earliest = administered + timedelta(seconds=EARLIEST_REFERENCE_S)
+    return _of_start(header, half_life_s, earliest)
+
+
+def _of_start(header: PetHeader, half_life_s: float, earliest: datetime) -> Reference:
+    rule = _start_by_rule(header, earliest)
+    frames = _frames_if_told(header, half_life_s)
+    if frames is None:
         return rule
-    frames = _Frames(**vars(facts), half_life_s=half_life_s)
     reference = frames.judge(rule, corrected=True)
     if reference.verdict == "agrees":
-        _warn_of_majority(frames, reference, warnings)
+        frames.warn_of_majority(reference)
         return reference
     better = _better_start(frames, reference, earliest)
     if better is not None:
         after_s = (better.moments[0] - rule.moments[0]).total_seconds()
-        warnings.append(
+        header.warnings.append(
             f"The reference time by '{rule.branch}' is contradicted, and the one by "
             f"'{better.branch}', {_apart(after_s)} it, was taken. By the former the values would "
             f"be {frames.excess(after_s)}."
         )
-        _warn_of_majority(frames, better, warnings)
+        frames.warn_of_majority(better)
         return better
     if min(rule.moments) < earliest:
         return reference
@@ -119,48 +125,38 @@ def reference_of_start(
     if reference.verdict == "contradicts" and factor_after_s is not None:
         implied_s = taken_s + factor_after_s
         decided = frames.allows(taken_s, earliest) and not frames.allows(implied_s, earliest)
-        _conflict(dcm.DECAY_FACTOR, factor_after_s, rule, frames, warnings, decided=decided)
+        frames.conflict("DecayFactor", factor_after_s, rule, decided=decided)
     elif frames.allows(taken_s, earliest):
         pass
-    elif frame_after_s is not None and rule.tag != dcm.GE_SCAN_DATETIME:
+    elif frame_after_s is not None and not isinstance(rule.attribute, Private):
         # START is the begin of the acquisition: a series time near it has a second witness.
-        witness = rule.tag == dcm.SERIES_TIME or reference.verdict == "placeholder"
+        witness = rule.attribute == "SeriesTime" or reference.verdict == "placeholder"
         decided = witness and frames.share(-taken_s) <= LARGEST_CONFLICT
-        _conflict(dcm.FRAME_REFERENCE_TIME, frame_after_s, rule, frames, warnings, decided=decided)
+        frames.conflict("FrameReferenceTime", frame_after_s, rule, decided=decided)
     elif not frames.agree(taken_s):
-        warnings.append(
+        header.warnings.append(
             f"Nothing confirms the reference time by '{rule.branch}', {_apart(taken_s)} the scan "
             f"began. If the values refer to that begin, they are {frames.excess(-taken_s)}."
         )
     return reference
 
 
-def reference_of_none(tags: Tags, half_life_s: float, warnings: list[str]) -> Reference:
-    """Find the reference times of a series without decay correction, a slice at a time.
-
-    Returns:
-        Begin of the frame + T_average.
-
-    Raises:
-        BadInput: Acquisition time or frame duration is missing or malformed, or Decay Factor
-            tells of a correction by more than ``LARGEST_CONFLICT``.
-    """
-    acquired = need_all(tags, dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME)
-    frames = _Frames(**vars(read_frames(tags, acquired, warnings)), half_life_s=half_life_s)
+def _of_none(header: PetHeader, half_life_s: float) -> Reference:
+    """Find the reference times of a series without decay correction, a slice at a time."""
+    frames = _read_frames(header, half_life_s)
     moments = [
         begin + timedelta(seconds=late_s)
         for begin, late_s in zip(frames.begins, frames.average_s, strict=True)
     ]
-    rule = Reference("acquisition time + T_average", dcm.ACQUISITION_TIME, moments)
+    rule = Reference("acquisition time + T_average", "AcquisitionTime", moments)
     reference = frames.judge(rule, corrected=False)
     if reference.verdict == "contradicts" and reference.implied_after_s is not None:
-        after_s = reference.implied_after_s
-        _conflict(dcm.DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
+        frames.conflict("DecayFactor", reference.implied_after_s, rule, decided=False)
     return reference
 
 
 def reference_of_admin(
-    tags: Tags, half_life_s: float | None, administered: datetime, warnings: list[str]
+    header: PetHeader, half_life_s: float | None, administered: datetime
 ) -> Reference:
     """Take the begin of the administration, and hold Decay Factor against it.
 
@@ -171,31 +167,75 @@ def reference_of_admin(
         BadInput: Decay Factor contradicts it by more than ``LARGEST_CONFLICT``. A factor of 1
             in every slice never does: quantitative SPECT that is corrected tells it, too.
     """
-    rule = Reference("administration", dcm.START_DATETIME, [administered] * len(tags))
-    facts = None if half_life_s is None else frames_if_told(tags, warnings)
-    if facts is None or half_life_s is None:
+    rule = Reference(
+        "administration", "RadiopharmaceuticalStartDateTime", [administered] * len(header)
+    )
+    frames = None if half_life_s is None else _frames_if_told(header, half_life_s)
+    if frames is None:
         return rule
-    frames = _Frames(**vars(facts), half_life_s=half_life_s)
     reference = frames.judge(rule, corrected=True)
     if reference.verdict == "contradicts" and reference.implied_after_s is not None:
-        after_s = reference.implied_after_s
-        _conflict(dcm.DECAY_FACTOR, after_s, rule, frames, warnings, decided=False)
-    _warn_of_majority(frames, reference, warnings)
+        frames.conflict("DecayFactor", reference.implied_after_s, rule, decided=False)
+    frames.warn_of_majority(reference)
     since_s = (frames.first - administered).total_seconds() + frames.average_s[0]
     if reference.verdict == "placeholder" and not frames.agree(since_s):
-        warnings.append(
-            f"{dcm.DECAY_FACTOR} is 1 in every slice, and a correction to the administration is "
-            f"{frames.power(since_s):.4g}; {dcm.DECAY_CORRECTION} ADMIN was believed. If the "
-            "scanner did not correct, the values are too low by that factor."
+        header.warnings.append(
+            f"{shown('DecayFactor')} is 1 in every slice, and a correction to the administration "
+            f"is {frames.power(since_s):.4g}; {shown('DecayCorrection')} ADMIN was believed. If "
+            "the scanner did not correct, the values are too low by that factor."
         )
     return reference
 
 
-@dataclass(frozen=True)
-class _Frames(FrameFacts):
-    """What the frames tell of the reference time, at a half-life."""
+def _read_frames(header: PetHeader, half_life_s: float) -> "_Frames":
+    """Read when the slices were measured.
 
+    Raises:
+        BadInput: A time is missing or malformed, or a frame duration, or that is not above 0 ms.
+    """
+    acquired = header.need_moments("Acquisition")
+    durations_ms = header.numbers("ActualFrameDuration", "to know when a slice was measured")
+    if min(durations_ms) <= 0:
+        raise BadInput(
+            f"{shown('ActualFrameDuration')} must be above 0 ms, got {min(durations_ms):g} ms."
+        )
+    references_ms = header.if_readable(lambda: header.numbers("FrameReferenceTime")) or []
+    factors = header.if_readable(lambda: header.numbers("DecayFactor")) or []
+    return _Frames(
+        header=header,
+        half_life_s=half_life_s,
+        begins=vendors.bed_begins(acquired, references_ms),
+        duration_s=[one_ms / 1000.0 for one_ms in durations_ms],
+        factors=factors,
+        frame_reference_s=[one_ms / 1000.0 for one_ms in references_ms],
+    )
+
+
+def _frames_if_told(header: PetHeader, half_life_s: float) -> "_Frames | None":
+    """Read the frames for what can do without; ``None`` where no Decay Factor can be judged."""
+    for keyword in ("AcquisitionDate", "AcquisitionTime", "ActualFrameDuration"):
+        if not all(header.texts(keyword)):
+            return None
+    return header.if_readable(lambda: _read_frames(header, half_life_s))
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """What the frames tell of the reference time.
+
+    Attributes:
+        begins: Of the frames.
+        duration_s: Of the frames, s.
+        factors: Decay Factor, one a slice; empty where it is not told.
+        frame_reference_s: Frame Reference Time, s, one a slice; empty where it is not told.
+    """
+
+    header: PetHeader
     half_life_s: float
+    begins: list[datetime]
+    duration_s: list[float]
+    factors: list[float]
+    frame_reference_s: list[float]
 
     @property
     def first(self) -> datetime:
@@ -289,26 +329,60 @@ class _Frames(FrameFacts):
         after_s = [one - reference_s for one in allowed_s if first_s <= one < _FRACTION_CUT_S]
         return min(after_s, key=abs) if after_s else None
 
+    def conflict(
+        self, attribute: Attribute, after_s: float, rule: Reference, *, decided: bool
+    ) -> None:
+        """Warn that an attribute tells another reference time, or refuse what is undecided."""
+        told = f"{shown(attribute)} tells a reference time {_apart(after_s)} the one by"
+        told, wrong = f"{told} '{rule.branch}'", self.excess(after_s)
+        if not decided and self.share(after_s) > LARGEST_CONFLICT:
+            raise BadInput(
+                f"The header must tell one time that the values are decay-corrected to, and "
+                f"{told}, with nothing to decide: values may be {wrong} (refused above "
+                f"{LARGEST_CONFLICT:.0%}). Correct the wrong one of {shown(attribute)}, "
+                f"{shown(rule.attribute)} and {shown('DecayCorrection')}, or export the series "
+                "anew."
+            )
+        self.header.warnings.append(
+            f"{told}; the latter was taken. If it is wrong, the values are {wrong}."
+        )
 
-def _start_by_rule(tags: Tags, earliest: datetime, warnings: list[str]) -> Reference:
-    private = if_readable(lambda: ge_scan_times(tags), warnings)
-    if private and min(private) >= earliest:
-        tags.remember_moments((dcm.GE_SCAN_DATETIME,), private)
-        return Reference("GE private scan date and time", dcm.GE_SCAN_DATETIME, private)
-    if private:
-        warnings.append(f"{dcm.GE_SCAN_DATETIME} is before the injection; it was not used.")
-    series = need_all(tags, dcm.SERIES_DATE, dcm.SERIES_TIME)
-    acquired = need_all(tags, dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME)
+    def warn_of_majority(self, taken: Reference) -> None:
+        """Warn where a few slices' Decay Factors agree, and most are off to one side."""
+        if taken.verdict != "agrees":
+            return
+        count = len(self.begins)
+        off_s = [one for one in self.implied_after_s(taken.moments) if not self.agree(one)]
+        for side_s in ([one for one in off_s if one < 0], [one for one in off_s if one > 0]):
+            if 2 * len(side_s) > count:
+                after_s = median(side_s)
+                self.header.warnings.append(
+                    f"{shown('DecayFactor')} agrees with the reference time by '{taken.branch}' in "
+                    f"{count - len(off_s)} of {count} slices, and in {len(side_s)} it tells one "
+                    f"{_apart(after_s)} it, by their median. If those are right, the values are "
+                    f"{self.excess(after_s)}."
+                )
+
+
+def _start_by_rule(header: PetHeader, earliest: datetime) -> Reference:
+    for private, branch in vendors.START_TIMES.items():
+        told = header.if_readable(partial(vendors.start_times, header, private))
+        if told and min(told) >= earliest:
+            header.remember_moments((private,), told)
+            return Reference(branch, private, told)
+        if told:
+            header.warnings.append(f"{shown(private)} is before the injection; it was not used.")
+    series, acquired = header.need_moments("Series"), header.need_moments("Acquisition")
     late_s = (max(series) - min(acquired)).total_seconds()
     if late_s >= _FRACTION_CUT_S:
-        warnings.append(
-            f"{dcm.SERIES_TIME} is {late_s:.0f} s after the earliest acquisition, and values that "
-            "are corrected to the START cannot refer to it; that acquisition was taken."
+        header.warnings.append(
+            f"{shown('SeriesTime')} is {late_s:.0f} s after the earliest acquisition, and values "
+            "that are corrected to the START cannot refer to it; that acquisition was taken."
         )
-        return Reference("earliest acquisition", dcm.ACQUISITION_TIME, [min(acquired)] * len(tags))
+        return Reference("earliest acquisition", "AcquisitionTime", [min(acquired)] * len(header))
     if len(set(series)) > 1:
-        raise BadInput(f"{dcm.SERIES_TIME} must be the same in all slices, and it differs.")
-    return Reference("series date and time", dcm.SERIES_TIME, series)
+        raise BadInput(f"{shown('SeriesTime')} must be the same in all slices, and it differs.")
+    return Reference("series date and time", "SeriesTime", series)
 
 
 def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Reference | None:
@@ -324,11 +398,11 @@ def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Refer
     count = len(frames.begins)
     first = [frames.first] * count
     if frames.ones:
-        if rule.tag == dcm.GE_SCAN_DATETIME or not frames.allows(0.0, earliest):
+        if isinstance(rule.attribute, Private) or not frames.allows(0.0, earliest):
             return None
         branch = "earliest acquisition, by Decay Factor and Frame Reference Time"
-        return frames.judge(Reference(branch, dcm.ACQUISITION_TIME, first), corrected=True)
-    begin = Reference("earliest acquisition, by Decay Factor", dcm.ACQUISITION_TIME, first)
+        return frames.judge(Reference(branch, "AcquisitionTime", first), corrected=True)
+    begin = Reference("earliest acquisition, by Decay Factor", "AcquisitionTime", first)
     judged = frames.judge(begin, corrected=True)
     if judged.verdict == "agrees":
         return judged
@@ -340,46 +414,8 @@ def _better_start(frames: _Frames, rule: Reference, earliest: datetime) -> Refer
     if not frames.allows(implied_s, earliest) or frames.allows(taken_s, earliest):
         return None
     implied = frames.first + timedelta(seconds=implied_s)
-    both = Reference("Decay Factor and Frame Reference Time", dcm.DECAY_FACTOR, [implied] * count)
+    both = Reference("Decay Factor and Frame Reference Time", "DecayFactor", [implied] * count)
     return frames.judge(both, corrected=True)
-
-
-def _conflict(
-    tag: dcm.Tag,
-    after_s: float,
-    rule: Reference,
-    frames: _Frames,
-    warnings: list[str],
-    *,
-    decided: bool,
-) -> None:
-    """Warn that a tag tells another reference time, or refuse a large conflict left undecided."""
-    told = f"{tag} tells a reference time {_apart(after_s)} the one by '{rule.branch}'"
-    wrong = frames.excess(after_s)
-    if not decided and frames.share(after_s) > LARGEST_CONFLICT:
-        raise BadInput(
-            f"The header must tell one time that the values are decay-corrected to, and {told}, "
-            f"with nothing to decide: values may be {wrong} (refused above "
-            f"{LARGEST_CONFLICT:.0%}). Correct the wrong one of {tag}, {rule.tag} and "
-            f"{dcm.DECAY_CORRECTION}, or export the series anew."
-        )
-    warnings.append(f"{told}; the latter was taken. If it is wrong, the values are {wrong}.")
-
-
-def _warn_of_majority(frames: _Frames, taken: Reference, warnings: list[str]) -> None:
-    """Warn where a few slices' Decay Factors agree, and most are off to one side."""
-    if taken.verdict != "agrees":
-        return
-    off_s = [one for one in frames.implied_after_s(taken.moments) if not frames.agree(one)]
-    for side_s in ([one for one in off_s if one < 0], [one for one in off_s if one > 0]):
-        if 2 * len(side_s) > len(frames.begins):
-            after_s = median(side_s)
-            warnings.append(
-                f"{dcm.DECAY_FACTOR} agrees with the reference time by '{taken.branch}' in "
-                f"{len(frames.begins) - len(off_s)} of {len(frames.begins)} slices, and in "
-                f"{len(side_s)} it tells one {_apart(after_s)} it, by their median. If those are "
-                f"right, the values are {frames.excess(after_s)}."
-            )
 
 
 def _apart(after_s: float) -> str:

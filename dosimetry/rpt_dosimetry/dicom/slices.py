@@ -4,6 +4,7 @@ DICOM's patient axes are LPS, NIfTI's world is RAS: x and y change sign.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,25 @@ from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID
 from rpt_cohort import BadInput, Volume, file_sha256, provenance
 
-from rpt_dosimetry.dicom import attributes as dcm
-from rpt_dosimetry.dicom.header import (
-    Tags,
-)
+from rpt_dosimetry.dicom.header import PetHeader
 from rpt_dosimetry.dicom.reading import (
     BOUNDS,
     DICOM_ERRORS,
-    DicomFile,
-    Progress,
     check_bounds,
     components,
     parse_decimal,
     quiet,
     read_whole,
+    shown,
+    text_of,
 )
-from rpt_dosimetry.dicom.series import Series
+from rpt_dosimetry.dicom.series import (
+    HEADER,
+    OVERLAY_POSITIONS,
+    DicomFile,
+    Progress,
+    Series,
+)
 from rpt_dosimetry.nifti import FRAME_SHA256, VOXELS_SHA256, uid_sha256, voxel_ml, voxels_sha256
 
 _COSINE_TOLERANCE = 1e-3
@@ -66,7 +70,8 @@ def repeated_positions(headers: Sequence[Any]) -> list[list[int]]:
     Raises:
         BadInput: A slice has no position or orientation, or they differ in orientation.
     """
-    distance_mm = _distances_mm(_positions_mm(headers), _cosines(headers))
+    normal = np.cross(*_cosines(headers))
+    distance_mm = _numbers(headers, "ImagePositionPatient", 3) @ normal
     groups: list[list[int]] = []
     last = -np.inf
     for index in np.argsort(distance_mm, kind="stable"):
@@ -97,13 +102,18 @@ def find_grid(headers: Sequence[Any]) -> Grid:
         )
     rows, columns, spacing_mm = _plane(headers)
     cosines = _cosines(headers)
-    positions_mm = _positions_mm(headers)
-    distance_mm = _distances_mm(positions_mm, cosines)
+    positions_mm = _numbers(headers, "ImagePositionPatient", 3)
+    distance_mm = positions_mm @ np.cross(*cosines)
     order = np.argsort(distance_mm, kind="stable")
     _check_steps(distance_mm[order])
     _check_shear(positions_mm[order], cosines)
     step_mm = float(distance_mm[order[-1]] - distance_mm[order[0]]) / (len(headers) - 1)
-    _check_step(step_mm)
+    low, high, _ = BOUNDS["PixelSpacing"]
+    if not low <= step_mm <= high:
+        raise BadInput(
+            f"Slices must stand {low:g} to {high:g} mm apart, got {step_mm:g} mm. "
+            f"Check {shown('ImagePositionPatient')}."
+        )
     affine = np.eye(4)
     # Pixel Spacing is the distance of rows, then of columns; i runs along a row.
     affine[:3, 0] = cosines[0] * spacing_mm[1]
@@ -128,58 +138,50 @@ def to_ras(data: Float[np.ndarray, "i j k"], grid: Grid) -> tuple[Volume, int, b
 
 
 def _plane(headers: Sequence[Any]) -> tuple[int, int, Float[np.ndarray, "2"]]:
-    for tag in (dcm.ROWS, dcm.COLUMNS, dcm.FRAME_OF_REFERENCE):
+    for tag in ("Rows", "Columns", "FrameOfReferenceUID"):
         if len({tuple(components(header, tag)) for header in headers}) > 1:
             raise BadInput(
-                f"{tag} must be the same in all {len(headers)} slices, and it differs. The "
+                f"{shown(tag)} must be the same in all {len(headers)} slices, and it differs. The "
                 "series mixes images; export the transverse slices alone."
             )
     for header in headers:
-        frames = components(header, dcm.NUMBER_OF_FRAMES)
+        frames = components(header, "NumberOfFrames")
         if frames and frames != ["1"]:
             raise BadInput(
-                f"{dcm.NUMBER_OF_FRAMES} must be 1 in a PET image, and it is not. Export one slice "
-                "a file."
+                f"{shown('NumberOfFrames')} must be 1 in a PET image, and it is not. Export one "
+                "slice a file."
             )
-    spacing_mm = _numbers(headers, dcm.PIXEL_SPACING, 2)
+    spacing_mm = _numbers(headers, "PixelSpacing", 2)
     if not (spacing_mm > 0).all() or np.abs(spacing_mm - spacing_mm[0]).max() > 1e-4:
-        raise BadInput(f"{dcm.PIXEL_SPACING} must be above 0 mm and the same in all slices.")
-    size = [_numbers(headers[:1], tag, 1)[0, 0] for tag in (dcm.ROWS, dcm.COLUMNS)]
+        raise BadInput(f"{shown('PixelSpacing')} must be above 0 mm and the same in all slices.")
+    size = [_numbers(headers[:1], tag, 1)[0, 0] for tag in ("Rows", "Columns")]
     if min(size) < 1:
         raise BadInput(
-            f"{dcm.ROWS} and {dcm.COLUMNS} must be at least 1, got {size[0]} and {size[1]}."
+            f"{shown('Rows')} and {shown('Columns')} must be at least 1, got {size[0]} and "
+            f"{size[1]}."
         )
     return int(size[0]), int(size[1]), spacing_mm[0]
 
 
 def _cosines(headers: Sequence[Any]) -> Float[np.ndarray, "2 3"]:
     """Return the common directions of a row and of a column, orthonormal."""
-    every = _numbers(headers, dcm.ORIENTATION, 6)
+    every = _numbers(headers, "ImageOrientationPatient", 6)
     if np.abs(every - every[0]).max() > _COSINE_TOLERANCE:
         raise BadInput(
-            f"{dcm.ORIENTATION} must be the same in all {len(headers)} slices, and it differs. The "
-            "series holds a localizer or a reformatted image; export the PET slices alone."
+            f"{shown('ImageOrientationPatient')} must be the same in all {len(headers)} slices, "
+            "and it differs. The series holds a localizer or a reformatted image; export the PET "
+            "slices alone."
         )
     row, column = every[0, :3], every[0, 3:]
     lengths = np.linalg.norm([row, column], axis=1)
     if np.abs(lengths - 1.0).max() > _COSINE_TOLERANCE or abs(row @ column) > _COSINE_TOLERANCE:
         raise BadInput(
-            f"{dcm.ORIENTATION} must be two unit vectors at a right angle, and they are not."
+            f"{shown('ImageOrientationPatient')} must be two unit vectors at a right angle, and "
+            "they are not."
         )
     row = row / np.linalg.norm(row)
     column = column - (column @ row) * row
     return np.stack([row, column / np.linalg.norm(column)])
-
-
-def _positions_mm(headers: Sequence[Any]) -> Float[np.ndarray, "n 3"]:
-    return _numbers(headers, dcm.POSITION, 3)
-
-
-def _distances_mm(
-    positions_mm: Float[np.ndarray, "n 3"], cosines: Float[np.ndarray, "2 3"]
-) -> Float[np.ndarray, " n"]:
-    distances: Float[np.ndarray, " n"] = positions_mm @ np.cross(cosines[0], cosines[1])
-    return distances
 
 
 def _check_steps(distance_mm: Float[np.ndarray, " n"]) -> None:
@@ -198,15 +200,6 @@ def _check_steps(distance_mm: Float[np.ndarray, " n"]) -> None:
         )
 
 
-def _check_step(step_mm: float) -> None:
-    bounds = BOUNDS[dcm.PIXEL_SPACING]
-    if not bounds.low <= step_mm <= bounds.high:
-        raise BadInput(
-            f"Slices must stand {bounds.low:g} to {bounds.high:g} mm apart, got {step_mm:g} mm. "
-            f"Check {dcm.POSITION}."
-        )
-
-
 def _check_shear(positions_mm: Float[np.ndarray, "n 3"], cosines: Float[np.ndarray, "2 3"]) -> None:
     drift_mm = (positions_mm - positions_mm[0]) @ cosines.T
     extent_mm = float(np.linalg.norm(positions_mm[-1] - positions_mm[0]))
@@ -218,44 +211,21 @@ def _check_shear(positions_mm: Float[np.ndarray, "n 3"], cosines: Float[np.ndarr
         )
 
 
-def _numbers(headers: Sequence[Any], tag: dcm.Tag, count: int) -> Float[np.ndarray, "n count"]:
-    try:
-        values = np.array(
-            [[parse_decimal(text) for text in components(header, tag)] for header in headers],
-            dtype=np.float64,
-        )
-    except ValueError:
-        values = np.empty((0, 0))
-    if values.shape != (len(headers), count):
+def _numbers(headers: Sequence[Any], keyword: str, count: int) -> Float[np.ndarray, "n count"]:
+    rows = []
+    for header in headers:
+        with suppress(ValueError):
+            row = [parse_decimal(text) for text in components(header, keyword)]
+            rows += [row] if len(row) == count else []
+    if len(rows) < len(headers):
         raise BadInput(
-            f"{tag} must be {count} finite {'numbers' if count > 1 else 'number'} in every "
-            f"slice, and in {_bad_count(headers, tag, count)} of {len(headers)} it is not."
+            f"{shown(keyword)} must be {count} finite {'numbers' if count > 1 else 'number'} in "
+            f"every slice, and in {len(headers) - len(rows)} of {len(headers)} it is not."
         )
-    if tag in BOUNDS:
+    values = np.array(rows, dtype=np.float64)
+    if keyword in BOUNDS:
         for value in (values.min(), values.max()):
-            check_bounds(float(value), tag, BOUNDS[tag])
-    return values
-
-
-def _bad_count(headers: Sequence[Any], tag: dcm.Tag, count: int) -> int:
-    def good(header: Any) -> bool:
-        try:
-            return len([parse_decimal(text) for text in components(header, tag)]) == count
-        except ValueError:
-            return False
-
-    return sum(not good(header) for header in headers)
-
-
-def stored_values(dataset: Any, *, name: str) -> Shaped[np.ndarray, "row column"]:
-    """Decode the stored values of a slice; arguments and errors as :func:`decoded`.
-
-    Raises:
-        BadInput: There are several frames too.
-    """
-    values = decoded(dataset, name=name)
-    if values.ndim != 2:
-        raise BadInput(f"A slice must be 2D, got {values.ndim}D in {name}. Export one a file.")
+            check_bounds(float(value), keyword, BOUNDS[keyword])
     return values
 
 
@@ -275,8 +245,8 @@ def decoded(dataset: Any, *, name: str) -> Shaped[np.ndarray, "..."]:
     """
     if "PixelData" not in dataset:
         raise BadInput(f"Pixel Data (7FE0,0010) must be there, and {name} has none.")
-    if components(dataset, dcm.SAMPLES_PER_PIXEL) != ["1"]:
-        raise BadInput(f"{dcm.SAMPLES_PER_PIXEL} must be 1, a grey image; {name} is not one.")
+    if components(dataset, "SamplesPerPixel") != ["1"]:
+        raise BadInput(f"{shown('SamplesPerPixel')} must be 1, a grey image; {name} is not one.")
     need_decoder(dataset, name=name)
     try:
         with quiet():
@@ -288,26 +258,6 @@ def decoded(dataset: Any, *, name: str) -> Shaped[np.ndarray, "..."]:
             "Copy or export it anew."
         ) from error
     return _within_bits(values, dataset, name)
-
-
-def rescaled(
-    stored: Shaped[np.ndarray, "row column"],
-    dataset: Any,
-    *,
-    slope: float,
-    intercept: float,
-    padding: float = 0.0,
-) -> Float[np.ndarray, "row column"]:
-    """Apply the slice's rescale slope and intercept.
-
-    Args:
-        padding: What a padded pixel becomes, in the series' units.
-    """
-    values = stored.astype(np.float64) * slope + intercept
-    bounds = [value for tag in (dcm.PADDING, dcm.PADDING_LIMIT) for value in _padding(dataset, tag)]
-    if bounds:  # padding stands for "no measurement here", outside the field of view
-        values[(stored >= min(bounds)) & (stored <= max(bounds))] = padding
-    return values
 
 
 def need_decoder(dataset: Any, *, name: str) -> None:
@@ -332,17 +282,20 @@ def need_decoder(dataset: Any, *, name: str) -> None:
         )
 
 
-def _padding(dataset: Any, tag: dcm.Tag) -> list[int]:
-    element = dataset.get((tag.group, tag.element))
-    if element is None or element.value in (None, "", b""):
-        return []
-    value = element.value
-    if isinstance(value, bytes):  # implicit VR does not tell US from SS
-        value = int.from_bytes(value[:2], "little")
-    if not isinstance(value, int):
-        raise BadInput(f"{tag} must be one whole number, and it is not.")
-    signed = dataset.get("PixelRepresentation", 0) == 1
-    return [value - 65536 if signed and value > 32767 else value]
+def _padding(dataset: Any) -> list[int]:
+    """Return the limits of stored values that stand for "no measurement here"."""
+    limits = []
+    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        value = dataset.get(keyword)
+        if value in (None, "", b""):
+            continue
+        if isinstance(value, bytes):  # implicit VR does not tell US from SS
+            value = int.from_bytes(value[:2], "little")
+        if not isinstance(value, int):
+            raise BadInput(f"{shown(keyword)} must be one whole number, and it is not.")
+        signed = dataset.get("PixelRepresentation", 0) == 1
+        limits.append(value - 65536 if signed and value > 32767 else value)
+    return limits
 
 
 def _within_bits(
@@ -352,31 +305,31 @@ def _within_bits(
 
     Source: DICOM PS3.5, 8.1.1. Overlays in unused bits are retired, and older objects have them.
     """
-    bits = int("".join(components(dataset, dcm.BITS_STORED)) or 0)
+    bits = int(text_of(dataset, "BitsStored") or 0)
     whole = values.dtype.itemsize * 8
     if values.dtype.kind not in "iu" or not 0 < bits <= whole:
         raise BadInput(
-            f"Pixel values must be integers within {dcm.BITS_STORED}, {bits} bits, and those of "
-            f"{name} are not."
+            f"Pixel values must be integers within {shown('BitsStored')}, {bits} bits, and those "
+            f"of {name} are not."
         )
     if bits == whole:
         return values
-    if components(dataset, dcm.HIGH_BIT) not in ([], [str(bits - 1)]):
+    if components(dataset, "HighBit") not in ([], [str(bits - 1)]):
         raise BadInput(
-            f"{dcm.HIGH_BIT} must be one less than {dcm.BITS_STORED}, {bits - 1}, and that of "
-            f"{name} is not. Export it anew."
+            f"{shown('HighBit')} must be one less than {shown('BitsStored')}, {bits - 1}, and that "
+            f"of {name} is not. Export it anew."
         )
     values = values.astype(values.dtype.newbyteorder("="))
     stored: Shaped[np.ndarray, ...] = (values << (whole - bits)) >> (whole - bits)
-    told = [dataset.get((group, dcm.OVERLAY_BIT)) for group in dcm.OVERLAY_GROUPS]
+    told = [dataset.get(number) for number in OVERLAY_POSITIONS]
     overlays = sum({1 << int(one.value) for one in told if one is not None and one.value})
     free = (1 << (whole - bits)) - 1 & ~(overlays >> bits)
     above = values.view(f"u{values.dtype.itemsize}").astype(np.int64) >> bits & free
     if ((above != 0) & ((above != free) | (stored >= 0))).any():
         raise BadInput(
-            f"Pixel values must be within {dcm.BITS_STORED}, {bits} bits, and those of {name} have "
-            "others set above them: Bits Stored is wrong, or the pixels are damaged. "
-            "Export it anew."
+            f"Pixel values must be within {shown('BitsStored')}, {bits} bits, and those of {name} "
+            "have others set above them: Bits Stored is wrong, or the pixels are damaged. Export "
+            "it anew."
         )
     return stored
 
@@ -387,7 +340,7 @@ class Slices:
 
     files: list[DicomFile]
     grid: Grid
-    tags: Tags
+    header: PetHeader
 
 
 def in_order(series: Series, warnings: list[str]) -> Slices:
@@ -400,9 +353,9 @@ def in_order(series: Series, warnings: list[str]) -> Slices:
     files = _without_copies(series.files, warnings)
     grid = find_grid([file.header for file in files])
     files = [files[index] for index in grid.order]
-    tags = Tags([file.header for file in files])
-    _check_kind(tags, warnings)
-    return Slices(files, grid, tags)
+    header = PetHeader([file.header for file in files], warnings)
+    _check_kind(header)
+    return Slices(files, grid, header)
 
 
 def read_values(
@@ -421,28 +374,28 @@ def read_values(
         BadInput: A file or its pixels are damaged, or the rescale slope is missing or not
             above 0.
     """
-    tags = slices.tags
-    slopes = tags.need_numbers(dcm.RESCALE_SLOPE, "to read the voxel values")
-    intercepts = tags.numbers(dcm.RESCALE_INTERCEPT) or [0.0] * len(tags)
+    header = slices.header
+    slopes = header.numbers("RescaleSlope", "to read the voxel values")
+    intercepts = header.numbers("RescaleIntercept") or [0.0] * len(header)
     if min(slopes) <= 0:
-        raise BadInput(f"{dcm.RESCALE_SLOPE} must be above 0 in every slice, got {min(slopes):g}.")
+        raise BadInput(
+            f"{shown('RescaleSlope')} must be above 0 in every slice, got {min(slopes):g}."
+        )
     planes, hashes = [], []
     paths = [file.path for file in slices.files]
     for index, path in enumerate(progress(paths, "Reading slices")):
         name = f"slice {index + 1} of {len(paths)}"
         try:
-            dataset, sha256 = read_whole(path)
+            dataset, sha256 = read_whole(path, [*HEADER, "PixelData"])
         except DICOM_ERRORS as error:
             raise BadInput(f"Every slice must be a whole DICOM file, and {name} is not.") from error
-        stored = stored_values(dataset, name=name)
+        stored = decoded(dataset, name=name)
+        if stored.ndim != 2:
+            raise BadInput(f"A slice must be 2D, got {stored.ndim}D in {name}. Export one a file.")
         with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
-            plane = rescaled(
-                stored,
-                dataset,
-                slope=slopes[index],
-                intercept=intercepts[index],
-                padding=padding,
-            )
+            plane = stored.astype(np.float64) * slopes[index] + intercepts[index]
+            if limits := _padding(dataset):
+                plane[(stored >= min(limits)) & (stored <= max(limits))] = padding
             # NumPy's [row, column] is DICOM's [j, i].
             planes.append((plane * factor[index]).T)
         hashes.append(sha256)
@@ -478,20 +431,24 @@ def _sha256(path: Path) -> str:
         raise BadInput("Every slice must be a readable file, and one is not.") from error
 
 
-def _check_kind(tags: Tags, warnings: list[str]) -> None:
-    expected = tags.number(dcm.NUMBER_OF_SLICES)
-    if expected is not None and expected > len(tags):
+def _check_kind(header: PetHeader) -> None:
+    expected = header.number("NumberOfSlices")
+    if expected is not None and expected > len(header):
         raise BadInput(
-            f"{dcm.NUMBER_OF_SLICES} tells {expected:g} slices, and the series has {len(tags)}: "
-            "some are missing. Copy or export the whole series."
+            f"{shown('NumberOfSlices')} tells {expected:g} slices, and the series has "
+            f"{len(header)}: some are missing. Copy or export the whole series."
         )
-    kind = tags.text(dcm.SERIES_TYPE).upper()
+    kind = header.text("SeriesType").upper()
     if "REPROJECTION" in kind:
-        raise BadInput(f"{dcm.SERIES_TYPE} must be IMAGE, got REPROJECTION. Give the slices.")
+        raise BadInput(f"{shown('SeriesType')} must be IMAGE, got REPROJECTION. Give the slices.")
     if kind.startswith(("DYNAMIC", "GATED")):
-        warnings.append(f"{dcm.SERIES_TYPE} is dynamic or gated; this is one frame of it.")
-    if "01" in tags.texts(dcm.LOSSY):
-        warnings.append(f"{dcm.LOSSY} is 01: the values were changed by lossy compression.")
+        header.warnings.append(
+            f"{shown('SeriesType')} is dynamic or gated; this is one frame of it."
+        )
+    if "01" in header.texts("LossyImageCompression"):
+        header.warnings.append(
+            f"{shown('LossyImageCompression')} is 01: the values were changed by lossy compression."
+        )
 
 
 _LIBRARIES = (

@@ -22,29 +22,17 @@ import numpy as np
 from jaxtyping import Float
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.dicom import attributes as dcm
-from rpt_dosimetry.dicom.header import Tags, if_readable, seconds_after
-from rpt_dosimetry.dicom.nm import (
-    Administration,
-    EnergyWindow,
-    NmSeries,
-    Scaling,
-    energy_windows,
-    find_scaling,
-    frame_count,
-    one_object,
-    read_administration,
-    refuse_repeats,
-    stored_frames,
-    vector,
-)
+from rpt_dosimetry.dicom.header import seconds_after
+from rpt_dosimetry.dicom.nm import Administration, EnergyWindow, NmHeader, NmSeries, Scaling
 from rpt_dosimetry.dicom.reading import (
     BOUNDS,
     check_bounds,
     components,
     items,
     number_of,
+    numbers_of,
     read_decimal,
+    shown,
 )
 from rpt_dosimetry.dicom.slices import Grid, find_grid, fits_float32, to_ras
 from rpt_dosimetry.radiation.nuclide import find_nuclide
@@ -76,7 +64,10 @@ class ScanTimes:
         return self.start + timedelta(seconds=self.duration_s / 2.0)
 
 
-def tomography_times(dataset: Any, tags: Tags, *, heads: int) -> ScanTimes:
+UNKNOWN = ScanTimes(None, None, "")
+
+
+def tomography_times(header: NmHeader, *, heads: int) -> ScanTimes:
     """Find when reconstructed tomography was measured.
 
     Args:
@@ -95,28 +86,28 @@ def tomography_times(dataset: Any, tags: Tags, *, heads: int) -> ScanTimes:
     """
     if not 1 <= heads <= _LARGEST_HEADS:
         raise BadInput(f"heads must be from 1 to {_LARGEST_HEADS}, got {heads}.")
-    rotations = items(dataset, dcm.ROTATION_INFORMATION)
+    rotations = items(header.dataset, "RotationInformationSequence")
     told = _rotation(rotations[0], heads) if len(rotations) == 1 else None
-    return ScanTimes(_start(tags), *(told or (None, "")))
+    return ScanTimes(_start(header), *(told or (None, "")))
 
 
-def planar_times(dataset: Any, tags: Tags) -> ScanTimes:
+def planar_times(header: NmHeader) -> ScanTimes:
     """Find when a planar view was measured; the duration is Actual Frame Duration."""
-    duration_ms = number_of(dataset, dcm.FRAME_DURATION)
+    duration_ms = number_of(header.dataset, "ActualFrameDuration")
     if not duration_ms:
-        return ScanTimes(_start(tags), None, "")
-    return ScanTimes(_start(tags), duration_ms / 1000.0, "actual frame duration")
+        return ScanTimes(_start(header), None, "")
+    return ScanTimes(_start(header), duration_ms / 1000.0, "actual frame duration")
 
 
 def _rotation(rotation: Any, heads: int) -> tuple[float, str] | None:
-    duration_ms = number_of(rotation, dcm.FRAME_DURATION)
-    frames = number_of(rotation, dcm.FRAMES_IN_ROTATION)
+    duration_ms = number_of(rotation, "ActualFrameDuration")
+    frames = number_of(rotation, "NumberOfFramesInRotation")
     if not duration_ms or not frames:
         return None
     whole_s = duration_ms * frames / 1000.0
     if heads == 1:
         return whole_s, "frame duration x frames in rotation"
-    arc, step = number_of(rotation, dcm.SCAN_ARC), number_of(rotation, dcm.ANGULAR_STEP)
+    arc, step = number_of(rotation, "ScanArc"), number_of(rotation, "AngularStep")
     if not arc or not step:
         return whole_s / heads, f"frame duration x frames in rotation / {heads} heads"
     turns = abs(step) * frames / arc
@@ -127,98 +118,84 @@ def _rotation(rotation: Any, heads: int) -> tuple[float, str] | None:
     if abs(turns * heads - 1.0) <= _ANGLE_TOLERANCE:
         return whole_s, "frame duration x frames of one head"
     raise BadInput(
-        f"{dcm.FRAMES_IN_ROTATION} times {dcm.ANGULAR_STEP} must be {dcm.SCAN_ARC}, or that by "
-        f"{heads} heads, got {frames:g} x {abs(step):g}° for {arc:g}°. Give the duration and the "
-        "number of heads."
+        f"{shown('NumberOfFramesInRotation')} times {shown('AngularStep')} must be "
+        f"{shown('ScanArc')}, or that by {heads} heads, got {frames:g} x {abs(step):g}° for "
+        f"{arc:g}°. Give the duration and the number of heads."
     )
 
 
-def _start(tags: Tags) -> datetime | None:
-    begins = [
-        moment for moment in tags.moments(dcm.ACQUISITION_DATE, dcm.ACQUISITION_TIME) if moment
-    ]
-    return min(begins) if begins else None
+def _start(header: NmHeader) -> datetime | None:
+    return min((moment for moment in header.acquired if moment is not None), default=None)
 
 
-def find_placement(dataset: Any) -> Grid:
+def find_placement(header: NmHeader) -> Grid:
     """Find the grid of the frames, whose ``order`` is that of the frames.
 
     Raises:
         BadInput: Position, orientation or spacing is missing or malformed, or the frames are
             not one stack of slices.
     """
-    detectors = items(dataset, dcm.DETECTOR_INFORMATION)
+    detectors = items(header.dataset, "DetectorInformationSequence")
     told = []
-    for tag, count in ((dcm.ORIENTATION, 6), (dcm.POSITION, 3)):
-        found = _numbers(detectors[0], tag, count) if detectors else None
+    for keyword, count in (("ImageOrientationPatient", 6), ("ImagePositionPatient", 3)):
+        found = numbers_of(detectors[0], keyword, count) if detectors else None
         if found is None:
             raise BadInput(
-                f"{dcm.DETECTOR_INFORMATION} must hold {tag} of the first frame to know where the "
-                "slices stand, and it does not. Export the series anew from the workstation."
+                f"{shown('DetectorInformationSequence')} must hold {shown(keyword)} of the first "
+                "frame to know where the slices stand, and it does not. Export the series anew "
+                "from the workstation."
             )
         told.append(np.array(found))
     cosines, first_mm = told
-    normal = np.cross(cosines[:3], cosines[3:])
-    step_mm = _step_mm(dataset)
-    headers = [
-        _header(dataset, cosines, first_mm + (number - 1) * step_mm * normal)
-        for number in _slice_numbers(dataset)
-    ]
-    return find_grid(headers)
+    step_mm = _step_mm(header) * np.cross(cosines[:3], cosines[3:])
+    plane = {
+        keyword: components(header.dataset, keyword)
+        for keyword in ("Rows", "Columns", "PixelSpacing")
+    }
+    return find_grid(
+        [  # what it asks of a single-frame slice
+            {
+                keyword: SimpleNamespace(value=value)
+                for keyword, value in (
+                    *plane.items(),
+                    ("ImageOrientationPatient", cosines.tolist()),
+                    ("ImagePositionPatient", (first_mm + (number - 1) * step_mm).tolist()),
+                )
+                if value
+            }
+            for number in _slice_numbers(header)
+        ]
+    )
 
 
-def _slice_numbers(dataset: Any) -> list[int]:
+def _slice_numbers(header: NmHeader) -> list[int]:
     """Return the number of each frame's slice; the first frame must be slice 1."""
-    count = frame_count(dataset)
-    numbers = vector(dataset, dcm.SLICE_VECTOR) or list(range(1, count + 1))
+    count = header.frame_count
+    numbers = header.vector("SliceVector") or list(range(1, count + 1))
     if sorted(numbers) != list(range(1, count + 1)) or numbers[0] != 1:
         raise BadInput(
-            f"{dcm.SLICE_VECTOR} must number {count} frames from 1, each once, slice 1 first, and "
-            "it does not: the object holds several volumes or an unknown order. Export one volume."
+            f"{shown('SliceVector')} must number {count} frames from 1, each once, slice 1 first, "
+            "and it does not: the object holds several volumes or an unknown order. Export one "
+            "volume."
         )
-    told = components(dataset, dcm.NUMBER_OF_SLICES)
-    if told and read_decimal(told[0], dcm.NUMBER_OF_SLICES) != count:
+    told = components(header.dataset, "NumberOfSlices")
+    if told and read_decimal(told[0], "NumberOfSlices") != count:
         raise BadInput(
-            f"{dcm.NUMBER_OF_SLICES} must be the number of frames, {count}, got {told[0]}. Export "
-            "the whole series."
+            f"{shown('NumberOfSlices')} must be the number of frames, {count}, got {told[0]}. "
+            "Export the whole series."
         )
     return numbers
 
 
-def _step_mm(dataset: Any) -> float:
-    found = _numbers(dataset, dcm.SPACING_BETWEEN_SLICES, 1)
+def _step_mm(header: NmHeader) -> float:
+    found = numbers_of(header.dataset, "SpacingBetweenSlices", 1)
     if found is None:
         raise BadInput(
-            f"{dcm.SPACING_BETWEEN_SLICES} must be there, with its sign, to know on which side of "
-            "the first slice the others stand, and it is missing. Export the series anew."
+            f"{shown('SpacingBetweenSlices')} must be there, with its sign, to know on which side "
+            "of the first slice the others stand, and it is missing. Export the series anew."
         )
-    check_bounds(abs(found[0]), dcm.SPACING_BETWEEN_SLICES, BOUNDS[dcm.PIXEL_SPACING])
+    check_bounds(abs(found[0]), "SpacingBetweenSlices", BOUNDS["PixelSpacing"])
     return found[0]
-
-
-def _header(dataset: Any, cosines: np.ndarray, position_mm: np.ndarray) -> Any:
-    """Make what ``find_grid`` asks of a single-frame slice."""
-    values: dict[dcm.Tag, list[Any]] = {
-        dcm.ROWS: components(dataset, dcm.ROWS),
-        dcm.COLUMNS: components(dataset, dcm.COLUMNS),
-        dcm.PIXEL_SPACING: components(dataset, dcm.PIXEL_SPACING),
-        dcm.ORIENTATION: cosines.tolist(),
-        dcm.POSITION: position_mm.tolist(),
-    }
-    return {
-        (tag.group, tag.element): SimpleNamespace(value=value)
-        for tag, value in values.items()
-        if value
-    }
-
-
-def _numbers(holder: Any, tag: dcm.Tag, count: int) -> list[float] | None:
-    texts = components(holder, tag)
-    if not texts:
-        return None
-    if len(texts) != count:
-        raise BadInput(f"{tag} must be {count} numbers, got {len(texts)}. Correct the header.")
-    return [read_decimal(text, tag) for text in texts]
 
 
 SCAN, INJECTION = "scan", "injection"
@@ -277,74 +254,74 @@ def read_tomogram(
         BadInput: Several objects, gates, windows or time slices; truncated pixels; no place;
             or a scaling that is not known.
     """
-    dataset = one_object(series)
-    tags = Tags([dataset])
-    warnings: list[str] = []
-    refuse_repeats(
-        dataset, alone=(dcm.ENERGY_WINDOW_VECTOR, dcm.DETECTOR_VECTOR, dcm.ROTATION_VECTOR)
-    )
-    grid = find_placement(dataset)
-    stored = stored_frames(dataset)
-    scaling = find_scaling(dataset, least=int(stored.min()), largest=int(stored.max()))
+    if len(series.objects) != 1:
+        raise BadInput(
+            f"The series must hold one NM object, got {len(series.objects)}. Name the file of "
+            "the one to read."
+        )
+    header = NmHeader(series.objects)
+    header.refuse_repeats("EnergyWindowVector", "DetectorVector", "RotationVector")
+    grid = find_placement(header)
+    stored = header.stored_frames()
+    scaling = header.scaling(least=int(stored.min()), largest=int(stored.max()))
     # NumPy's [frame, row, column] is DICOM's [k, j, i]; grid.order sorts along the normal.
     data = (stored[grid.order].astype(np.float64) * scaling.slope + scaling.intercept).T
-    check_values(data, scaling, warnings)
-    administration = read_administration(tags, warnings)
-    unknown = ScanTimes(None, None, "")
-    times = if_readable(lambda: tomography_times(dataset, tags, heads=heads), warnings) or unknown
+    check_values(data, scaling, header.warnings)
+    administration = header.administered()
+    times = header.if_readable(lambda: tomography_times(header, heads=heads)) or UNKNOWN
     if duration_s is not None:
         times = ScanTimes(times.start, duration_s, "told")
     injection_to_mid_scan_s = seconds_after(administration.moment, times.middle)
-    data *= _undone(tags, decay_reference, administration.nuclide, injection_to_mid_scan_s)
-    _check_corrections(tags, warnings)
+    data *= _undone(header, decay_reference, administration.nuclide, injection_to_mid_scan_s)
     return Tomogram(
         volume=to_ras(data, grid)[0],
         scaling=scaling,
-        windows=energy_windows(dataset),
+        windows=header.windows(),
         times=times,
         administration=administration,
         injection_to_mid_scan_s=injection_to_mid_scan_s,
         sha256=series.sha256[0],
-        warnings=warnings,
+        warnings=header.warnings,
     )
 
 
 def _undone(
-    tags: Tags, reference: str | None, nuclide: str | None, injection_to_mid_scan_s: float | None
+    header: NmHeader,
+    reference: str | None,
+    nuclide: str | None,
+    injection_to_mid_scan_s: float | None,
 ) -> float:
     """Return the factor that undoes a correction for decay."""
-    corrected = "DECY" in tags.text(dcm.CORRECTED_IMAGE).upper().split("\\")
+    told = set(header.text("CorrectedImage").upper().split("\\")) - {""}
+    corrected = "DECY" in told
     if reference not in (None, *DECAY_REFERENCES):
         raise BadInput(f"decay_reference must be one of {', '.join(DECAY_REFERENCES)}.")
     if reference == INJECTION and not corrected:
         raise BadInput(
-            f"decay_reference must be left out where {dcm.CORRECTED_IMAGE} does not name DECY: "
+            f"decay_reference must be left out where {shown('CorrectedImage')} does not name DECY: "
             "there is no correction to undo."
+        )
+    if told and "ATTN" not in told:
+        header.warnings.append(
+            f"{shown('CorrectedImage')} does not contain ATTN: make sure that the slices are "
+            "corrected for attenuation as those were by which the camera was calibrated."
         )
     if not corrected or reference == SCAN:
         return 1.0
     if reference is None:
         raise BadInput(
-            f"{dcm.CORRECTED_IMAGE} names DECY, and NM does not tell to which time the counts were "
-            f"corrected. Give decay_reference: {SCAN} (its begin or middle), or {INJECTION}; or "
-            "export without decay correction."
+            f"{shown('CorrectedImage')} names DECY, and NM does not tell to which time the counts "
+            f"were corrected. Give decay_reference: {SCAN} (its begin or middle), or {INJECTION}; "
+            "or export without decay correction."
         )
     if nuclide is None or injection_to_mid_scan_s is None:
         raise BadInput(
-            f"To undo a decay correction to the injection its time and {dcm.RADIONUCLIDE_CODE} "
-            "must be told, and they are not. Export without decay correction."
+            "To undo a decay correction to the injection its time and "
+            f"{shown('RadionuclideCodeSequence')} must be told, and they are not. Export without "
+            "decay correction."
         )
     half_lives = injection_to_mid_scan_s / 3600.0 / find_nuclide(nuclide).half_life_h
     return float(2.0**-half_lives)
-
-
-def _check_corrections(tags: Tags, warnings: list[str]) -> None:
-    told = set(tags.text(dcm.CORRECTED_IMAGE).upper().split("\\")) - {""}
-    if told and "ATTN" not in told:
-        warnings.append(
-            f"{dcm.CORRECTED_IMAGE} does not contain ATTN: make sure that the slices are corrected "
-            "for attenuation as those were by which the camera was calibrated."
-        )
 
 
 def check_values(data: Float[np.ndarray, "..."], scaling: Scaling, warnings: list[str]) -> None:

@@ -16,7 +16,6 @@ from rpt_cohort import BadInput, Volume, grid_fault, read_volume
 from rpt_cohort.command import naming
 
 from rpt_dosimetry.dicom.decay import IMPOSSIBLE_EXCESS, warn_of_too_little
-from rpt_dosimetry.dicom.tracer import LARGEST_DEVIATION, nuclide_in_text
 from rpt_dosimetry.dose.anatomy import WHOLE_IMAGE, Region
 from rpt_dosimetry.nifti import (
     ACTIVITY,
@@ -26,7 +25,12 @@ from rpt_dosimetry.nifti import (
     nifti_and_beside,
     role_named,
 )
-from rpt_dosimetry.radiation.nuclide import Nuclide, find_nuclide
+from rpt_dosimetry.radiation.nuclide import (
+    LARGEST_DEVIATION,
+    Nuclide,
+    find_nuclide,
+    nuclide_in_text,
+)
 
 LARGEST_MBQ = 1e5
 """Ours: ten times the activity of a therapy; a number above is in kBq or Bq."""

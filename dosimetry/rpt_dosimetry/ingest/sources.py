@@ -8,9 +8,8 @@ from pathlib import Path
 
 from rpt_cohort import BadInput
 
-from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.nm import NM_STORAGE
-from rpt_dosimetry.dicom.reading import Moment
+from rpt_dosimetry.dicom.reading import Moment, shown
 from rpt_dosimetry.dicom.series import Series, choose_ct, choose_pet, find_series
 from rpt_dosimetry.ingest.study import PetSource, ScanSource, SpectSource
 from rpt_dosimetry.nifti import Nifti, find_nifti, is_nifti
@@ -27,9 +26,10 @@ def refuse_other_infusion(role: str, begin: Moment, first_role: str, first: Mome
     if abs(apart_h) > ONE_INFUSION_H:
         raise BadInput(
             f"{role}: All SPECTs of a cycle, and its planar scan, must tell one start of infusion, "
-            f"and by {dcm.START_DATETIME} (or {dcm.START_TIME}) it is {apart_h:+.2f} h from that "
-            f"of {first_role}: a date, a clock or a time zone ({dcm.TIMEZONE}) changed. Correct "
-            "it, or give the right time_h of each scan."
+            f"and by {shown('RadiopharmaceuticalStartDateTime')} (or "
+            f"{shown('RadiopharmaceuticalStartTime')}) it is {apart_h:+.2f} h from that of "
+            f"{first_role}: a date, a clock or a time zone ({shown('TimezoneOffsetFromUTC')}) "
+            "changed. Correct it, or give the right time_h of each scan."
         )
 
 
@@ -38,9 +38,10 @@ def refuse_other_activity(role: str, told_mbq: float | None, administered_mbq: f
     if told_mbq is None or 1 / LARGEST_RATIO <= told_mbq / administered_mbq <= LARGEST_RATIO:
         return
     raise BadInput(
-        f"{role}: administered_mbq must be that of {dcm.DOSE}, {told_mbq:.5g} MBq, at least within "
-        f"a factor of {LARGEST_RATIO:g}, got {administered_mbq:.5g} MBq. Correct it, or set "
-        "activities_differ where you made sure of it."
+        f"{role}: administered_mbq must be that of {shown('RadionuclideTotalDose')}, "
+        f"{told_mbq:.5g} MBq, at least within a factor of {LARGEST_RATIO:g}, got "
+        f"{administered_mbq:.5g} MBq. Correct it, or set activities_differ where you made sure of "
+        "it."
     )
 
 
@@ -129,8 +130,8 @@ def _check_frame(emission: Series, ct: Series, source: ScanSource) -> None:
     same = emission.frame_of_reference_uid == ct.frame_of_reference_uid
     if not source.same_frame and not same:
         raise BadInput(
-            f"{dcm.FRAME_OF_REFERENCE} of the CT must be that of its PET or SPECT, and it is not: "
-            "the CT may be of another scan. Name the right one by ct or ct_series, or set "
+            f"{shown('FrameOfReferenceUID')} of the CT must be that of its PET or SPECT, and it is "
+            "not: the CT may be of another scan. Name the right one by ct or ct_series, or set "
             "same_frame where you made sure that it is."
         )
 

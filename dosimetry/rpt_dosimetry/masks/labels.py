@@ -21,9 +21,8 @@ from jaxtyping import Bool
 from rpt_cohort import BadInput, Volume, grid_fault, nifti_bytes, read_volume
 from rpt_cohort.labels import LARGEST
 
-from rpt_dosimetry.dicom.attributes import SOP_CLASS
 from rpt_dosimetry.dicom.contours import contour_mask, contour_volume_ml, read_structures
-from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, is_dicom, quiet
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, is_dicom, quiet, text_of
 from rpt_dosimetry.masks.names import OrganTable, words_of
 from rpt_dosimetry.masks.segmentation import (
     SEGMENTATION_STORAGE,
@@ -280,7 +279,7 @@ def _read(path: Path, *names: str) -> pydicom.Dataset:
 
 
 def _sop_class(dataset: pydicom.Dataset) -> str:
-    return "".join(components(dataset, SOP_CLASS))
+    return text_of(dataset, "SOPClassUID")
 
 
 def _from_nifti(path: Path, *, largest: int, dtype: type[np.generic]) -> Volume:

@@ -22,13 +22,13 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import RLELossless
 from rpt_cohort import BadInput, Volume
 
-from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.reading import (
     BOUNDS,
     DICOM_ERRORS,
     components,
     quiet,
     read_object,
+    shown,
 )
 from rpt_dosimetry.dicom.slices import need_decoder
 from rpt_dosimetry.masks.names import SIDE_CODES
@@ -77,18 +77,23 @@ def segment_grid(
         not np.abs(one.cosines - first.cosines).max() <= _COSINES for one in frames
     ):
         raise BadInput(
-            f"{dcm.ORIENTATION} must be two unit vectors at a right angle, the same in every frame "
-            "of the segmentation, and it is not. Export it anew."
+            f"{shown('ImageOrientationPatient')} must be two unit vectors at a right angle, the "
+            "same in every frame of the segmentation, and it is not. Export it anew."
         )
     if not (first.spacing_mm > 0).all() or any(
         not np.abs(one.spacing_mm - first.spacing_mm).max() <= 1e-4 for one in frames
     ):
         raise BadInput(
-            f"{dcm.PIXEL_SPACING} must be above 0 mm and the same in every frame, and it is not."
+            f"{shown('PixelSpacing')} must be above 0 mm and the same in every frame, and it is "
+            "not."
         )
     positions_mm = np.array([one.position_mm for one in frames])
-    if not (np.abs(positions_mm) <= BOUNDS[dcm.POSITION].high).all():  # NaN compares as false
-        raise BadInput(f"{dcm.POSITION} must be within 1e5 mm in every frame, and it is not.")
+    if not (
+        np.abs(positions_mm) <= BOUNDS["ImagePositionPatient"][1]
+    ).all():  # NaN compares as false
+        raise BadInput(
+            f"{shown('ImagePositionPatient')} must be within 1e5 mm in every frame, and it is not."
+        )
     normal = np.cross(first.cosines[0], first.cosines[1])
     distances_mm = positions_mm @ normal
     start = int(np.argmin(distances_mm))
@@ -138,15 +143,17 @@ def _check_places(
 ) -> None:
     if slices.max() >= _LARGEST_SLICES:
         raise BadInput(
-            f"{dcm.POSITION} must span at most {_LARGEST_SLICES} slices. Export it anew."
+            f"{shown('ImagePositionPatient')} must span at most {_LARGEST_SLICES} slices. Export "
+            "it anew."
         )
     astray_mm = positions_mm - positions_mm[start] - slices[:, np.newaxis] * step
     smallest_mm = min(float(np.linalg.norm(step)), *first.spacing_mm.tolist())
     worst = float(np.linalg.norm(astray_mm, axis=1).max()) / smallest_mm
     if worst > _ASTRAY_VOXELS:
         raise BadInput(
-            f"{dcm.POSITION} must place all frames of the segmentation on one grid, and a frame "
-            f"leaves it by {worst:.2g} voxels. Resample the segmentation to an upright grid."
+            f"{shown('ImagePositionPatient')} must place all frames of the segmentation on one "
+            f"grid, and a frame leaves it by {worst:.2g} voxels. Resample the segmentation to an "
+            "upright grid."
         )
 
 
@@ -154,11 +161,9 @@ SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 """Transfer syntax Deflated Image Frame Compression."""
 
-_TYPE = dcm.Tag("Segmentation Type", 0x0062, 0x0001)
-_FRAMES = dcm.Tag("Per-Frame Functional Groups Sequence", 0x5200, 0x9230)
 # Nothing that tells who the patient or the reader is.
 _READ = [
-    *("SOPClassUID", "Modality", "FrameOfReferenceUID", "SegmentationType", "SegmentSequence"),
+    *("FrameOfReferenceUID", "SegmentationType", "SegmentSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "NumberOfFrames"),
     *("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("SamplesPerPixel", "PhotometricInterpretation", "PixelData"),
@@ -199,14 +204,21 @@ def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
             reference, or its frames stand on no one grid.
     """
     dataset, _ = read_object(
-        path, _READ, sop_class=SEGMENTATION_STORAGE, noun="a segmentation", name="SEG"
+        path,
+        SEGMENTATION_STORAGE,
+        "a segmentation",
+        to_load=_READ,
+        remedy="Name the SEG file.",
     )
-    if components(dataset, _TYPE) != ["BINARY"]:
-        raise BadInput(f"{_TYPE} must be BINARY, and it is not. Export it with a threshold.")
-    if components(dataset, dcm.FRAME_OF_REFERENCE) != [frame_of_reference_uid]:
+    if components(dataset, "SegmentationType") != ["BINARY"]:
         raise BadInput(
-            f"{dcm.FRAME_OF_REFERENCE} of the segmentation must be that of the image, and it is "
-            "not. Give the image that it was made on."
+            f"{shown('SegmentationType')} must be BINARY, and it is not. Export it with a "
+            "threshold."
+        )
+    if components(dataset, "FrameOfReferenceUID") != [frame_of_reference_uid]:
+        raise BadInput(
+            f"{shown('FrameOfReferenceUID')} of the segmentation must be that of the image, and it "
+            "is not. Give the image that it was made on."
         )
     if str(dataset.file_meta.get("TransferSyntaxUID", "")) != DEFLATED_FRAMES:
         need_decoder(dataset, name="the segmentation")
@@ -224,7 +236,10 @@ def read_segments(path: Path, *, frame_of_reference_uid: str) -> list[Segment]:
         ) from error
     values = values[np.newaxis] if values.ndim == 2 else values
     if values.ndim != 3 or len(values) != len(frames) or not described:
-        raise BadInput(f"{_FRAMES} must describe each frame, and it does not. Export it anew.")
+        raise BadInput(
+            f"{shown('PerFrameFunctionalGroupsSequence')} must describe each frame, and it does "
+            "not. Export it anew."
+        )
     affine, slices = segment_grid(frames)
     segments = []
     for number, label, code, side in described:

@@ -22,13 +22,15 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 from rpt_cohort import BadInput, Volume, grid_fault
 
-from rpt_dosimetry.dicom import attributes as dcm
 from rpt_dosimetry.dicom.reading import (
     BOUNDS,
     components,
-    read_decimal,
+    numbers_of,
     read_object,
+    shown,
+    text_of,
 )
+from rpt_dosimetry.dicom.series import HEADER
 from rpt_dosimetry.dicom.slices import Grid, decoded, find_grid
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -113,12 +115,12 @@ def _decimals(values: Float[np.ndarray, " n"]) -> tuple[str, ...]:
 
 
 def _check_spacing(affine: Float[np.ndarray, "4 4"]) -> None:
-    bounds = BOUNDS[dcm.PIXEL_SPACING]
+    low, high, _ = BOUNDS["PixelSpacing"]
     spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
-    if not (bounds.low <= spacing_mm.min() and spacing_mm.max() <= bounds.high):
+    if not (low <= spacing_mm.min() and spacing_mm.max() <= high):
         told = " × ".join(f"{size:g}" for size in spacing_mm)
         raise BadInput(
-            f"The dose's voxels must measure {bounds.low:g} to {bounds.high:g} mm, got {told} mm. "
+            f"The dose's voxels must measure {low:g} to {high:g} mm, got {told} mm. "
             "Correct its affine."
         )
 
@@ -126,16 +128,14 @@ def _check_spacing(affine: Float[np.ndarray, "4 4"]) -> None:
 EVEN_MM = 0.01
 """By how much distances of frames may differ, ours: decimals cut off, and no more."""
 
-_OWN = (
-    dcm.DOSE_UNITS,
-    dcm.DOSE_TYPE,
-    dcm.DOSE_COMMENT,
-    dcm.SUMMATION_TYPE,
-    dcm.FRAME_OFFSETS,
-    dcm.GRID_SCALING,
-)
+RT_DOSE_STORAGE = "1.2.840.10008.5.1.4.1.1.481.2"
+NOT_CLINICAL = "Predicted before therapy; for research only"
+"""Dose Comment of a prediction; LO holds 64 characters."""
 # The patient and free text but the comment are not loaded, so that no message can show them.
-_TAGS = [*dcm.header_numbers(), *((tag.group << 16) | tag.element for tag in _OWN), 0x7FE00010]
+_TO_LOAD = [
+    *(*HEADER, "DoseUnits", "DoseType", "DoseComment", "DoseSummationType"),
+    *("GridFrameOffsetVector", "DoseGridScaling", "PixelData"),
+]
 
 
 @dataclass(frozen=True)
@@ -166,64 +166,61 @@ def read_rtdose(path: Path) -> tuple[Volume, RtDose]:
         BadInput: The file is damaged or no RT Dose, its dose is relative, effective or an
             error, its frames are uneven, or its pixels are damaged.
     """
-    dataset, sha256 = _read(path)
+    dataset, sha256 = read_object(
+        path, RT_DOSE_STORAGE, "an RT Dose", to_load=_TO_LOAD, remedy="Name the RTDOSE file."
+    )
     _check_quantity(dataset)
     grid = _grid(dataset)
-    scaling_gy = float(_numbers(dataset, dcm.GRID_SCALING, 1)[0])
+    scaling_gy = float(_numbers(dataset, "DoseGridScaling", 1)[0])
     if scaling_gy <= 0:
-        raise BadInput(f"{dcm.GRID_SCALING} must be above 0 Gy, got {scaling_gy:g}. Export anew.")
+        raise BadInput(
+            f"{shown('DoseGridScaling')} must be above 0 Gy, got {scaling_gy:g}. Export anew."
+        )
     stored = _stored(dataset, grid)
     frames = stored[grid.order].transpose(2, 1, 0).astype(np.float64)
     turn = io_orientation(grid.affine)
     data = np.ascontiguousarray(apply_orientation(frames * scaling_gy, turn))
     volume = Volume(data, grid.affine @ inv_ornt_aff(turn, grid.shape))
     return volume, RtDose(
-        summation_type=_code(dataset, dcm.SUMMATION_TYPE),
+        summation_type=_code(dataset, "DoseSummationType"),
         scaling_gy=scaling_gy,
         bits=stored.dtype.itemsize * 8,
-        frame_of_reference_uid="".join(components(dataset, dcm.FRAME_OF_REFERENCE)),
-        is_prediction=components(dataset, dcm.DOSE_COMMENT) == [dcm.NOT_CLINICAL],
+        frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
+        is_prediction=components(dataset, "DoseComment") == [NOT_CLINICAL],
         sha256=sha256,
     )
 
 
-def _read(path: Path) -> tuple[Any, str]:
-    if path.is_dir() or not path.exists():
-        told = "it is a folder" if path.is_dir() else "there is no such file"
-        raise BadInput(f"The RT Dose must be a whole DICOM file, and {told}. Check the path.")
-    return read_object(path, _TAGS, sop_class=dcm.RT_DOSE_STORAGE, noun="an RT Dose", name="RTDOSE")
-
-
 def _check_quantity(dataset: Any) -> None:
     for tag, wanted, why in (
-        (dcm.DOSE_UNITS, "GY", "A relative dose has no Gy"),
-        (dcm.DOSE_TYPE, "PHYSICAL", "An effective dose is weighted for biology, an error is none"),
-        (dcm.SAMPLES_PER_PIXEL, "1", "A dose has one value a voxel"),
-        (dcm.PIXEL_REPRESENTATION, "0", "An absorbed dose has no sign"),
+        ("DoseUnits", "GY", "A relative dose has no Gy"),
+        ("DoseType", "PHYSICAL", "An effective dose is weighted for biology, an error is none"),
+        ("SamplesPerPixel", "1", "A dose has one value a voxel"),
+        ("PixelRepresentation", "0", "An absorbed dose has no sign"),
     ):
         if _code(dataset, tag) != wanted:
             raise BadInput(
-                f"{tag} must be {wanted}, got {_code(dataset, tag) or 'none'}. {why}; export the "
-                "absorbed dose in Gy."
+                f"{shown(tag)} must be {wanted}, got {_code(dataset, tag) or 'none'}. {why}; "
+                "export the absorbed dose in Gy."
             )
-    if _code(dataset, dcm.BITS_ALLOCATED) not in ("16", "32"):
+    if _code(dataset, "BitsAllocated") not in ("16", "32"):
         raise BadInput(
-            f"{dcm.BITS_ALLOCATED} must be 16 or 32, got "
-            f"{_code(dataset, dcm.BITS_ALLOCATED) or 'none'}."
+            f"{shown('BitsAllocated')} must be 16 or 32, got "
+            f"{_code(dataset, 'BitsAllocated') or 'none'}."
         )
 
 
 def _grid(dataset: Any) -> Grid:
     """Place each frame as if it were a slice, and find their common grid."""
-    position_mm = _numbers(dataset, dcm.POSITION, 3)
-    cosines = _numbers(dataset, dcm.ORIENTATION, 6)
+    position_mm = _numbers(dataset, "ImagePositionPatient", 3)
+    cosines = _numbers(dataset, "ImageOrientationPatient", 6)
     normal = np.cross(cosines[:3], cosines[3:])
     headers = []
     for distance_mm in _distances_mm(dataset, normal, z_mm=position_mm[2]):
         header = Dataset()
-        for tag in (dcm.ROWS, dcm.COLUMNS, dcm.PIXEL_SPACING, dcm.ORIENTATION):
-            if (tag.group, tag.element) in dataset:
-                header[tag.group, tag.element] = dataset[tag.group, tag.element]
+        for keyword in ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient"):
+            if keyword in dataset:
+                header[keyword] = dataset[keyword]
         header.ImagePositionPatient = [f"{x:.8f}" for x in position_mm + distance_mm * normal]
         headers.append(header)
     return find_grid(headers)
@@ -233,27 +230,27 @@ def _distances_mm(
     dataset: Any, normal: Float[np.ndarray, "3"], *, z_mm: float
 ) -> Float[np.ndarray, " frames"]:
     """Return the distance of each frame from the first, along the normal."""
-    frames = _code(dataset, dcm.NUMBER_OF_FRAMES)
-    count = len(components(dataset, dcm.FRAME_OFFSETS))
+    frames = _code(dataset, "NumberOfFrames")
+    count = len(components(dataset, "GridFrameOffsetVector"))
     if count < 2 or frames != str(count):
         raise BadInput(
-            f"{dcm.FRAME_OFFSETS} must tell one offset for each frame of two or more, got {count} "
-            f"offsets for {frames or 'no'} frames. Export the whole dose."
+            f"{shown('GridFrameOffsetVector')} must tell one offset for each frame of two or more, "
+            f"got {count} offsets for {frames or 'no'} frames. Export the whole dose."
         )
-    offsets_mm = _numbers(dataset, dcm.FRAME_OFFSETS, count)
+    offsets_mm = _numbers(dataset, "GridFrameOffsetVector", count)
     steps_mm = np.diff(offsets_mm)
     if np.abs(steps_mm - steps_mm[0]).max() > EVEN_MM:
         raise BadInput(
-            f"{dcm.FRAME_OFFSETS} must rise evenly, and its steps are {steps_mm.min():g} to "
-            f"{steps_mm.max():g} mm. Export the dose on a regular grid."
+            f"{shown('GridFrameOffsetVector')} must rise evenly, and its steps are "
+            f"{steps_mm.min():g} to {steps_mm.max():g} mm. Export the dose on a regular grid."
         )
     if offsets_mm[0] == 0.0:
         return offsets_mm
     # C.8.8.3.2 lets a transverse grid tell the frames' z instead; the first is then its own.
     if abs(offsets_mm[0] - z_mm) > EVEN_MM or abs(normal[2]) < 1.0 - 1e-6:
         raise BadInput(
-            f"{dcm.FRAME_OFFSETS} must begin with 0 mm, or with the z of a transverse grid, got "
-            f"{offsets_mm[0]:g} mm. Export the dose anew."
+            f"{shown('GridFrameOffsetVector')} must begin with 0 mm, or with the z of a transverse "
+            f"grid, got {offsets_mm[0]:g} mm. Export the dose anew."
         )
     distances_mm: Float[np.ndarray, " frames"] = (offsets_mm - offsets_mm[0]) * np.sign(normal[2])
     return distances_mm
@@ -268,13 +265,13 @@ def _stored(dataset: Any, grid: Grid) -> Shaped[np.ndarray, "frame row column"]:
     return stored
 
 
-def _numbers(dataset: Any, tag: dcm.Tag, count: int) -> Float[np.ndarray, " count"]:
-    texts = components(dataset, tag)
-    if len(texts) != count:
-        raise BadInput(f"{tag} must be {count} numbers, got {len(texts)}. Export the dose anew.")
-    return np.array([read_decimal(text, tag) for text in texts])
+def _numbers(dataset: Any, keyword: str, count: int) -> Float[np.ndarray, " count"]:
+    found = numbers_of(dataset, keyword, count)
+    if found is None:
+        raise BadInput(f"{shown(keyword)} must be {count} numbers, got 0. Export the dose anew.")
+    return np.array(found)
 
 
-def _code(dataset: Any, tag: dcm.Tag) -> str:
+def _code(dataset: Any, tag: str) -> str:
     """Return a short code or number, reduced to the letters that codes have."""
     return re.sub(r"[^A-Z0-9_ .+-]", "?", "\\".join(components(dataset, tag)))[:16]

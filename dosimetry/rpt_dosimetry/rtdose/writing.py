@@ -35,24 +35,29 @@ from typing import Any
 import numpy as np
 import pydicom
 from jaxtyping import Num, Shaped, UInt32
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.tag import Tag as TagNumber
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from rpt_cohort import BadInput, Volume, provenance, read_volume
 
-from rpt_dosimetry.dicom import attributes as dcm
-from rpt_dosimetry.dicom.reading import (
-    DICOM_ERRORS,
+from rpt_dosimetry.dicom.reading import DICOM_ERRORS, components, quiet, shown
+from rpt_dosimetry.dicom.series import (
     DicomFile,
     Progress,
-    components,
+    Series,
+    find_series,
+    named,
     no_progress,
-    quiet,
 )
-from rpt_dosimetry.dicom.series import Series, find_series
 from rpt_dosimetry.dicom.slices import Grid, in_order
 from rpt_dosimetry.nifti import nifti_and_beside
-from rpt_dosimetry.rtdose.reading import FrameGrid, RtDose, to_frames
+from rpt_dosimetry.rtdose.reading import (
+    NOT_CLINICAL,
+    RT_DOSE_STORAGE,
+    FrameGrid,
+    RtDose,
+    to_frames,
+)
 
 IMAGES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
@@ -78,12 +83,12 @@ SMALLEST_SHARE = 0.5
 beyond its CT, and two scans that share no frame of reference seldom overlap by this much."""
 
 _SAME = (
-    dcm.SOP_CLASS,
-    dcm.PATIENT_ID,
-    dcm.PATIENT_NAME,
-    dcm.BIRTH_DATE,
-    dcm.STUDY_UID,
-    dcm.FRAME_OF_REFERENCE,
+    "SOPClassUID",
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
 )
 _READ = [*COPIED, "SOPClassUID", "SOPInstanceUID"]
 
@@ -141,17 +146,17 @@ def read_reference(
     series = find_series(folder, warnings=told, progress=progress)
     every = [file for one in series for file in one.files]
     _check_same(
-        every, (dcm.PATIENT_ID, dcm.PATIENT_NAME), "the folder", "Give the folder of one patient."
+        every, ("PatientID", "PatientName"), "the folder", "Give the folder of one patient."
     )
     chosen = _choose(series, series_uid)
     _check_same(chosen.files, _SAME, "the series", "Give one series as the scanner wrote it.")
     slices = in_order(chosen, told)
     identities = [_identity(file) for file in slices.files]
-    for tag in (dcm.STUDY_UID, dcm.FRAME_OF_REFERENCE, dcm.SOP_INSTANCE):
+    for tag in ("StudyInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"):
         if not all(components(one, tag) for one in identities):
             raise BadInput(
-                f"{tag} must be in every slice of the reference, and it is missing. Export the "
-                "series anew."
+                f"{shown(tag)} must be in every slice of the reference, and it is missing. Export "
+                "the series anew."
             )
     return Reference(
         identity=_copied(identities[0]),
@@ -172,7 +177,7 @@ def check_overlap(reference: Reference, dose_gy: Volume) -> None:
     share = reference.share_inside(dose_gy)
     if share < SMALLEST_SHARE:
         raise BadInput(
-            f"{dcm.FRAME_OF_REFERENCE} of the reference must be that of the dose, and only "
+            f"{shown('FrameOfReferenceUID')} of the reference must be that of the dose, and only "
             f"{share:.0%} of the dose lies in its images. Give the images that the dose was "
             "computed on, or whose frame of reference they share."
         )
@@ -180,8 +185,7 @@ def check_overlap(reference: Reference, dose_gy: Volume) -> None:
 
 def _choose(series: Sequence[Series], wanted: str | None) -> Series:
     images = [one for one in series if IMAGES.keys() & set(one.sop_classes)]
-    fitting = images if wanted is None else [one for one in images if one.uid.startswith(wanted)]
-    fitting = [one for one in fitting if one.uid == wanted] or fitting
+    fitting = images if wanted is None else named(images, wanted)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -195,9 +199,7 @@ def _choose(series: Sequence[Series], wanted: str | None) -> Series:
     )
 
 
-def _check_same(
-    files: Sequence[DicomFile], tags: Sequence[dcm.Tag], whose: str, remedy: str
-) -> None:
+def _check_same(files: Sequence[DicomFile], tags: Sequence[str], whose: str, remedy: str) -> None:
     """Refuse files that do not agree, telling the first that departs from most."""
     ordered = sorted(files, key=lambda file: os.fsencode(file.path))
     identities = [_identity(file) for file in ordered]
@@ -206,8 +208,8 @@ def _check_same(
         usual = Counter(texts).most_common(1)[0][0]
         if other := [number for number, text in enumerate(texts, start=1) if text != usual]:
             raise BadInput(
-                f"{tag} must be the same in all {len(files)} DICOM files of {whose}, and in order "
-                f"of path file {other[0]} differs. {remedy}"
+                f"{shown(tag)} must be the same in all {len(files)} DICOM files of {whose}, and in "
+                f"order of path file {other[0]} differs. {remedy}"
             )
 
 
@@ -410,7 +412,7 @@ def rtdose_bytes(dose_gy: Volume, reference: Reference, *, predicted: bool) -> b
 
 
 def _describe(dataset: Dataset, *, predicted: bool) -> None:
-    dataset.SOPClassUID = dcm.RT_DOSE_STORAGE
+    dataset.SOPClassUID = RT_DOSE_STORAGE
     dataset.Modality = "RTDOSE"
     dataset.SeriesDescription = PREDICTED_SERIES if predicted else SERIES
     dataset.InstanceNumber = "1"
@@ -421,7 +423,7 @@ def _describe(dataset: Dataset, *, predicted: bool) -> None:
     dataset.DoseUnits, dataset.DoseType = "GY", "PHYSICAL"
     dataset.DoseSummationType = "PLAN_OVERVIEW"
     if predicted:
-        dataset.DoseComment = dcm.NOT_CLINICAL
+        dataset.DoseComment = NOT_CLINICAL
 
 
 def _place(dataset: Dataset, grid: FrameGrid) -> None:
@@ -430,7 +432,7 @@ def _place(dataset: Dataset, grid: FrameGrid) -> None:
     dataset.PixelSpacing = list(grid.spacing_mm)
     dataset.SliceThickness = grid.offsets_mm[1]
     dataset.GridFrameOffsetVector = list(grid.offsets_mm)
-    dataset.FrameIncrementPointer = TagNumber(dcm.FRAME_OFFSETS.group, dcm.FRAME_OFFSETS.element)
+    dataset.FrameIncrementPointer = tag_for_keyword("GridFrameOffsetVector")
 
 
 def _store(

@@ -5,10 +5,13 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from itertools import dropwhile, takewhile
 
 import numpy as np
 from jaxtyping import UInt8
-from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN
+from rpt_cohort import schema
+from rpt_dosimetry.radiation.nuclide import half_life_s
 
 from rpt_phantom.anatomy import ids
 from rpt_phantom.anatomy.tissues import Tissue
@@ -152,6 +155,14 @@ class RateRow:
     k4_std_patients: float
 
 
+def _rates(agent: str) -> Traversable:
+    return files("rpt_phantom.agents").joinpath("rates", f"{agent}.csv")
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
 @cache
 def rate_table(agent: str) -> dict[Region, RateRow]:
     """Read an agent's population rate constants.
@@ -162,22 +173,20 @@ def rate_table(agent: str) -> dict[Region, RateRow]:
     Returns:
         Region → its row, for every region that has rates.
     """
-    name = f"{agent}.csv"
-    text = files("rpt_phantom.agents").joinpath("rates", name).read_text(encoding="utf-8")
-    return parse_rates(text, name)
+    return parse_rates(_rates(agent).read_text(encoding="utf-8"), f"{agent}.csv")
 
 
 def parse_rates(text: str, name: str) -> dict[Region, RateRow]:
     """Read a table of rate constants.
 
     Args:
-        text: CSV with a header; lines that start with # are comments.
+        text: CSV with a header after the clearances; lines that start with # are comments.
 
     Raises:
         ValueError: A region lacks, or a value is impossible.
     """
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    table = {Region(row.pop("region")): _row(row, name) for row in csv.DictReader(lines)}
+    rows = dropwhile(lambda line: not line.startswith("region,"), _lines(text))
+    table = {Region(row.pop("region")): _row(row, name) for row in csv.DictReader(rows)}
     missing = sorted(set(TISSUES) - set(table))
     if missing:
         raise ValueError(
@@ -206,7 +215,7 @@ class Agent:
 
     Attributes:
         name: As in the cohort's ``cycle.json``; its rates stand in ``rates/NAME.csv``.
-        half_life_h: Physical half-life, h. Source: ICRP Publication 107, by ``rpt_kinetics``.
+        half_life_h: Physical half-life, h. Source: ICRP Publication 107.
         renal_ml_per_min: Plasma clearance into urine, mL/min; mean over patients.
         biliary_ml_per_min: Plasma clearance into bile, mL/min.
     """
@@ -217,35 +226,25 @@ class Agent:
     biliary_ml_per_min: float
 
 
-_GA68, _F18, _LU177 = (
-    minutes / 60.0 for minutes in (GA68_HALF_LIFE_MIN, F18_HALF_LIFE_MIN, LU177_HALF_LIFE_MIN)
-)
-
-# Clearances: ours. The therapies' are tuned to 50 % excreted in 4 h and 70 % in 12 h, and leave
-# 3.7 % of the activity per litre of blood at 1 h (Siebinga 2023, in `rpt_kinetics`: 3.7 %);
-# 68Ga-PSMA-11's to a blood SUV of 1.5-2 at 60 min.
-AGENTS = {
-    agent.name: agent
-    for agent in (
-        Agent("68Ga-PSMA-11", _GA68, renal_ml_per_min=31.0, biliary_ml_per_min=3.0),
-        Agent("18F-PSMA-1007", _F18, renal_ml_per_min=3.0, biliary_ml_per_min=12.0),
-        Agent("18F-DCFPyL", _F18, renal_ml_per_min=46.0, biliary_ml_per_min=3.0),
-        Agent("177Lu-PSMA-I&T", _LU177, renal_ml_per_min=50.0, biliary_ml_per_min=1.5),
-        Agent("177Lu-PSMA-617", _LU177, renal_ml_per_min=50.0, biliary_ml_per_min=1.5),
-    )
-}
-
-TRACERS = ("68Ga-PSMA-11", "18F-PSMA-1007", "18F-DCFPyL")
-
-THERAPIES = ("177Lu-PSMA-I&T", "177Lu-PSMA-617")
+# Clearances stand in the files of rates. Ours: the therapies' are tuned to 50 % excreted in 4 h
+# and 70 % in 12 h, and leave 3.7 % of the activity per litre of blood at 1 h (Siebinga 2023, in
+# `rpt_kinetics`: 3.7 %); 68Ga-PSMA-11's to a blood SUV of 1.5-2 at 60 min.
+TRACERS = tuple(name for name in schema.TRACERS if _rates(name).is_file())
+THERAPIES = tuple(name for name in schema.THERAPIES if _rates(name).is_file())
 
 
+@cache
 def agent_of(name: str) -> Agent:
-    """Return an agent by its name.
+    """Return an agent by its name, with the half-life of its nuclide.
 
     Raises:
         ValueError: There is no such agent.
     """
-    if name not in AGENTS:
-        raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {name!r}.")
-    return AGENTS[name]
+    if name not in TRACERS + THERAPIES:
+        raise ValueError(f"agent must be one of {', '.join(TRACERS + THERAPIES)}, got {name!r}.")
+    nuclide = {**schema.TRACERS, **schema.THERAPIES}[name].nuclide
+    before = takewhile(
+        lambda line: not line.startswith("region,"), _lines(_rates(name).read_text("utf-8"))
+    )
+    clearances = {key: float(value) for key, value in (line.split(",") for line in before)}
+    return Agent(name, half_life_s(nuclide) / 3600.0, **clearances)

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 from rpt_cohort import BadInput, Volume
-from rpt_dosimetry.dicom.tracer import HALF_LIFE_S
+from rpt_dosimetry.radiation.nuclide import IN_HEADERS, code_of_nuclide, half_life_s
 from rpt_dosimetry.rtdose.reading import FrameGrid, to_frames
 
 FIRST_INFUSION = datetime(2000, 1, 17, 9, 0)
@@ -33,18 +33,6 @@ PET_BEFORE = timedelta(days=7) - timedelta(hours=1)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")  # the contract's
 VIRTUAL = "VIRTUAL"
 COMMENT = "VIRTUAL: simulated, of no person. For research only."
-NUCLIDE_CODES = {
-    "Ga-68": ("C-131A3", "SRT", "^68^Gallium"),
-    "F-18": ("C-111A1", "SRT", "^18^Fluorine"),
-    "Lu-177": ("447553000", "SCT", "^177^Lutetium"),
-}
-NUCLIDE_OF_TRACER = {
-    "68Ga-PSMA-11": "Ga-68",
-    "18F-PSMA-1007": "F-18",
-    "18F-PSMA-11": "F-18",
-    "18F-DCFPyL": "F-18",
-    "18F-FDG": "F-18",
-}
 
 
 @dataclass(frozen=True)
@@ -391,15 +379,14 @@ class Administered:
             raise BadInput(
                 f"activity_mbq must be above 0 and below 1e5 MBq, got {self.activity_mbq!r} MBq."
             )
-        if self.nuclide not in NUCLIDE_CODES:
-            raise BadInput(
-                f"nuclide must be one of {', '.join(NUCLIDE_CODES)}, got {self.nuclide!r}."
-            )
+        coded = [name for name, named in IN_HEADERS.items() if named.codes]
+        if self.nuclide not in coded:
+            raise BadInput(f"nuclide must be one of {', '.join(coded)}, got {self.nuclide!r}.")
 
     @property
     def half_life_s(self) -> float:
         """Physical half-life, s."""
-        return HALF_LIFE_S[self.nuclide]
+        return half_life_s(self.nuclide)
 
 
 def put_administered(dataset: Dataset, administered: Administered, *, activity: str) -> None:
@@ -415,7 +402,7 @@ def put_administered(dataset: Dataset, administered: Administered, *, activity: 
         RadiopharmaceuticalStartTime=clock(administered.begin),
         RadiopharmaceuticalStartDateTime=date_time(administered.begin),
         RadionuclideTotalDose=activity,
-        RadionuclideCodeSequence=[code(*NUCLIDE_CODES[administered.nuclide])],
+        RadionuclideCodeSequence=[code(*code_of_nuclide(administered.nuclide))],
     )
     dataset.RadiopharmaceuticalInformationSequence = [told]
 

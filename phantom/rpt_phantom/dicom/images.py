@@ -13,12 +13,11 @@ from jaxtyping import Float, Int16
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, PositronEmissionTomographyImageStorage
 from rpt_cohort import BadInput, Volume
-from rpt_cohort.schema import Tracer
+from rpt_cohort.schema import TRACERS, Tracer
 from rpt_dosimetry.dicom.decay import decayed_activity_bq
 from rpt_dosimetry.dicom.reference_time import average_activity_time_s
 
 from rpt_phantom.dicom.header import (
-    NUCLIDE_OF_TRACER,
     Administered,
     Slices,
     Visit,
@@ -62,11 +61,9 @@ class PetTiming:
         Raises:
             BadInput: The tracer is of no nuclide known here.
         """
-        nuclide = NUCLIDE_OF_TRACER.get(self.tracer)
-        if nuclide is None:
-            raise BadInput(
-                f"tracer must be one of {', '.join(NUCLIDE_OF_TRACER)}, got {self.tracer!r}."
-            )
+        if self.tracer not in TRACERS:
+            raise BadInput(f"tracer must be one of {', '.join(TRACERS)}, got {self.tracer!r}.")
+        nuclide = TRACERS[self.tracer].nuclide
         return Administered(self.tracer, nuclide, self.injected_mbq, injection)
 
     def begin(self, injection: datetime) -> datetime:
