@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from rpt_cohort.command import Options, choice
-from rpt_cohort.schema import Therapy
+from rpt_cohort.schema import Therapy, Tracer
 
 from rpt_phantom.grid import SLICES_LEAST, SLICES_MOST, SLICES_USUAL
 
@@ -14,7 +14,6 @@ else:  # heavy, and the commands' help needs none of it
     OwnAnatomy = Any
 
 Imaging = Literal["fast", "full"]
-VirtualTracer = Literal["68Ga-PSMA-11", "18F-PSMA-1007", "18F-DCFPyL"]
 
 
 class CohortSettings(Options):
@@ -35,14 +34,22 @@ class CohortSettings(Options):
     heterogeneity: Annotated[float, Field(ge=0, le=1)] = choice(
         1.0, help="of uptake within organs, 0 for none to 1 for the usual", rare=True
     )
-    tracer: VirtualTracer = choice(
-        "68Ga-PSMA-11", help="68Ga-PSMA-11, 18F-PSMA-1007 or 18F-DCFPyL", rare=True
+    tracer: Tracer = choice(
+        "68Ga-PSMA-11", help="of the PET, one with rates, such as 18F-PSMA-1007", rare=True
     )
     therapy: Therapy = choice("177Lu-PSMA-I&T", help="177Lu-PSMA-I&T or 177Lu-PSMA-617", rare=True)
     fine_truth: bool = choice(
         False, help="true: true dose and decays are written on 2.4 mm too", rare=True
     )
     anatomy: OwnAnatomy | None = None
+
+    @model_validator(mode="after")
+    def _with_rates(self) -> "CohortSettings":
+        from rpt_phantom.agents import TRACERS
+
+        if self.tracer not in TRACERS:
+            raise ValueError(f"tracer must be one of {', '.join(TRACERS)}, got {self.tracer!r}.")
+        return self
 
     def parameters(self) -> dict[str, Any]:
         """Return what images depend on, but the seed, for a provenance; files by hashes."""
