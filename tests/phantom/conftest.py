@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from helpers.commands import Run, runner
 from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
+from rpt_phantom.__main__ import app
 from rpt_phantom.patient import VirtualCycle, virtual_cycle
 
 ORGANS = {name: CONTRACT_ORGANS[name] for name in ("kidney", "liver", "spleen")}
@@ -51,3 +53,9 @@ def organ_images() -> dict[str, list[OrganImage]]:
 @pytest.fixture(scope="session")
 def one_cycle() -> VirtualCycle:
     return virtual_cycle(seed=3, patient=2, slices=SLICES)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run ``python -m rpt_phantom``."""
+    return runner("rpt_phantom", app, monkeypatch, capfd)
