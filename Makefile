@@ -9,8 +9,9 @@ PY := .venv/bin/python
 BUILD := build
 PACKAGES := cohort dosimetry phantom eval kinetics
 
-# Two processes share the cores; one thread each keeps them out of each other's way.
-TEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -q
+# Two processes share the cores; one thread each keeps them out of each other's way, and by file
+# what a module's tests share is made once.
+TEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -q
 
 .PHONY: demo test test-types test-slow lint bench weights performance clean
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from rpt_phantom.cohort import write_cohort
 from rpt_phantom.settings import CohortSettings
@@ -26,7 +27,11 @@ def testdata() -> Path:
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small virtual cohort, for reading only."""
-    folder = tmp_path_factory.mktemp("shared") / "cohort"
-    write_cohort(folder, CohortSettings(seed=3, slices=24), patients=4, workers=1)
+    """A small virtual cohort for reading only: of cycles 2, 1, 1 and 1; all processes share it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "shared_cohort"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            write_cohort(folder, CohortSettings(seed=123, slices=24), patients=4, workers=1)
     return folder

@@ -3,8 +3,6 @@
 import gzip
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.commands import Run, refused, runner
+from helpers.damage import change
 from rpt_cohort import BadInput, Case, CycleInfo, read_cohort, read_cycle, read_prediction
+from rpt_cohort.__main__ import app
 from rpt_cohort.checking import cohort_table, find_faults, unrecorded_cycles
 
 PET, DOSE, CYCLE = "P001/C1/pet.nii.gz", "P001/C1/dose.nii.gz", "P001/C1/cycle.json"
@@ -31,16 +32,16 @@ def copy(cohort: Path, tmp_path: Path) -> Path:
     return target
 
 
-def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run ``python -m rpt_cohort``."""
+    return runner("rpt_cohort", app, monkeypatch, capfd)
+
+
+def edit_json(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     content = json.loads(path.read_text())
-    change(content)
+    edit(content)
     path.write_text(json.dumps(content))
-
-
-def rewrite(path: Path, change: Callable[[np.ndarray], np.ndarray], affine: Any = None) -> None:
-    image = nib.Nifti1Image.from_filename(path)
-    data = change(np.asanyarray(image.dataobj).copy())
-    nib.save(nib.Nifti1Image(data, image.affine if affine is None else affine), path)
 
 
 def test_fresh_cohort_is_sound(cohort: Path) -> None:
@@ -69,16 +70,16 @@ def test_cycle_json_is_what_design_says() -> None:
 
 
 def set_item(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    def change(content: Any) -> None:
+    def edit(content: Any) -> None:
         for key in keys[:-1]:
             content = content[int(key) if isinstance(content, list) else key]
         content[keys[-1]] = value
 
-    return change
+    return edit
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "words"),
+    ("file", "edit", "words"),
     [
         ("cohort.json", set_item("origin", value="real"), ["cohort.json", "origin", "'clinical'"]),
         ("cohort.json", set_item("schema_version", value=2), ["schema_version"]),
@@ -106,9 +107,9 @@ def set_item(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ],
 )
 def test_faults_of_json_are_named(
-    copy: Path, file: str, change: Callable[[dict[str, Any]], None], words: list[str]
+    copy: Path, file: str, edit: Callable[[dict[str, Any]], None], words: list[str]
 ) -> None:
-    edit_json(copy / file, change)
+    edit_json(copy / file, edit)
     faults = find_faults(copy)
     assert faults
     assert any(all(word in fault for word in words) for fault in faults), faults
@@ -120,7 +121,7 @@ def nan_at_centre(data: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "words"),
+    ("file", "damage", "words"),
     [
         (PET, nan_at_centre, [PET, "finite", "1 voxels"]),
         (PET, lambda d: d - 1, [PET, "not be negative"]),
@@ -137,9 +138,9 @@ def nan_at_centre(data: np.ndarray) -> np.ndarray:
     ],
 )
 def test_faults_of_volumes_are_named(
-    copy: Path, file: str, change: Callable[[np.ndarray], np.ndarray], words: list[str]
+    copy: Path, file: str, damage: Callable[[np.ndarray], np.ndarray], words: list[str]
 ) -> None:
-    rewrite(copy / file, change)
+    change(copy / file, damage)
     faults = find_faults(copy)
     assert any(all(word in fault for word in words) for fault in faults), faults
 
@@ -147,14 +148,14 @@ def test_faults_of_volumes_are_named(
 def test_shifted_affine_is_named_with_its_shift(copy: Path) -> None:
     affine = nib.Nifti1Image.from_filename(copy / DOSE).affine.copy()
     affine[0, 3] += 2.5
-    rewrite(copy / DOSE, lambda d: d, affine)
+    change(copy / DOSE, lambda d: d, affine=affine)
     assert any("2.5 mm off" in fault for fault in find_faults(copy))
 
 
 def test_left_handed_axes_are_named(copy: Path) -> None:
     affine = nib.Nifti1Image.from_filename(copy / PET).affine.copy()
     affine[0] *= -1
-    rewrite(copy / PET, lambda d: d, affine)
+    change(copy / PET, lambda d: d, affine=affine)
     assert any("must be RAS+, got LAS" in fault for fault in find_faults(copy))
 
 
@@ -181,7 +182,7 @@ def test_header_of_an_impossible_size_is_named(copy: Path) -> None:
 
 def test_every_fault_is_named_not_only_the_first(copy: Path) -> None:
     (copy / PET).unlink()
-    rewrite(copy / DOSE, lambda d: -d)
+    change(copy / DOSE, lambda d: -d)
     edit_json(copy / CYCLE, set_item("weight_kg", value=-1))
     faults = "\n".join(find_faults(copy))
     assert PET in faults
@@ -197,7 +198,7 @@ def test_broken_json_is_one_fault_that_names_the_file(copy: Path, file: str, con
 
 
 def doubled(folder: Path) -> None:
-    rewrite(folder / "dose.nii.gz", lambda d: 2 * d)
+    change(folder / "dose.nii.gz", lambda d: 2 * d)
 
 
 def without_kinetics(folder: Path) -> None:
@@ -206,7 +207,7 @@ def without_kinetics(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("damage", "words"),
     [
         (doubled, ["P001/C1/dose.nii.gz was changed after it was made"]),
         (without_kinetics, ["P001/C1/truth/kinetics.nii.gz is missing"]),
@@ -223,9 +224,9 @@ def without_kinetics(folder: Path) -> None:
     ],
 )
 def test_what_changed_since_it_was_made_is_named(
-    copy: Path, change: Callable[[Path], None], words: list[str]
+    copy: Path, damage: Callable[[Path], None], words: list[str]
 ) -> None:
-    change(copy / "P001/C1")
+    damage(copy / "P001/C1")
     faults = find_faults(copy)
     assert len(faults) == len(words)
     assert all(fault.startswith(word) for fault, word in zip(faults, words, strict=True)), faults
@@ -240,20 +241,18 @@ def test_a_file_that_was_only_packed_anew_is_unchanged(copy: Path, level: int) -
     assert any(f"{DOSE} was changed after it was made" in fault for fault in find_faults(copy))
 
 
-def test_a_cycle_without_hashes_is_sound_and_told(copy: Path) -> None:
+def test_a_cycle_without_hashes_is_sound_and_told(run: Run, copy: Path) -> None:
     def forget(content: dict[str, Any]) -> None:
         del content["provenance"]["outputs"], content["provenance"]["sha256_of_the_rest"]
 
     edit_json(copy / CYCLE, forget)
     doubled(copy / "P001/C1")
     done = run("check", copy)
-    assert done.returncode == 0, done.stderr
-    assert "P001/C1 first, record no hashes" in done.stderr
+    assert done.status == 0, done.err
+    assert "P001/C1 first, record no hashes" in done.err
     (copy / PET).unlink()  # which is told beside another fault, too
     done = run("check", copy)
-    assert done.returncode == 2
-    assert f"{PET} must be a NIfTI file" in done.stderr
-    assert "P001/C1 first, record no hashes" in done.stderr
+    refused(done, f"{PET} must be a NIfTI file", "P001/C1 first, record no hashes")
 
 
 def test_hashes_are_not_missed_where_nothing_can_be_read(copy: Path) -> None:
@@ -349,33 +348,28 @@ def test_prediction_of_no_case_is_refused(tmp_path: Path, fold: dict[str, int]) 
 def test_prediction_with_a_negative_dose_is_refused(copy: Path) -> None:
     (copy / "prediction.json").write_text(prediction_json())
     assert read_prediction(copy).method == "x"
-    rewrite(copy / DOSE, lambda d: d - 1)
+    change(copy / DOSE, lambda d: d - 1)
     with pytest.raises(BadInput, match="0 Gy/GBq or more"):
         read_prediction(copy)
 
 
-def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rpt_cohort", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_check_command_ends_with_0_or_2(copy: Path) -> None:
-    assert run("check", copy).returncode == 0
+def test_check_command_ends_with_0_or_2(run: Run, copy: Path) -> None:
+    assert run("check", copy).status == 0
     (copy / PET).unlink()
     done = run("check", copy)
-    assert done.returncode == 2
-    assert PET in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.status == 2
+    assert PET in done.err
+    assert "Traceback" not in done.err
 
 
-def test_describe_command_prints_the_table(cohort: Path) -> None:
+def test_describe_command_prints_the_table(run: Run, cohort: Path) -> None:
     done = run("describe", cohort)
-    assert done.returncode == 0
-    assert "177Lu-PSMA-I&T" in done.stdout
+    assert done.status == 0
+    assert "177Lu-PSMA-I&T" in done.out
 
 
-def test_describe_command_refuses_a_missing_folder(tmp_path: Path) -> None:
+def test_describe_command_refuses_a_missing_folder(run: Run, tmp_path: Path) -> None:
     done = run("describe", tmp_path / "none")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr
+    assert done.status == 2
+    assert done.err.startswith("error: ")
+    assert "Traceback" not in done.err

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from planar_patient import (
+from helpers.planar_patient import (
     CPS_PER_MBQ,
     DETECTOR_ROWS,
     FIELD,

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from helpers.dicom import FRAME, save, structure_set
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_cohort import BadInput, Volume
@@ -16,7 +17,6 @@ from rpt_dosimetry.dicom.contours import (
     inside,
     read_structures,
 )
-from structure_sets import FRAME, save, structure_set
 
 CORNERS = 720
 

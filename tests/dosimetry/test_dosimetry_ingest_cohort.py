@@ -14,7 +14,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
-from clinic import EFFECTIVE_H, KIDNEYS, SPECT_H, Clinic, write_study
+from helpers.clinic import EFFECTIVE_H, KIDNEYS, SPECT_H, Clinic, write_study
+from helpers.commands import refused
 from rpt_cohort import read_cohort, read_cycle
 from rpt_cohort.checking import find_faults
 from rpt_dosimetry.ingest.job import ingest, look
@@ -168,12 +169,10 @@ def test_cycles_are_cumulated(made, command, tmp_path) -> None:
     assert told["limits"]["kidney"]["activity_to_limit_mbq"] > 0
     # The report by itself is the same cycle.
     ended = command("cumulate", one, one / "report", "--out", tmp_path / "twice.json")
-    assert ended.status == 2
-    assert "two have the same activity images" in ended.err
+    refused(ended, "two have the same activity images")
     other = made / "P002" / "C1"
     both = command("cumulate", one, other, "--out", tmp_path / "both.json")
-    assert both.status == 2
-    assert "must be of one patient" in both.err
+    refused(both, "must be of one patient")
     both = command("cumulate", one, other / "report", "--out", tmp_path / "both.json")
     assert both.status == 0, both.err
 
@@ -266,10 +265,8 @@ def test_a_bad_cycle_is_listed_and_the_others_kept(clinic, cohort, command, tmp_
 
     before = contents(cohort / "P002")
     ended = command("ingest", study_with(clinic, tmp_path, change), "--out", cohort)
-    assert ended.status == 2
-    assert "0 cycles made, 1 kept, 1 failed" in ended.err
+    refused(ended, "0 cycles made, 1 kept, 1 failed")
     assert "P002/C1 spect 1:" in ended.err
-    assert "Traceback" not in ended.err
     assert not [word for word in NAMES if word in ended.err]
     assert [case.name for case in read_cohort(cohort).cases] == ["P001/C1"]
     assert contents(cohort / "P002") == before  # left as it was

@@ -7,11 +7,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from clinic import Clinic, write_study
+from helpers.clinic import Clinic, write_study
+from helpers.dicom import NmObject
+from helpers.pictures import brightest_place, drawn_figures, letters, patient_axes
 from hypothesis import given
 from hypothesis import strategies as st
-from nm_objects import NmObject
-from radiological import brightest_place, drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume, nifti_bytes
 from rpt_dosimetry.ingest import job
 from rpt_dosimetry.ingest.alignment import (

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from clinic import Clinic, write_study
-from nm_objects import code
+from helpers.clinic import Clinic, write_study
+from helpers.commands import refused
+from helpers.dicom import code
 from rpt_cohort import read_cohort, read_cycle
 from rpt_dosimetry.ingest import job
 from rpt_dosimetry.ingest.inspection import patient_keys
@@ -417,8 +418,7 @@ def remove(path: Path, name: str) -> None:
 def test_study_inside_the_cohort(clinic, command) -> None:
     root, cycle = clinic
     ended = command("ingest", write_study(root / "STUDY.yaml", [cycle]), "--out", root)
-    assert ended.status == 2
-    assert "STUDY.yaml must lie outside the cohort" in ended.err
+    refused(ended, "STUDY.yaml must lie outside the cohort")
 
 
 @pytest.mark.parametrize("content", ["notes.txt", "P001/thesis.doc"])
@@ -428,8 +428,7 @@ def test_foreign_folder(clinic, command, tmp_path, content) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("mine")
     ended = command("ingest", write_study(root / "STUDY.yaml", [cycle]), "--out", tmp_path / "out")
-    assert ended.status == 2
-    assert "must be new, or a cohort that ingest made" in ended.err
+    refused(ended, "must be new, or a cohort that ingest made")
     assert path.read_text() == "mine"
 
 
@@ -440,8 +439,7 @@ def test_another_commands_cohort(clinic, cohort, command, tmp_path) -> None:
     out.mkdir()
     shutil.copy(cohort / "cohort.json", out)
     ended = command("ingest", write_study(root / "STUDY.yaml", [cycle]), "--out", out)
-    assert ended.status == 2
-    assert "another command made it" in ended.err
+    refused(ended, "another command made it")
 
 
 def test_nobody_named(pet_series, tmp_path) -> None:

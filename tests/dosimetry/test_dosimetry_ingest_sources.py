@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from clinic import SPECT_H, Clinic, write_study
-from planar_patient import (
+from helpers.clinic import SPECT_H, Clinic, write_study
+from helpers.planar_patient import (
     CPS_PER_MBQ,
     DETECTOR_ROWS,
     FIELD,
@@ -24,7 +24,7 @@ from planar_patient import (
     simulate,
     spect_object,
 )
-from planar_patient import (
+from helpers.planar_patient import (
     SPECT_H as PLANAR_SPECT_H,
 )
 from rpt_cohort import BadInput, Volume, nifti_bytes, read_cycle, read_volume
@@ -347,6 +347,7 @@ def files_below(folder: Path) -> list[Path]:
     return [one for one in sorted(folder.rglob("*")) if one.is_file()]
 
 
+@pytest.mark.slow
 def test_a_real_dask_scheduler(folders, tmp_path) -> None:
     """A scheduler and two worker processes of this machine; the files do not depend on them."""
     distributed = pytest.importorskip("dask.distributed")

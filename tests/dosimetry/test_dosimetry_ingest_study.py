@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import yaml
+from helpers.commands import refused
 from rpt_cohort import BadInput
 from rpt_dosimetry.ingest.study import EXAMPLE, read_study
 
@@ -107,9 +108,10 @@ def test_no_study(tmp_path, content, sentence) -> None:
 
 def test_arguments(command, tmp_path) -> None:
     ended = command("ingest", "--out", tmp_path / "out")
-    assert ended.status == 2
-    assert "STUDY.yaml and --out COHORT must be given" in ended.err
+    refused(ended, "STUDY.yaml and --out COHORT must be given")
     ended = command("ingest", tmp_path / "none.yaml", "--out", tmp_path / "out")
-    assert ended.status == 2
-    assert "The study must be a readable YAML file" in ended.err
-    assert f"there is no file '{tmp_path / 'none.yaml'}'" in ended.err
+    refused(
+        ended,
+        "The study must be a readable YAML file",
+        f"there is no file '{tmp_path / 'none.yaml'}'",
+    )

@@ -6,12 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.dicom import FRAME, items, lps_affine, segmentation
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, RLELossless
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.masks import read_segments, segment_mask
 from rpt_dosimetry.masks.segmentation import DEFLATED_FRAMES
-from segmentations import FRAME, items, lps_affine, segmentation
 
 
 def save(dataset, folder):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nm_objects import LOWER, PEAK, UPPER, NmObject, item
+from helpers.dicom import LOWER, PEAK, UPPER, NmObject, item
 from pydicom.sequence import Sequence as Items
 from rpt_cohort import BadInput
 from rpt_dosimetry.dicom.nm import WHOLE_BODY, EnergyWindow, read_nm

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pydicom
 import pytest
+from helpers.dicom import PATIENT, NmObject, code, item
 from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.affines import apply_affine
-from nm_objects import PATIENT, NmObject, code, item
 from pydicom.sequence import Sequence as Items
 from rpt_cohort import BadInput
 from rpt_dosimetry.dicom.nm import BQ_PER_ML, COUNTS, RECON_TOMO, read_nm

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import SimpleITK
+from helpers.pictures import brightest_place, drawn_figures, letters, patient_axes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from radiological import brightest_place, drawn_figures, letters, patient_axes
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.registration.guides import guide
 from rpt_dosimetry.registration.pair import (

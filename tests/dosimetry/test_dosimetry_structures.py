@@ -3,9 +3,9 @@
 import numpy as np
 import pydicom
 import pytest
+from helpers.dicom import FRAME, contour, roi, roi_contour, save, structure_set
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.dicom.contours import contour_mask, read_structures
-from structure_sets import FRAME, contour, roi, roi_contour, save, structure_set
 
 SQUARE = np.array([[0.0, 0, 5], [10, 0, 5], [10, 20, 5], [0, 20, 5]])
 

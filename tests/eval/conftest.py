@@ -2,15 +2,13 @@
 
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from in_process import Run, runner
+from helpers.commands import Run, runner
 from rpt_cohort import Case, json_bytes, nifti_bytes, read_cohort
-from rpt_cohort.command import run_app
 from rpt_eval.__main__ import app
 from rpt_eval.predictions import CycleMaps
 
@@ -82,4 +80,4 @@ def broken(cohort: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def rpt_eval(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run ``python -m rpt_eval``."""
-    return runner("rpt_eval", partial(run_app, app), monkeypatch, capfd)
+    return runner("rpt_eval", app, monkeypatch, capfd)

@@ -1,9 +1,7 @@
 """``baseline`` on cohorts: folders, tables, no leak, odd but legal input, the controls' order."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.commands import Run, refused
+from helpers.damage import change
 from rpt_cohort import BadInput, json_bytes, nifti_bytes, read_cohort, read_prediction
 from rpt_eval import organ_dose
 from rpt_eval.baseline import pet_factor, write_baselines
 from rpt_eval.projection import METHODS
 from rpt_phantom.cohort import write_cohort
 from rpt_phantom.settings import CohortSettings
-from spoil import replace_values
 
 # Voxels of three lengths, turned about the z axis.
 AFFINE = np.eye(4)
@@ -99,17 +98,19 @@ def small_cohort(
 
 FOLDS: dict[str, int | None] = {"P001": 0, "P002": 0, "P003": 1, "P004": 1, "P005": 2}
 FOLDS |= {"P006": 2, "P007": None}
+WHOLE = organ_dose.candidates
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[pytest.MonkeyPatch]:
     """Choose from two regressors only: the whole table is tested with the regressors."""
-    whole = organ_dose.candidates
 
     def few(seed: int) -> dict[str, list[organ_dose.Candidate]]:
-        return {name: whole(seed)[name] for name in ("ridge", "svr")}
+        return {name: WHOLE(seed)[name] for name in ("ridge", "svr")}
 
-    monkeypatch.setattr(organ_dose, "candidates", few)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(organ_dose, "candidates", few)
+        yield patch
 
 
 def run(cohort: Path, out: Path, **changes: Any) -> Path:
@@ -126,15 +127,19 @@ def maps_of(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.nii.gz")}
 
 
-@pytest.fixture
-def cohort_folder(tmp_path: Path) -> Path:
-    return small_cohort(tmp_path / "cohort", FOLDS)
+@pytest.fixture(scope="module")
+def cohort_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort for reading only."""
+    return small_cohort(tmp_path_factory.mktemp("small") / "cohort", FOLDS)
 
 
-def test_all_folders_are_valid_and_say_who_predicted_whom(
-    cohort_folder: Path, tmp_path: Path
-) -> None:
-    out = run(cohort_folder, tmp_path / "out")
+@pytest.fixture(scope="module")
+def out(cohort_folder: Path, quick: pytest.MonkeyPatch) -> Path:
+    """Its baselines, for reading only."""
+    return run(cohort_folder, cohort_folder.parent / "out")
+
+
+def test_all_folders_are_valid_and_say_who_predicted_whom(cohort_folder: Path, out: Path) -> None:
     cases = read_cohort(cohort_folder).cases
     assert {path.name for path in out.iterdir()} == {*METHODS, "organ_doses.csv", "summary.json"}
     for method in METHODS:
@@ -142,15 +147,14 @@ def test_all_folders_are_valid_and_say_who_predicted_whom(
         assert info.method == method
         assert info.weights_sha256 == {}
         assert info.fold == {case.name: case.fold for case in cases}
-        assert str(tmp_path) not in (out / method / "prediction.json").read_text()
+        assert str(cohort_folder.parent) not in (out / method / "prediction.json").read_text()
         for case in cases:
             image = nib.Nifti1Image.from_filename(out / method / case.name / "dose.nii.gz")
             assert np.allclose(image.affine, AFFINE, atol=1e-5)
             assert image.get_data_dtype() == np.float32
 
 
-def test_the_table_and_the_maps_tell_the_same(cohort_folder: Path, tmp_path: Path) -> None:
-    out = run(cohort_folder, tmp_path / "out")
+def test_the_table_and_the_maps_tell_the_same(cohort_folder: Path, out: Path) -> None:
     table = pd.read_csv(out / "organ_doses.csv")
     assert len(table) == 13 * 4
     assert table["reason"].isna().all()
@@ -175,8 +179,7 @@ def test_the_table_and_the_maps_tell_the_same(cohort_folder: Path, tmp_path: Pat
         assert mean("population_mean", here) == pytest.approx(row.population_mean_gy_per_gbq)
 
 
-def test_the_summary_s_errors_are_those_of_the_table(cohort_folder: Path, tmp_path: Path) -> None:
-    out = run(cohort_folder, tmp_path / "out")
+def test_the_summary_s_errors_are_those_of_the_table(cohort_folder: Path, out: Path) -> None:
     summary = json.loads((out / "summary.json").read_text())
     assert summary["origin"] == "clinical"
     assert len(summary["splits"]) == 4 * 4
@@ -185,7 +188,7 @@ def test_the_summary_s_errors_are_those_of_the_table(cohort_folder: Path, tmp_pa
         assert set(scores) == {"ridge", "svr", "training_mean"}
         assert split["chosen_score"]["inner_mape_percent"] >= scores[split["chosen"]]
     assert "P007/C1/dose.nii.gz" in summary["provenance"]["inputs"]
-    assert str(tmp_path) not in (out / "summary.json").read_text()
+    assert str(cohort_folder.parent) not in (out / "summary.json").read_text()
     table = pd.read_csv(out / "organ_doses.csv")
     rows = table[(table["organ"] == "kidney") & table["fold"].notna()]
     ape = 100 * (rows["predicted_gy_per_gbq"] / rows["measured_gy_per_gbq"] - 1).abs()
@@ -228,13 +231,13 @@ def test_population_means_and_factors_come_from_the_training_side(
 
 @pytest.mark.parametrize(("patient", "fold"), [("P003", 1), ("P007", None)])
 def test_a_patient_s_dose_changes_no_prediction_of_his_but_the_optimum(
-    patient: str, fold: int | None, cohort_folder: Path, tmp_path: Path
+    patient: str, fold: int | None, out: Path, tmp_path: Path
 ) -> None:
-    before = maps_of(run(cohort_folder, tmp_path / "before"))
+    before, cohort = maps_of(out), small_cohort(tmp_path / "cohort", FOLDS)
     for cycle in ("C1", "C2"):
-        path = cohort_folder / patient / cycle / "dose.nii.gz"
+        path = cohort / patient / cycle / "dose.nii.gz"
         path.write_bytes(nifti_bytes(50 * volume(path) + 1, AFFINE, dtype=np.float32))
-    after = maps_of(run(cohort_folder, tmp_path / "after"))
+    after = maps_of(run(cohort, tmp_path / "after"))
     changed = {name for name in before if before[name] != after[name]}
     own = {f"{method}/{patient}/" for method in METHODS}
     assert {name for name in changed if name.startswith(tuple(own))} == {
@@ -249,10 +252,8 @@ def test_a_patient_s_dose_changes_no_prediction_of_his_but_the_optimum(
         assert {name.split("/")[1] for name in others} == {"P001", "P002", "P005", "P006", "P007"}
 
 
-def test_same_seed_same_files_whatever_the_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.undo()  # processes of their own have the whole table
+def test_same_seed_same_files_whatever_the_workers(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(organ_dose, "candidates", WHOLE)  # which processes of their own have
     folds: dict[str, int | None] = {"P001": 0, "P002": 1, "P003": 2}
     names = [f"{name}/C{cycle}" for name in folds for cycle in (1, 2)]
     changes = dict.fromkeys(names, without("gland", "spleen"))
@@ -313,7 +314,7 @@ def test_a_measured_dose_in_gy_is_told(
     activity_gbq = case.administered_activity_mbq / 1000
     run(cohort_folder, tmp_path / "before")
     assert "looks like Gy" not in capfd.readouterr().err
-    replace_values(cohort_folder / case.label, lambda dose: dose * activity_gbq)
+    change(cohort_folder / case.label, lambda dose: dose * activity_gbq)
     run(cohort_folder, tmp_path / "out")
     told = capfd.readouterr().err
     assert f"{case.name}/dose.nii.gz looks like Gy" in told
@@ -417,15 +418,10 @@ def test_a_laboratory_value_in_two_units_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command_ends_with_one_sentence(tmp_path: Path) -> None:
+def test_the_command_ends_with_one_sentence(rpt_eval: Run, tmp_path: Path) -> None:
     cohort = small_cohort(tmp_path / "cohort", {"P001": 0, "P002": 0, "P003": None})
-    command = [sys.executable, "-m", "rpt_eval", "baseline", "--cohort", str(cohort)]
-    command += ["--out", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "must be in two folds or more, got 1" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()
+    done = rpt_eval("baseline", "--cohort", cohort, "--out", tmp_path / "out")
+    refused(done, "must be in two folds or more, got 1", absent=tmp_path / "out")
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """``python -m rpt_eval compare``: files, statistics over patients, refusals."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +8,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.commands import Run, refused
+from helpers.damage import change, change_json
 from rpt_cohort import read_cohort
-from spoil import replace_json, replace_values
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 Predict = Callable[..., Path]
+Damage = Callable[[Path, Path], None]
+DOSE = "P001/C1/dose.nii.gz"
 COLUMNS = ["case", "patient", "region", "method", "metric", "value", "unit"]
 
 
@@ -40,7 +41,7 @@ def test_writes_tables_statistics_and_pictures(
     good, bad = predict("good", noisy(1.02)), predict("bad", noisy(0.6))
     out = tmp_path / "out"
     done = compare(rpt_eval, cohort, out, f"a={good}", f"b={bad}")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     table = pd.read_csv(out / "metrics.csv")
     assert list(table.columns) == COLUMNS
     cases = {case.name for case in read_cohort(cohort).cases}
@@ -84,7 +85,7 @@ def test_same_input_gives_the_same_files_for_any_number_of_processes(
     good = predict("good", noisy(1.02))
     for name, workers in {"one": "1", "two": "2"}.items():
         done = compare(rpt_eval, cohort, tmp_path / name, f"a={good}", more=["--workers", workers])
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
     for file in ("metrics.csv", "summary.json", "tests.csv", "dvh.png"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -97,7 +98,7 @@ def test_against_truth_uses_the_virtual_patient_s_true_dose(
     for against in ("measured", "truth"):
         out = tmp_path / against
         done = compare(rpt_eval, cohort, out, f"a={same}", more=["--against", against])
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
         table = pd.read_csv(out / "metrics.csv")
         body = table[(table["metric"] == "nrmse_euclid") & (table["region"] == "body")]
         values[against] = body["value"].to_numpy()
@@ -113,44 +114,17 @@ def test_against_truth_uses_the_virtual_patient_s_true_dose(
     assert values["truth"][0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_truth_is_refused_of_a_clinical_cohort(
-    rpt_eval: Run, predict: Predict, broken: Path, tmp_path: Path
-) -> None:
-    same = predict("same")
-    replace_json(broken / "cohort.json", origin="clinical")
-    done = compare(rpt_eval, broken, tmp_path / "out", f"a={same}", more=["--against", "truth"])
-    refused(done, tmp_path / "out", "virtual cohorts only")
-
-
-def refused(done: subprocess.CompletedProcess[str], out: Path, words: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert words in " ".join(done.stderr.split("error:")[-1].split())  # the last thing said
-    assert "%" not in done.stderr.split("error:")[-1]  # no progress bar after it
-    assert not out.exists()
-
-
 def test_missing_case_is_named_and_left_out_only_if_asked(
     rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
 ) -> None:
     some, every = predict("some", lacking="P002/C1"), predict("every")
     out = tmp_path / "out"
     done = compare(rpt_eval, cohort, out, f"a={some}", f"b={every}")
-    refused(done, out, "lacks P002/C1")
+    refused(done, "lacks P002/C1", absent=out)
     done = compare(rpt_eval, cohort, out, f"a={some}", f"b={every}", more=["--partial"])
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     assert "P002/C1" not in set(pd.read_csv(out / "metrics.csv")["case"])
     assert json.loads((out / "summary.json").read_text())["left_out"] == ["P002/C1"]
-
-
-def test_a_map_that_is_gone_counts_as_missing(
-    rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
-) -> None:
-    some = predict("some")
-    (some / "P003/C1/dose.nii.gz").unlink()
-    done = compare(rpt_eval, cohort, tmp_path / "out", f"a={some}")
-    refused(done, tmp_path / "out", "lacks P003/C1")
 
 
 def with_nan(dose: np.ndarray) -> np.ndarray:
@@ -159,53 +133,52 @@ def with_nan(dose: np.ndarray) -> np.ndarray:
     return dose
 
 
+def of_prediction(damage: Callable[[np.ndarray], np.ndarray]) -> Damage:
+    return lambda pred, _: change(pred / DOSE, damage)
+
+
+def shifted(pred: Path, _: Path) -> None:
+    affine = nib.Nifti1Image.from_filename(pred / DOSE).affine.copy()
+    affine[0, 3] += 2.0
+    change(pred / DOSE, lambda dose: dose, affine=affine)
+
+
+def from_another_pet(pred: Path, _: Path) -> None:
+    inputs = {"inputs": {"P001/C1/pet.nii.gz": "0" * 64}}
+    change_json(pred / "prediction.json", provenance=inputs)
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("damage", "more", "words"),
     [
-        (with_nan, "1 voxels of NaN"),
-        (lambda dose: dose - 1, "must not be negative"),
-        (lambda dose: dose * 7.0, "looks like Gy"),
-        (lambda dose: dose * 1000, "must be in Gy/GBq"),
+        (of_prediction(with_nan), [], ["P001/C1", "1 voxels of NaN"]),
+        (of_prediction(lambda dose: dose - 1), [], ["P001/C1", "must not be negative"]),
+        (of_prediction(lambda dose: dose * 7.0), [], ["P001/C1", "looks like Gy"]),
+        (of_prediction(lambda dose: dose * 1000), [], ["P001/C1", "must be in Gy/GBq"]),
+        (of_prediction(lambda dose: dose[:-1]), [], ["grid of"]),
+        (shifted, [], ["2 mm off"]),
+        (from_another_pet, [], ["another PET's hash"]),
+        (lambda pred, _: (pred / "P003/C1/dose.nii.gz").unlink(), [], ["lacks P003/C1"]),
+        (lambda _, cohort: change(cohort / DOSE, np.zeros_like), [], ["above 0 Gy/GBq somewhere"]),
+        (
+            lambda _, cohort: change_json(cohort / "datalist.json", testing=[]),
+            ["--split", "testing"],
+            ["--split testing must name cases"],
+        ),
+        (
+            lambda _, cohort: change_json(cohort / "cohort.json", origin="clinical"),
+            ["--against", "truth"],
+            ["virtual cohorts only"],
+        ),
     ],
 )
-def test_impossible_doses_are_refused(
-    rpt_eval: Run,
-    predict: Predict,
-    cohort: Path,
-    tmp_path: Path,
-    change: Callable[[np.ndarray], np.ndarray],
-    words: str,
+def test_damaged_input_is_refused(
+    rpt_eval: Run, predict: Predict, broken: Path, tmp_path: Path, damage, more, words
 ) -> None:
     pred = predict("pred")
-    replace_values(pred / "P001/C1/dose.nii.gz", change)
-    done = compare(rpt_eval, cohort, tmp_path / "out", f"a={pred}")
-    refused(done, tmp_path / "out", words)
-    assert "P001/C1" in done.stderr
-
-
-def test_another_grid_or_affine_is_refused(
-    rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
-) -> None:
-    pred = predict("pred")
-    path = pred / "P001/C1/dose.nii.gz"
-    image = nib.Nifti1Image.from_filename(path)
-    data, affine = np.asanyarray(image.dataobj), image.affine.copy()
-    nib.save(nib.Nifti1Image(data[:-1], affine), path)
-    refused(compare(rpt_eval, cohort, tmp_path / "out", f"a={pred}"), tmp_path / "out", "grid of")
-    affine[0, 3] += 2.0
-    nib.save(nib.Nifti1Image(data, affine), path)
-    done = compare(rpt_eval, cohort, tmp_path / "out", f"a={pred}")
-    refused(done, tmp_path / "out", "2 mm off")
-
-
-def test_dose_predicted_from_another_pet_is_refused(
-    rpt_eval: Run, predict: Predict, cohort: Path, tmp_path: Path
-) -> None:
-    pred = predict("pred")
-    inputs = {"inputs": {"P001/C1/pet.nii.gz": "0" * 64}}
-    replace_json(pred / "prediction.json", provenance=inputs)
-    done = compare(rpt_eval, cohort, tmp_path / "out", f"a={pred}")
-    refused(done, tmp_path / "out", "another PET's hash")
+    damage(pred, broken)
+    done = compare(rpt_eval, broken, tmp_path / "out", f"a={pred}", more=more)
+    refused(done, *words, absent=tmp_path / "out")
 
 
 def test_absent_organ_is_reported_and_not_zero(
@@ -216,10 +189,10 @@ def test_absent_organ_is_reported_and_not_zero(
     def without_spleen(organs: np.ndarray) -> np.ndarray:
         return np.where(organs == 1, 199, organs)
 
-    replace_values(broken / "P001/C1/organs.nii.gz", without_spleen)
+    change(broken / "P001/C1/organs.nii.gz", without_spleen)
     done = compare(rpt_eval, broken, out, f"a={pred}")
-    assert done.returncode == 0, done.stderr
-    assert "P001/C1 spleen" in done.stderr
+    assert done.status == 0, done.err
+    assert "P001/C1 spleen" in done.err
     table = pd.read_csv(out / "metrics.csv")
     spleen = table[(table["case"] == "P001/C1") & (table["region"] == "spleen")]
     assert len(spleen)
@@ -235,10 +208,10 @@ def test_fold_that_saw_the_patient_is_told(
     pred = predict("pred")
     cases = read_cohort(cohort).cases
     wrong = {case.name: None if case.fold is None else case.fold + 1 for case in cases}
-    replace_json(pred / "prediction.json", fold=wrong)
+    change_json(pred / "prediction.json", fold=wrong)
     done = compare(rpt_eval, cohort, tmp_path / "out", f"a={pred}")
-    assert done.returncode == 0
-    assert "another fold than their own" in done.stderr
+    assert done.status == 0
+    assert "another fold than their own" in done.err
     assert json.loads((tmp_path / "out/summary.json").read_text())["warnings"]
 
 
@@ -249,11 +222,11 @@ def test_case_that_the_weights_were_trained_on_is_told(
     weights = {"weights_sha256": {"model.pt": "0" * 64}}
     seen = {"P001/C1": "training", "P002/C1": "validation"}
     fold = {case.name: None for case in read_cohort(cohort).cases}
-    replace_json(own / "prediction.json", **weights, pet_seen_in=seen, fold=fold)
-    replace_json(unknown / "prediction.json", **weights)
+    change_json(own / "prediction.json", **weights, pet_seen_in=seen, fold=fold)
+    change_json(unknown / "prediction.json", **weights)
     done = compare(rpt_eval, cohort, tmp_path / "out", f"own={own}", f"unknown={unknown}")
-    assert done.returncode == 0, done.stderr
-    said = " ".join(done.stderr.split())
+    assert done.status == 0, done.err
+    said = " ".join(done.err.split())
     assert "own: its weights were TRAINED ON the PETs of 1 of" in said
     assert "own: the PETs of 1 of" in said
     assert "unknown: its weights do not tell which PETs" in said
@@ -267,26 +240,8 @@ def test_a_map_far_from_the_reference_s_scale_is_told(
 ) -> None:
     pred = predict("pred", lambda dose: dose * np.float32(3.5))
     done = compare(rpt_eval, cohort, tmp_path / "out", f"a={pred}")
-    assert done.returncode == 0
-    assert "3.5 times the reference's dose; is it in Gy/GBq?" in " ".join(done.stderr.split())
-
-
-def test_a_reference_of_zeros_is_refused(
-    rpt_eval: Run, predict: Predict, broken: Path, tmp_path: Path
-) -> None:
-    pred = predict("pred")
-    replace_values(broken / "P001/C1/dose.nii.gz", np.zeros_like)
-    done = compare(rpt_eval, broken, tmp_path / "out", f"a={pred}")
-    refused(done, tmp_path / "out", "must be above 0 Gy/GBq somewhere")
-
-
-def test_a_split_without_cases_is_refused(
-    rpt_eval: Run, predict: Predict, broken: Path, tmp_path: Path
-) -> None:
-    pred = predict("pred")
-    replace_json(broken / "datalist.json", testing=[])
-    done = compare(rpt_eval, broken, tmp_path / "out", f"a={pred}", more=["--split", "testing"])
-    refused(done, tmp_path / "out", "--split testing must name cases")
+    assert done.status == 0
+    assert "3.5 times the reference's dose; is it in Gy/GBq?" in " ".join(done.err.split())
 
 
 def test_split_takes_part_of_the_cohort(
@@ -294,7 +249,7 @@ def test_split_takes_part_of_the_cohort(
 ) -> None:
     out = tmp_path / "out"
     done = compare(rpt_eval, cohort, out, f"a={predict('pred')}", more=["--split", "testing"])
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     testing = {case.name for case in read_cohort(cohort).testing}
     assert set(pd.read_csv(out / "metrics.csv")["case"]) == testing
 
@@ -327,4 +282,4 @@ def test_bad_options_are_refused(
     pred = predict("pred")
     named = [entry.format(pred=pred) for entry in preds]
     done = compare(rpt_eval, cohort, tmp_path / "out", *named, more=more)
-    refused(done, tmp_path / "out", words)
+    refused(done, words, absent=tmp_path / "out")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.planar_contours import Contour, contour_dvh, structure_points
 from hypothesis import given
 from hypothesis import strategies as st
-from planar_contours import Contour, contour_dvh, structure_points
 from rpt_cohort import BadInput, Volume
 from rpt_cohort.volumes import turned_to_ras
 from rpt_dosimetry.dose.rows import dose_statistics

@@ -3,19 +3,17 @@
 import json
 import math
 import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.commands import Run, refused
 from rpt_cohort import BadInput, file_sha256
 from rpt_eval.dvh import write_dvh
 
 GRID = np.diag([4.0, 4.0, 4.0, 1.0])
 SHAPE = (22, 20, 24)
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def write(path: Path, data: np.ndarray, affine: np.ndarray, dtype: type) -> Path:
@@ -96,8 +94,8 @@ def test_sphere_on_another_grid(grid: str, ramp: Path, tmp_path: Path) -> None:
 def test_table_and_metrics_of_a_box(rpt_eval: Run, ramp: Path, boxes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     ended = rpt_eval("dvh", "--dose", ramp, "--mask", boxes, "--out", out, "--label", 2)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == ""
+    assert ended.status == 0, ended.err
+    assert ended.out == ""
     heading, dose, volume_pct = table(out)
     assert heading == "dose_gy_per_gbq,volume_pct"
     told = json.loads((tmp_path / "out.json").read_text())
@@ -163,8 +161,8 @@ def test_mask_partly_outside(rpt_eval: Run, boxes: Path, tmp_path: Path, ramp: P
     write(boxes, mask, affine, np.uint8)
     out = tmp_path / "out.csv"
     ended = rpt_eval("dvh", "--dose", ramp, "--mask", boxes, "--out", out)
-    assert ended.returncode == 0, ended.stderr
-    assert "8 mL of the mask lie outside the dose map" in ended.stderr
+    assert ended.status == 0, ended.err
+    assert "8 mL of the mask lie outside the dose map" in ended.err
     told = json.loads((tmp_path / "out.json").read_text())
     assert told["volume_ml"] == pytest.approx(16.0)
     assert told["volume_outside_dose_ml"] == pytest.approx(8.0)
@@ -220,19 +218,19 @@ def test_unit_that_is_told_is_taken_and_another_refused(
         (tmp_path / f"{name}.json").write_text(json.dumps(told))
     words = ("dvh", "--dose", dose, "--mask", boxes, "--out")
     ended = rpt_eval(*words, tmp_path / "out.csv")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.status == 0, ended.err
     result = json.loads((tmp_path / "out.json").read_text())
     assert (result["unit"], f"d_mean_{expected}" in result) == (expected, True)
     assert table(tmp_path / "out.csv")[0] == f"dose_{expected},volume_pct"
-    assert rpt_eval(*words, tmp_path / "same.csv", "--unit", expected).returncode == 0
+    assert rpt_eval(*words, tmp_path / "same.csv", "--unit", expected).status == 0
     (other,) = {"gy", "gy_per_gbq"} - {expected}
     ended = rpt_eval(*words, tmp_path / "other.csv", "--unit", other)
     if name == "map" and "gy" not in json.dumps(told).lower():  # nothing tells: the user does
-        assert ended.returncode == 0, ended.stderr
+        assert ended.status == 0, ended.err
         return
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert f"got {other}" in ended.stderr
-    assert f"Give --unit {expected}" in ended.stderr
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert f"got {other}" in ended.err
+    assert f"Give --unit {expected}" in ended.err
     assert not (tmp_path / "other.csv").exists()
 
 
@@ -360,9 +358,8 @@ def test_file_missing_or_broken(which: str, ramp: Path, boxes: Path, tmp_path: P
 def test_one_sentence_and_status_2(rpt_eval: Run, ramp: Path, boxes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     ended = rpt_eval("dvh", "--dose", ramp, "--mask", boxes, "--out", out, "--label", 3)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("error: --label must be a number of the mask")
-    assert ended.stderr.count("\n") == 1
+    refused(ended, "--label must be a number of the mask")
+    assert ended.err.count("\n") == 1
     assert not out.exists()
 
 
@@ -373,8 +370,8 @@ def test_what_is_there_is_kept(
     (tmp_path / there).write_text("mine")
     words = ("dvh", "--dose", ramp, "--mask", boxes, "--out", tmp_path / "out.csv")
     ended = rpt_eval(*words)
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert f"{there}' must be new, and it is there" in ended.stderr
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert f"{there}' must be new, and it is there" in ended.err
     assert (tmp_path / there).read_text() == "mine"
-    assert rpt_eval(*words, "--overwrite").returncode == 0
+    assert rpt_eval(*words, "--overwrite").status == 0
     assert json.loads((tmp_path / "out.json").read_text())["voxels"] == 250 + 125 + 19

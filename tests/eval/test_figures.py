@@ -1,7 +1,5 @@
 """The side-by-side picture: orientation, units, and refusals."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +7,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.commands import Run, refused
+from helpers.pictures import brightest_place, letters, patient_axes
 from matplotlib.figure import Figure
-from radiological import brightest_place, letters, patient_axes
 from rpt_eval.figures import draw_case, side_by_side
 from rpt_eval.predictions import CycleMaps
 
@@ -19,11 +18,6 @@ from rpt_eval.predictions import CycleMaps
 def prediction(predict: Callable[..., Path]) -> Path:
     """A prediction folder that lacks a case: every dose times 1.1."""
     return predict("prediction", lambda dose: np.float32(1.1) * dose, lacking="P002/C1")
-
-
-def picture(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rpt_eval", "picture", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -72,28 +66,30 @@ def test_panels_have_units_and_one_dose_scale(maps: CycleMaps) -> None:
     assert np.isnan(np.asarray(axes[1].images[0].get_array(), dtype=float)[-2:]).all()
 
 
-def test_command_writes_a_png(cohort: Path, prediction: Path, tmp_path: Path) -> None:
+def test_command_writes_a_png(
+    rpt_eval: Run, cohort: Path, prediction: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "picture.png"
-    done = picture("--cohort", cohort, "--pred", prediction, "--out", out)
-    assert done.returncode == 0, done.stderr
+    done = rpt_eval("picture", "--cohort", cohort, "--pred", prediction, "--out", out)
+    assert done.status == 0, done.err
     assert out.read_bytes().startswith(b"\x89PNG")
     out.write_text("mine")
-    again = picture("--cohort", cohort, "--pred", prediction, "--out", out)
-    assert again.returncode == 2
-    assert "picture.png' must be new, and it is there" in " ".join(again.stderr.split())
+    again = rpt_eval("picture", "--cohort", cohort, "--pred", prediction, "--out", out)
+    refused(again, "picture.png' must be new, and it is there")
     assert out.read_text() == "mine"
-    again = picture("--cohort", cohort, "--pred", prediction, "--out", out, "--overwrite")
-    assert again.returncode == 0, again.stderr
+    again = rpt_eval(
+        "picture", "--cohort", cohort, "--pred", prediction, "--out", out, "--overwrite"
+    )
+    assert again.status == 0, again.err
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
 def test_unknown_or_unpredicted_case_is_refused(
-    cohort: Path, prediction: Path, tmp_path: Path
+    rpt_eval: Run, cohort: Path, prediction: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "picture.png"
     for case, words in {"P999/C1": "--case must be", "P002/C1": "Predict it first"}.items():
-        done = picture("--cohort", cohort, "--pred", prediction, "--out", out, "--case", case)
-        assert done.returncode == 2
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
-        assert not out.exists()
+        done = rpt_eval(
+            "picture", "--cohort", cohort, "--pred", prediction, "--out", out, "--case", case
+        )
+        refused(done, words, absent=out)

@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from compartments import INPUTS, one, plasma_of
+from helpers.compartments import INPUTS, one, plasma_of
 from hypothesis import given
 from hypothesis import strategies as st
 from rpt_kinetics.curves import exponential_curve, exponential_difference, through_systems

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from compartments import INPUTS, TERMS, plasma_of
+from helpers.compartments import INPUTS, TERMS, plasma_of
 from rpt_kinetics.inputs import (
     decay_rate_per_min,
     feng,

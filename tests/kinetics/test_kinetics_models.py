@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from compartments import (
+from helpers.compartments import (
     INPUTS,
     LN2,
     TERMS,

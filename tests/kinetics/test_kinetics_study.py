@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from compartments import quadrature
+from helpers.compartments import quadrature
 from rpt_cohort.correlation import pearson_r
 from rpt_kinetics.imaging import blurred_images, imaged
 from rpt_kinetics.measures import (

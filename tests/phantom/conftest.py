@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from helpers.commands import Run, runner
 from rpt_cohort.labels import ORGANS as CONTRACT_ORGANS
+from rpt_phantom.__main__ import app
 from rpt_phantom.patient import VirtualCycle, make_cycle
 from rpt_phantom.settings import CohortSettings
 
@@ -52,3 +54,9 @@ def organ_images() -> dict[str, list[OrganImage]]:
 @pytest.fixture(scope="session")
 def one_cycle() -> VirtualCycle:
     return make_cycle(CohortSettings(seed=3, slices=SLICES), patient=2)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run ``python -m rpt_phantom``."""
+    return runner("rpt_phantom", app, monkeypatch, capfd)

@@ -8,24 +8,25 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from rpt_cohort import BadInput, read_cycle
-from rpt_cohort.schema import Laboratory
-from rpt_dosimetry.calibration.factor import read_factor
-from rpt_dosimetry.ingest.job import ingest
-from rpt_dosimetry.ingest.study import read_study
-from rpt_phantom.dicom import cycle_entry, write_cycle, write_study
-from virtual_clinic import (
+from helpers.virtual_dicom import (
     EFFECTIVE_H,
     PEAK_MBQ_PER_ML,
     SUV,
     TIMES_H,
     VOXEL_MM,
     Body,
+    affine,
+    dciodvfy,
     lesions,
     mbq_per_ml,
     small_cycle,
 )
-from virtual_dicom import affine, dciodvfy
+from rpt_cohort import BadInput, read_cycle
+from rpt_cohort.schema import Laboratory
+from rpt_dosimetry.calibration.factor import read_factor
+from rpt_dosimetry.ingest.job import ingest
+from rpt_dosimetry.ingest.study import read_study
+from rpt_phantom.dicom import cycle_entry, write_cycle, write_study
 
 DELTA_GY_G_PER_MBQ_H = 0.08532
 """Electrons of Lu-177, 147.9 keV a decay; ICRP Publication 107."""

@@ -6,9 +6,9 @@ from datetime import timedelta
 import nibabel as nib
 import numpy as np
 import pytest
-from in_process import runner
+from helpers.commands import runner
+from helpers.virtual_dicom import GRIDS, SHAPE, farthest_mm, in_ras, visit
 from rpt_cohort import BadInput, Volume
-from rpt_cohort.command import run_app
 from rpt_dosimetry import choose_pet, convert, find_series
 from rpt_dosimetry.__main__ import app
 from rpt_dosimetry.concentration import read_ct
@@ -17,7 +17,6 @@ from rpt_dosimetry.radiation.nuclide import half_life_s
 from rpt_phantom.dicom import PetTiming, VirtualPatient
 from rpt_phantom.dicom.header import pet_injection, save_series
 from rpt_phantom.dicom.images import ct_series, pet_series
-from virtual_dicom import GRIDS, SHAPE, farthest_mm, in_ras, visit
 
 INJECTION = pet_injection(1)
 TIMING = PetTiming("68Ga-PSMA-11", injected_mbq=151.7, time_min=63.25, duration_s=180.0)
@@ -86,9 +85,9 @@ def test_decay_factor_and_frame_reference_time() -> None:
 def test_the_command_suv(tmp_path, monkeypatch, capfd) -> None:
     volume = suv(GRIDS["anisotropic"])
     save_series(pet_series(volume, TIMING, visit(), injection=INJECTION), tmp_path / "pet")
-    run = runner("rpt_dosimetry", lambda: run_app(app), monkeypatch, capfd)
+    run = runner("rpt_dosimetry", app, monkeypatch, capfd)
     ended = run("suv", tmp_path / "pet", tmp_path / "suv.nii.gz")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.status == 0, ended.err
     told = json.loads((tmp_path / "suv.json").read_text())
     assert told["tracer"] == "68Ga-PSMA-11"
     assert told["branch"] == "BQML, START: series date and time"

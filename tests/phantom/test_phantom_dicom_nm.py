@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.virtual_dicom import GRIDS, SHAPE, farthest_mm, in_ras, views, visit
 from rpt_cohort import BadInput, Volume
 from rpt_dosimetry.dicom.nm import RECON_TOMO, WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar
@@ -11,8 +12,6 @@ from rpt_dosimetry.dicom.spect import Tomogram, read_tomogram
 from rpt_phantom.dicom import SpectTiming
 from rpt_phantom.dicom.header import Administered, infusion_begin, save
 from rpt_phantom.dicom.nm import LU_177_LOWER, LU_177_PEAK, LU_177_UPPER, tomogram, whole_body
-from virtual_clinic import views
-from virtual_dicom import GRIDS, SHAPE, farthest_mm, in_ras, visit
 
 LU = Administered("177Lu-PSMA-617", "Lu-177", 7389.5, infusion_begin(1))
 TIMING = SpectTiming(time_h=23.4567, duration_s=1500.0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.virtual_dicom import GRIDS, SHAPE, Body, affine, in_ras, visit
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,8 +12,6 @@ from rpt_dosimetry.masks.names import read_organ_table
 from rpt_phantom.dicom.header import infusion_begin, save
 from rpt_phantom.dicom.images import ct_series
 from rpt_phantom.dicom.rtstruct import Drawing, lesion_names, organ_names, outlines, structure_set
-from virtual_clinic import Body
-from virtual_dicom import GRIDS, SHAPE, affine, in_ras, visit
 
 BEGIN = infusion_begin(1)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nm_objects import NmObject
+from helpers.dicom import NmObject
 from rpt_dosimetry.calibration.counts import choose_windows
 from rpt_dosimetry.dicom.nm import WHOLE_BODY, read_nm
 from rpt_dosimetry.dicom.planar import read_planar

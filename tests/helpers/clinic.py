@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import yaml
-from structure_sets import structure_set
+
+from helpers.dicom import structure_set
 
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 VOXEL_MM = 8.0

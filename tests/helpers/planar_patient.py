@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
-from nm_objects import LOWER, PEAK, UPPER, NmObject, item
-from pydicom.sequence import Sequence as Items
 from scipy.ndimage import gaussian_filter
+
+from helpers.dicom import LOWER, PEAK, UPPER, NmObject, item
 
 CPS_PER_MBQ = 9.0
 GIVEN_MBQ, HALF_LIFE_H = 7400.0, 6.647 * 24
@@ -159,7 +159,7 @@ def spect_object(scans: Scans) -> NmObject:
         spacing_mm=-VOXEL_MM,
         position_mm=corner[:3] * (-1, -1, 1),
         set={
-            "RotationInformationSequence": Items([rotation]),
+            "RotationInformationSequence": [rotation],
             "AcquisitionDate": "20240301",
             "AcquisitionTime": "084730",
         },

@@ -1,0 +1,1 @@
+"""What tests of several rooms share: commands, damage, DICOM to damage, synthetic patients."""
