@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from helpers.commands import Run, runner
 from helpers.dicom import PetSeries
 from rpt_dosimetry import Suv, choose_pet, convert, find_series
