@@ -45,8 +45,8 @@ def refused(done: Outcome, *words: str, absent: Path | None = None) -> None:
     """Assert that a command ended with one sentence that holds ``words``, and wrote nothing."""
     assert done.status == 2, done.err
     assert "Traceback" not in done.err
-    assert done.err.count("error: ") == 1
-    sentence = " ".join(done.err.split("error: ")[1].split())  # the last thing said
+    assert done.err.count("error: ") <= 1  # typer's own has none
+    sentence = " ".join(done.err.split("error: ")[-1].split())  # the last thing said
     for word in words:
         assert word in sentence
     assert not re.search(r"\d%", sentence)  # no progress bar after it
