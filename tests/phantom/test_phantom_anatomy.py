@@ -236,7 +236,7 @@ def test_lesions_are_few_or_many_small_or_diffuse() -> None:
 def test_lesions_shrink_by_their_own_factor_and_keep_their_outline() -> None:
     lesion = next(
         one
-        for seed in range(50)
+        for seed in range(20, 70)
         for one in draw_lesions(np.random.default_rng(seed), ATLAS)
         if one.site == "liver"
     )
