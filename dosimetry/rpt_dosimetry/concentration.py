@@ -188,7 +188,8 @@ def read_concentration(
             f"The field of view holds {activity_bq / 1e6:.4g} MBq at mid-scan, and of the injected "
             f"activity {left_bq / 1e6:.4g} MBq are left"
         )
-        check_total(activity_bq / left_bq, sentence, told, field_ml=data.size * voxel_ml)
+        share = activity_bq / left_bq if left_bq > 0 else float("inf")
+        check_total(share, sentence, told, field_ml=data.size * voxel_ml)
     volume, slice_axis, reverse = to_ras(data, slices.grid)
     return Concentration(
         volume=volume,

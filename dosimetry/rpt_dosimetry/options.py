@@ -3,7 +3,7 @@
 Light, because the commands read it for their help.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 from rpt_cohort.command import Options, choice
@@ -14,7 +14,21 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ByRegion = dict[str, Positive]
 
-EngineName = Literal["local", "vsv"]
+ENGINES = {
+    "local": (
+        "rpt_dosimetry.dose.engines:Local",
+        "electrons stop in their voxel, photons are left out.",
+    ),
+    "vsv": (
+        "rpt_dosimetry.dose.engines:Vsv",
+        "convolution with the voxel kernel of soft tissue, electrons scaled by density.",
+    ),
+}
+"""Dose engine → the class that keeps ``dose.engines.Engine``, and what the help says of it."""
+if TYPE_CHECKING:
+    EngineName: TypeAlias = str
+else:
+    EngineName = Literal[tuple(ENGINES)]
 Model = Literal[
     "auto", "physical", "mono", "bi_population", "bi", "trapezoid", "haenscheid", "madsen"
 ]
@@ -127,10 +141,7 @@ class DoseOptions(Options):
     A value that is ``None`` is taken as the help says.
     """
 
-    engine: EngineName = choice(
-        help="local: electrons stop in their voxel, photons are left out. vsv: convolution with "
-        "the voxel kernel of soft tissue, electrons scaled by density."
-    )
+    engine: EngineName = choice(help=" ".join(f"{one}: {ENGINES[one][1]}" for one in ENGINES))
     model: Model = choice(
         "auto",
         help="Curve of the regions; auto chooses. One time point needs haenscheid or madsen, which "

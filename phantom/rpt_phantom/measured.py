@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, UInt8, UInt16
 from rpt_cohort import Volume
 from rpt_dosimetry.dose.activity_series import CycleImages, Therapy
 from rpt_dosimetry.dose.calculation import cycle_dose
-from rpt_dosimetry.dose.job import choices_of, resolve
+from rpt_dosimetry.dose.job import choices_of
 from rpt_dosimetry.ingest.alignment import STAYS, field_of_view
 from rpt_dosimetry.options import DoseOptions
 from rpt_dosimetry.registration.pair import Scan, register
@@ -19,7 +18,7 @@ from rpt_dosimetry.registration.transform import GridMm, Rigid
 from rpt_phantom.grid import Grid
 from rpt_phantom.truth import lu177
 
-ENGINE: Final = "vsv"
+ENGINE = "vsv"
 CALIBRATION_LOG_STD = 0.03
 """Of one cycle's calibration, camera and activity meter together; ours."""
 
@@ -74,8 +73,9 @@ def measured_dose(
         affine=grid.affine,
     )
     choices = choices_of(
-        resolve(DoseOptions(engine=ENGINE), therapy, masks=True),
+        DoseOptions(engine=ENGINE),
         therapy,
+        masks=True,
         calibration_relative_sd=CALIBRATION_LOG_STD,
     )
     dose = cycle_dose(images, therapy, choices).dose_gy / therapy.net_gbq

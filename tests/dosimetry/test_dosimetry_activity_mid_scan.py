@@ -55,6 +55,12 @@ def test_admin_is_undone(pet_series, read) -> None:
     assert not any("DecayFactor" in one or "0054,1321" in one for one in found.warnings)
 
 
+def test_a_scan_of_which_decay_leaves_nothing_is_refused(pet_series, read) -> None:
+    late = {"DecayCorrection": "START", "AcquisitionDate": "29991231", "SeriesDate": "29991231"}
+    with pytest.raises(BadInput, match="of the injected activity 0 MBq are left"):
+        read(pet_series(set=late))
+
+
 def test_activity_in_the_field_of_view(pet_series, read) -> None:
     series = pet_series(set={"DecayCorrection": "ADMIN"}, slope=[1.0, 2.0, 3.0, 4.0])
     stored_bq = sum(

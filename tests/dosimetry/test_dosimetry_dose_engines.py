@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rpt_cohort import BadInput
 from rpt_dosimetry.dose.anatomy import VoxelMedium
-from rpt_dosimetry.dose.engines import ENGINES, Local, find_engine
+from rpt_dosimetry.dose.engines import Local, find_engine
+from rpt_dosimetry.options import ENGINES
 from rpt_dosimetry.radiation.nuclide import find_nuclide
 
 LU177 = find_nuclide("Lu-177")

@@ -6,8 +6,8 @@ of SPECT this is a fair default: the electrons of Lu-177 travel 1.8 mm at most. 
 computed for the voxels at hand.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +16,7 @@ from rpt_cohort import BadInput
 from scipy import fft
 
 from rpt_dosimetry.dose.anatomy import VoxelMedium
+from rpt_dosimetry.options import ENGINES
 from rpt_dosimetry.radiation.kernel import Spacing, absorbed_kev, compute_kernel
 from rpt_dosimetry.radiation.media import SOFT_TISSUE_G_PER_CM3
 from rpt_dosimetry.radiation.nuclide import Nuclide
@@ -162,12 +163,10 @@ def _balance(nuclide: Nuclide, absorbed: float, left_out: float) -> dict[str, fl
     }
 
 
-ENGINES: Mapping[str, Callable[[Nuclide], Engine]] = {"local": Local, "vsv": Vsv}
-"""Name → what makes the engine for a nuclide. An engine is a file beside this one and its line."""
-
-
 def find_engine(name: str, nuclide: Nuclide) -> Engine:
-    """Make the engine of that name."""
+    """Make the engine of that name, of ``ENGINES``."""
     if name not in ENGINES:
         raise BadInput(f"The engine must be one of {', '.join(ENGINES)}, got '{name}'.")
-    return ENGINES[name](nuclide)
+    module, _, of_engine = ENGINES[name][0].partition(":")
+    engine: Engine = getattr(import_module(module), of_engine)(nuclide)
+    return engine

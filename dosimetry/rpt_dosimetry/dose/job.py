@@ -75,9 +75,14 @@ def resolve(options: DoseOptions, therapy: Therapy, *, masks: bool) -> DoseOptio
 
 
 def choices_of(
-    options: DoseOptions, therapy: Therapy, *, calibration_relative_sd: float | None
+    options: DoseOptions,
+    therapy: Therapy,
+    *,
+    masks: bool,
+    calibration_relative_sd: float | None,
 ) -> Choices:
-    """Return what ``calculate`` takes of options that are resolved."""
+    """Return what ``cycle_dose`` takes of options; see ``resolve``."""
+    options = resolve(options, therapy, masks=masks)
     recovery_pct = options.recovery_sd_pct
     return Choices(
         engine=find_engine(options.engine, therapy.nuclide),
@@ -175,10 +180,13 @@ def write_dose(
     Raises:
         BadInput: Something given cannot be used; nothing is left behind.
     """
-    options = resolve(options, therapy, masks=bool(files.organs or files.lesions))
+    masks = bool(files.organs or files.lesions)
     sd_pct = options.calibration_sd_pct
     choices = choices_of(
-        options, therapy, calibration_relative_sd=None if sd_pct is None else sd_pct / 100.0
+        options,
+        therapy,
+        masks=masks,
+        calibration_relative_sd=None if sd_pct is None else sd_pct / 100.0,
     )
     parameters = {
         "time_h": list(therapy.time_h),
@@ -186,7 +194,7 @@ def write_dose(
         "residual_mbq": therapy.residual_mbq,
         "infusion_h": therapy.infusion_h,
         "nuclide": therapy.nuclide.name,
-        **options.model_dump(mode="json"),
+        **resolve(options, therapy, masks=masks).model_dump(mode="json"),
     }
     with new_folder(out) as folder:
         bq_per_ml, grid = read_activities(files.activities)

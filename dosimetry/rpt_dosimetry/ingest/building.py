@@ -68,8 +68,9 @@ def build_cycle(plan: Plan, folder: Path) -> list[str]:
     images = _images(scans, aligned, drawn, grid)
     tell_done(0.85)
     choices = choices_of(
-        resolve(plan.study, therapy, masks=True),
+        plan.study,
         therapy,
+        masks=True,
         calibration_relative_sd=largest_calibration_sd(scans.spects),
     )
     result = cycle_dose(images, therapy, choices)
