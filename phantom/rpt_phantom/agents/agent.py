@@ -64,6 +64,10 @@ class Region(StrEnum):
 POOLS = (Region.KIDNEY_PELVIS, Region.BLADDER, Region.BILE, Region.STOOL)
 """Excreta on their way out."""
 
+KIDNEY_TISSUES = (Region.KIDNEY_CORTEX, Region.KIDNEY_MEDULLA)
+"""What they bind and release again leaves by the urine: tubules take up what is filtered, and
+what they break down passes on into it. Elsewhere it comes back to plasma. Ours."""
+
 TISSUES = tuple(r for r in Region if r not in (Region.NOTHING, Region.BLOOD, *POOLS))
 """Regions with rate constants."""
 

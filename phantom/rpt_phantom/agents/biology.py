@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from rpt_phantom.agents.agent import THERAPIES, TISSUES, TRACERS, RateRow, Region, rate_table
 
-POPULATION = 2
+POPULATION = 3
 """Version of this population: rates, spreads and correlations, here and in ``rates/``, in every
 provenance. Frozen before a network is trained on it; a change makes a new version."""
 TRACER_THERAPY_CORRELATION = 0.93

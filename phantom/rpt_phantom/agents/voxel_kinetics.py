@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float32, UInt16
 from rpt_kinetics import Rates
 from rpt_kinetics.inputs import decay_rate_per_min
 
-from rpt_phantom.agents.agent import CODE, POOLS, RateRow, Region, agent_of
+from rpt_phantom.agents.agent import CODE, KIDNEY_TISSUES, POOLS, RateRow, Region, agent_of
 from rpt_phantom.agents.balance import Balance, whole_body_balance
 from rpt_phantom.agents.biology import Biology
 from rpt_phantom.agents.levels import (
@@ -280,10 +280,12 @@ def voxel_kinetics(
     tissue_blood_ml = float(volume_ml @ rates.vb)
     vessels_ml = float(levels.volume_ml[CODE[Region.BLOOD]])
     blood_ml = max(BLOOD_ML_PER_KG * weight_kg, vessels_ml + tissue_blood_ml)
+    regions = (*levels.regions[levels.first :], *(group.region for group in nominal))
     balance = whole_body_balance(
         agent_of(factors.agent),
         rates,
         weight_ml * (1.0 - rates.vb),
+        np.isin(regions, KIDNEY_TISSUES),
         blood_ml=blood_ml,
         clearance=factors.clearance,
     )
