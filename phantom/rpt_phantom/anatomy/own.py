@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 from rpt_cohort import BadInput, Volume, file_sha256, read_volume
 from rpt_cohort.labels import ORGANS
-from rpt_cohort.volumes import grid_fault
+from rpt_cohort.volumes import grid_fault, turned_to_ras
 from rpt_dosimetry.dose.anatomy import check_hu
 from rpt_dosimetry.ingest.alignment import BODY_ABOVE_HU, with_body
 from scipy.ndimage import affine_transform, distance_transform_edt, find_objects
@@ -104,7 +104,9 @@ def own_atlas(own: OwnAnatomy) -> Atlas:
             f"{own.ct.name} and {own.labels.name} must stay as they are while patients are made, "
             "and one has changed. Run the command again."
         )
-    ct, labels = (read_volume(path, name=path.name) for path in (own.ct, own.labels))
+    ct, labels = (
+        turned_to_ras(read_volume(path, name=path.name)) for path in (own.ct, own.labels)
+    )
     check_hu(ct, name=own.ct.name)
     if fault := grid_fault(labels, ct, name=own.labels.name, like_name=own.ct.name):
         raise BadInput(fault)
