@@ -16,6 +16,7 @@ from typing import Any
 import ignite.distributed as idist
 from monai.data import CacheDataset, Dataset
 from monai.data.utils import set_rnd
+from monai.transforms import Compose
 
 from scripts.chance import seed_of
 from scripts.checks import check_inference_cases, check_training_cases, shown
@@ -105,7 +106,9 @@ class TrainingDataset(CacheDataset):
     ) -> None:
         self.fingerprints = check_training_cases(data)
         titled = [{**case, "title": shown(case["image"])} for case in data]
-        super().__init__(data=titled, transform=transform, **options)
+        # MONAI caches up to the first step that draws, and takes a Compose within one for such.
+        steps = Compose(transform).flatten()
+        super().__init__(data=titled, transform=steps, **options)
 
     def _transform(self, index: int) -> Any:
         set_rnd(self.transform, seed_of(self.epoch_seed, index))

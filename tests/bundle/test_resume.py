@@ -335,3 +335,24 @@ def test_epoch_s_order_is_a_permutation_filled_up_to_whole_batches() -> None:
     assert len(sampler) == 6
     assert all(set(order) == set(range(5)) for order in orders)
     assert orders[0] != orders[1]
+
+
+def test_dataset_keeps_what_does_not_draw_and_draws_by_epoch_and_case(
+    workflow: Run, patients: Path, tmp_path: Path
+) -> None:
+    """MONAI caches nothing behind a Compose within a Compose."""
+    options = {**SMALL, "dataset_dir": str(patients), "ckpt_dir": str(tmp_path)}
+    built = workflow("train", **options, train__dataset__progress=False)
+    built.initialize()
+    dataset = built.train_dataset
+    kept = dataset._cache[0]
+    assert kept["image"].shape == kept["organs"].shape == (1, 24, 24, 24)
+    assert (type(kept["image"]), kept["organs"].dtype) == (torch.Tensor, torch.uint8)
+    drawn = []
+    for epoch, case in ((1, 0), (1, 1), (2, 0), (1, 0)):
+        dataset.epoch_seed = seed_of(0, epoch)
+        drawn.append(dataset[case][0]["image"])
+    assert torch.equal(drawn[0], drawn[3])
+    assert not torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert dataset[0][0]["title"] == "image1.nii.gz"
