@@ -19,7 +19,7 @@ def case_of(folder: Path, factor: float) -> dict[str, str]:
     """A patient of one hospital, whose doses are another multiple of the SUV than elsewhere."""
     folder.mkdir()
     rng, affine = np.random.default_rng(0), np.diag([4.8, 4.8, 4.8, 1.0])
-    suv = rng.gamma(2.0, 2.0, (32, 32, 32)).astype(np.float32)
+    suv = np.kron(rng.gamma(2.0, 2.0, (4, 4, 4)), np.ones((8, 8, 8))).astype(np.float32)
     for key, data in {"image": suv, "label": factor * suv}.items():
         nib.save(nib.Nifti1Image(data.astype(np.float32), affine), folder / f"{key}.nii.gz")
     return {key: str(folder / f"{key}.nii.gz") for key in ("image", "label")}
