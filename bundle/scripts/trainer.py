@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
+from monai.handlers import MLFlowHandler
 from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -67,6 +68,9 @@ class DoseGANTrainer(SupervisedTrainer):
         self.organ_loss = organ_loss
         self.organ_weight = organ_weight
         self.max_gradient_norm = max_gradient_norm
+        for handler in supervised.get("train_handlers") or []:
+            if isinstance(handler, MLFlowHandler):  # that of --tracking wants lists of samples
+                handler.output_transform = losses_of
 
     def run(self) -> None:
         """Train; the average begins at the weights that are here, or resumed, now."""
