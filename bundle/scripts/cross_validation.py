@@ -117,6 +117,8 @@ class CrossValidation:
 
     def predict(self, fold: int) -> None:
         """Predict a fold's cases by the weights that were trained without it."""
+        for partial in self.folder(fold).glob(".prediction.*"):  # of a run that was killed
+            shutil.rmtree(partial)
         options = {
             name: value
             for name, value in self.train_options.items()
@@ -147,6 +149,7 @@ class CrossValidation:
                 values |= content[key]
             inputs |= content["provenance"]["inputs"]
         provenance = {**content["provenance"], "command": "cross_validate", "inputs": inputs}
+        provenance["parameters"] |= {"train_options": self.train_options}
         content |= {"weights_sha256": weights, **of_cases, "provenance": provenance}
         text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
         (partial / "prediction.json").write_text(text, encoding="utf-8")

@@ -106,7 +106,7 @@ def save_curves(trainings: dict[str, list[Row]], path: Path) -> None:
         trainings: Title → rows.
         path: The PNG.
     """
-    figure = Figure(figsize=(12, 3.6 * len(trainings)), layout="constrained")
+    figure = Figure(figsize=(12, 3.6 * len(trainings)), layout="tight")
     axes = figure.subplots(len(trainings), 3, squeeze=False)
     for (title, rows), (losses, metrics, rate) in zip(trainings.items(), axes, strict=True):
         names = dict.fromkeys(name for row in rows for name in row if name != "epoch")

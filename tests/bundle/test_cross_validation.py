@@ -39,7 +39,9 @@ def test_every_case_is_predicted_by_weights_that_left_its_fold_out(
     common = (str(bundle), str(cohort), str(out))
     # one fold as on a GPU of its own, and begun only
     CrossValidation(*common, [folds[0]], {**OPTIONS, "max_epochs": 1}).train(folds[0])
+    (out / f"fold_{folds[0]}" / ".prediction.killed").mkdir()
     CrossValidation(*common, [folds[0]], OPTIONS).run()
+    assert not list(out.glob("*/.prediction*"))
     assert not (out / "prediction").exists()
     assert [row["epoch"] for row in read_curves(out / f"fold_{folds[0]}" / "curves.csv")] == [1, 2]
     kept = {path: path.read_bytes() for path in (out / f"fold_{folds[0]}").rglob("*.pt")}

@@ -355,4 +355,4 @@ def test_dataset_keeps_what_does_not_draw_and_draws_by_epoch_and_case(
     assert torch.equal(drawn[0], drawn[3])
     assert not torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
-    assert dataset[0][0]["title"] == "image1.nii.gz"
+    assert dataset[0][0]["title"] == "image0.nii.gz"
