@@ -21,7 +21,7 @@ from rpt_phantom.settings import CohortSettings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "bundle"))
-EPOCHS, TURNS = 4, 1
+EPOCHS = 4
 PATCHES = 8  # a step's: batch_cases × patches_per_case of train.yaml
 ROWS: dict[str, dict[str, Any]] = {
     "the default": {},
@@ -63,13 +63,11 @@ def step_seconds(cohort: Path, folder: Path, options: dict[str, Any]) -> list[fl
 
 
 def table(cohort: Path, scratch: Path) -> str:
-    """Measure every row, in turns, and return the table."""
-    seconds: dict[str, list[float]] = {name: [] for name in ROWS}
-    for turn in range(TURNS):
-        for number, (name, options) in enumerate(ROWS.items()):
-            folder = scratch / f"{turn}_{number}"
-            seconds[name] += step_seconds(cohort, folder, options)
-    per_s = {name: PATCHES / statistics.median(times) for name, times in seconds.items()}
+    """Measure every row, and return the table."""
+    per_s = {}
+    for number, (name, options) in enumerate(ROWS.items()):
+        times = step_seconds(cohort, scratch / str(number), options)
+        per_s[name] = PATCHES / statistics.median(times)
     rows = [f"| {n} | {v:.1f} | {per_s['the default'] / v:.2f} |" for n, v in per_s.items()]
     head = [
         f"Steps of {PATCHES} patches of 32³ on one CPU thread; of torch.compile, compiled before.",

@@ -41,7 +41,6 @@ class Curves:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.note)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.close_epoch)
         self.validator.add_event_handler(Events.COMPLETED, self.add_metrics)
-        engine.add_event_handler(Events.COMPLETED, self.draw)
 
     def note(self, engine: Engine) -> None:
         """Keep a step's losses where they are: a GPU is not made to wait."""
