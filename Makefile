@@ -54,6 +54,7 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(PY) benchmarks/inference.py
+	$(PY) benchmarks/training.py
 	$(PY) benchmarks/eval.py
 	$(PY) benchmarks/kinetics.py
 	$(PY) benchmarks/dose.py

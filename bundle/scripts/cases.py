@@ -15,7 +15,10 @@ from typing import Any
 
 import ignite.distributed as idist
 from monai.data import CacheDataset, Dataset
+from monai.data.utils import set_rnd
+from monai.transforms import Compose
 
+from scripts.chance import seed_of
 from scripts.checks import check_inference_cases, check_training_cases, shown
 from scripts.errors import BadInput
 from scripts.outputs import SINGLE_FILE
@@ -89,15 +92,27 @@ def require_cases(cases: Sequence[dict[str, Any]], dataset_dir: str, purpose: st
 class TrainingDataset(CacheDataset):
     """A cached dataset of {image, label, …} cases, checked before the first is loaded.
 
+    Each case has a ``title``, by which an error names it.
+
     Attributes:
         fingerprints: Path of a PET → its fingerprint.
+        epoch_seed: With a case's place in the list, what its patches hang on.
     """
+
+    epoch_seed = 0
 
     def __init__(
         self, data: Sequence[dict[str, Any]], transform: Callable[..., Any], **options: Any
     ) -> None:
         self.fingerprints = check_training_cases(data)
-        super().__init__(data=data, transform=transform, **options)
+        titled = [{**case, "title": shown(case["image"])} for case in data]
+        # MONAI caches up to the first step that draws, and takes a Compose within one for such.
+        steps = Compose(transform).flatten()
+        super().__init__(data=titled, transform=steps, **options)
+
+    def _transform(self, index: int) -> Any:
+        set_rnd(self.transform, seed_of(self.epoch_seed, index))
+        return super()._transform(index)
 
 
 class InferenceDataset(Dataset):

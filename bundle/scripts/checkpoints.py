@@ -75,12 +75,15 @@ class KeepBest:
         """Compare, and write if better."""
         error = float(engine.state.metrics[self.metric])
         self.validations_since += 1
+        verdict = f"lowest {self.metric} still {self.lowest_error:.4f}"
         if error < self.lowest_error:
             self.lowest_error, self.validations_since = error, 0
             state = unwrapped(self.network).state_dict()
             self.weights = {key: tensor.detach().cpu().clone() for key, tensor in state.items()}
             self._write()
-            logger.info("lowest %s so far, %.4f: kept in %s", self.metric, error, self.path.name)
+            verdict = f"lowest {self.metric} so far: kept in {self.path.name}"
+        values = (f"{name} {value:.4f}" for name, value in engine.state.metrics.items())
+        logger.info("epoch %d: %s; %s", engine.state.epoch, ", ".join(values), verdict)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resume needs."""
@@ -92,13 +95,16 @@ class KeepBest:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back, and write the best generator so far where this training writes."""
+        """Take it back, and write the best generator so far where this training writes.
+
+        What is there already is this training's, and the best or a better one.
+        """
         self.lowest_error = state["lowest_error"]
         self.validations_since = state["validations_since"]
         self.weights = state["weights"]
         for part, hashes in state["pets"].items():
             self.pets[part] |= set(hashes)
-        if self.weights:
+        if self.weights and not self.path.exists():
             self._write()
 
     def _write(self) -> None:
@@ -120,12 +126,12 @@ class ValidateLast:
         self.interval = interval
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the end of the training."""
-        engine.add_event_handler(Events.COMPLETED, self)
+        """Attach to the end of each epoch."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Validate."""
-        if engine.state.epoch % self.interval:
+        """Validate after the last."""
+        if engine.state.epoch == engine.state.max_epochs and engine.state.epoch % self.interval:
             self.validator.run(engine.state.epoch)
 
 
@@ -142,13 +148,18 @@ class StopEarly:
         self.patience = patience
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the end of each epoch."""
+        """Attach to the start, for a training that had stopped and is resumed, and each epoch."""
+        engine.add_event_handler(Events.STARTED, self)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
         """Stop or go on."""
         if self.best.validations_since >= self.patience:
-            logger.info("no improvement in %d validations: stopping", self.patience)
+            logger.info(
+                "No improvement in the last %d validations: stopping at epoch %d of %d. A larger "
+                "--patience goes on.",
+                *(self.best.validations_since, engine.state.epoch, engine.state.max_epochs),
+            )
             engine.terminate()
 
 
@@ -171,10 +182,14 @@ class Checkpoint:
         self.resume_from = resume_from
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the start, to every ``interval``-th epoch and to the end."""
+        """Attach to the start, and to every ``interval``-th and the last epoch."""
         engine.add_event_handler(Events.STARTED, self.resume)
-        engine.add_event_handler(Events.COMPLETED, self.save)
-        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self.save)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_if_due)
+
+    def _save_if_due(self, engine: Engine) -> None:
+        epoch = engine.state.epoch
+        if epoch % self.interval == 0 or epoch == engine.state.max_epochs:
+            self.save(engine)
 
     def save(self, engine: Engine) -> None:
         """Write the checkpoint."""
@@ -201,10 +216,23 @@ class Checkpoint:
                 _stateful(thing).load_state_dict(state[key])
         except (RuntimeError, ValueError, KeyError) as error:
             raise BadInput(
-                f"{name} must be of the same networks as this training, and '{key}' differs."
+                f"{name} must be of the same networks as this training, and its '{key}' is of "
+                "another architecture. Give the options with which it was trained, such as "
+                "network_def#channels, or train anew in another --ckpt_dir."
             ) from error
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
+        self._say_where_it_stands(engine.state.epoch, engine.state.max_epochs)
+
+    def _say_where_it_stands(self, epoch: int, max_epochs: int | None) -> None:
+        if max_epochs is None or epoch < max_epochs:
+            logger.info("Resumed after epoch %d of %s.", epoch, max_epochs)
+            return
+        logger.info(
+            "This training is finished: all its %d epochs are done, and its best weights are in "
+            "%s. A larger --max_epochs goes on.",
+            *(epoch, self.path.with_name(BEST)),
+        )
 
 
 def _stateful(thing: Any) -> Any:

@@ -1,7 +1,15 @@
-"""The voxel-wise content loss of the dose generator."""
+"""The losses of the dose generator beside the adversarial one.
+
+Each is a sum over voxels or organs ÷ their mean number per process, so that gradients averaged
+over processes are those of the whole batch.
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from scripts.distributed import mean_over_processes
 
 
 class DoseContentLoss(nn.Module):
@@ -34,4 +42,50 @@ class DoseContentLoss(nn.Module):
             label / self.dose_scale
         )
         error = self.linear_weight * (prediction - label).square() + compressed.square()
-        return (error * mask).sum() / mask.sum().clamp(min=1.0)
+        return (error * mask).sum() / mean_over_processes(mask.sum()).clamp(min=1.0)
+
+
+class OrganShapeLoss(nn.Module):
+    """Squared error of the dose's shape within organs, blind to each organ's scale.
+
+    Within each organ of each patch, prediction and label are both divided by their mean there;
+    the squared error ÷ the label's square is averaged over organs. An organ's mean dose is mostly
+    not foretold by the PET, and its error would drown the shape's in a plain loss. Ours. Masks are
+    needed in training alone; where there are none, the loss is 0.
+
+    Args:
+        organs: Labels of the organs, TotalSegmentator's numbers and 150–155 (salivary glands).
+        least_voxels: Of an organ in a patch that counts.
+    """
+
+    def __init__(self, organs: Sequence[int], least_voxels: int) -> None:
+        super().__init__()
+        self.organs = tuple(organs)
+        self.least_voxels = int(least_voxels)
+
+    def forward(self, prediction: Tensor, label: Tensor, organs: Tensor) -> Tensor:
+        """Return the loss, a scalar.
+
+        Args:
+            prediction: Predicted dose, Gy/GBq, (batch, 1, x, y, z), 0 or more.
+            label: Reference dose, Gy/GBq, same shape, finite.
+            organs: Label of the organ, 0 where the reference does not count, same shape.
+        """
+        rows = [self._of_organ(prediction, label, organs == organ) for organ in self.organs]
+        error, counts = (torch.stack(column) for column in zip(*rows, strict=True))
+        return error.sum() / mean_over_processes(counts.sum()).clamp(min=1.0)
+
+    def _of_organ(self, prediction: Tensor, label: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each patch's error, and 1 where it counts, else 0; both (batch,)."""
+        inside, axes = inside.to(label.dtype), (1, 2, 3, 4)
+        voxels = inside.sum(axes)
+        counts = (voxels >= self.least_voxels) & ((label * inside).sum(axes) > 0)
+        shapes = []
+        for dose in (prediction, label):
+            mean = (dose * inside).sum(axes) / voxels.clamp(min=1.0)
+            # 1 where nothing counts: no division by 0, not even in the gradient.
+            mean = torch.where(counts & (mean > 0), mean, 1.0)
+            shapes.append(dose / mean.reshape(-1, 1, 1, 1, 1))
+        error = ((shapes[0] - shapes[1]).square() * inside).sum(axes)
+        norm = torch.where(counts, (shapes[1].square() * inside).sum(axes), 1.0)
+        return torch.where(counts, error / norm, 0.0), counts.to(label.dtype)

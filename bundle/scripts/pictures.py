@@ -1,11 +1,14 @@
 """An image strip for TensorBoard: PET, truth and prediction of one case, side by side."""
 
+import math
+
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 SEPARATOR_PIXELS = 2
+LEAST_HEIGHT_PIXELS = 480
 
 
 class ImageStrip:
@@ -15,16 +18,15 @@ class ImageStrip:
     in the PET and ``max_dose`` in both doses.
 
     Args:
-        log_dir: TensorBoard's folder.
+        writer: TensorBoard's.
         max_suv: White in the PET, g/mL.
         max_dose: White in the doses, Gy/GBq.
     """
 
-    def __init__(self, log_dir: str, max_suv: float, max_dose: float) -> None:
-        self.log_dir = log_dir
+    def __init__(self, writer: SummaryWriter, max_suv: float, max_dose: float) -> None:
+        self.writer = writer
         self.max_suv = max_suv
         self.max_dose = max_dose
-        self.validations = 0
 
     def attach(self, engine: Engine) -> None:
         """Attach to the first case of each validation."""
@@ -42,9 +44,7 @@ class ImageStrip:
             f"PET 0-{self.max_suv:g} g per mL, truth and prediction 0-{self.max_dose:g} Gy per GBq"
             ", the patient's right on the left"
         )
-        with SummaryWriter(log_dir=self.log_dir) as writer:
-            writer.add_image(tag, strip, global_step=self.validations)
-        self.validations += 1
+        self.writer.add_image(tag, strip, global_step=engine.state.epoch)
 
 
 def image_strip(*maps: Tensor) -> Tensor:
@@ -54,14 +54,16 @@ def image_strip(*maps: Tensor) -> Tensor:
         *maps: Each (1, x, y, z), RAS+, scaled so that 1 is white; NaN is black.
 
     Returns:
-        Grey picture (1, height, width), 0 to 1.
+        Grey picture (1, height, width), 0 to 1, each voxel large enough to be seen.
     """
     panels: list[Tensor] = []
     for volume in maps:
         projection = torch.as_tensor(volume)[0].nan_to_num(nan=0.0).amax(dim=1)  # x, z
         panel = projection.T.flip(0, 1).clamp(0, 1)
         panels += [panel, torch.ones(panel.shape[0], SEPARATOR_PIXELS, device=panel.device)]
-    return torch.cat(panels[:-1], dim=1)[None].cpu()
+    strip = torch.cat(panels[:-1], dim=1)[None].cpu()
+    times = math.ceil(LEAST_HEIGHT_PIXELS / strip.shape[1])
+    return strip.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
 
 
 def _is_first(engine: Engine, event: int) -> bool:

@@ -18,11 +18,13 @@ class LabelWhereKnownd(MapTransform):
         super().__init__(keys=["label"])
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the case without ``organs`` and ``fov``."""
+        """Return the case without ``fov``, and with ``organs`` all 0 where it had none."""
         case = dict(data)
         for key in ("fov", "organs"):
             if key in case:
-                case["label"] = torch.where(case.pop(key) > 0, case["label"], torch.nan)
+                case["label"] = torch.where(case[key] > 0, case["label"], torch.nan)
+        case.pop("fov", None)
+        case.setdefault("organs", torch.zeros_like(case["label"]))
         return case
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.handlers import IgniteMetricHandler
-from scripts.losses import DoseContentLoss
+from scripts.losses import DoseContentLoss, OrganShapeLoss
 from scripts.metrics import CaseMetric, lower_is_better, nrmse_euclid, nrmse_range, rmse, ssim
 from skimage.metrics import structural_similarity
 
@@ -102,3 +102,47 @@ def test_lower_error_is_better_and_none_yet_is_beaten_by_all() -> None:
     assert not lower_is_better(0.4, 0.3)
     assert not lower_is_better(0.4, 0.4)
     assert lower_is_better(0.9, -1)
+
+
+def organ_case(voxels: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A prediction of (1, 3) × 5 where the label is (1, 1) in organ 2, and anything elsewhere."""
+    label = torch.ones(1, 1, voxels, 1, 2)
+    prediction = torch.tensor([5.0, 15.0]).repeat(voxels, 1).reshape(label.shape)
+    return prediction, label, torch.full(label.shape, 2.0)
+
+
+def test_organ_term_of_known_values_and_blind_to_scale() -> None:
+    loss = OrganShapeLoss(organs=[2, 5], least_voxels=1)
+    prediction, label, organs = organ_case()
+    # shapes (0.5, 1.5) and (1, 1): 0.25 of 1
+    assert loss(prediction, label, organs).item() == pytest.approx(0.25)
+    assert loss(7 * prediction, label / 3, organs).item() == pytest.approx(0.25)
+    # another organ whose shape is right halves the mean over organs; what lies in none counts not
+    both = torch.cat([prediction, label * 4, prediction * 100], dim=2)
+    of_both = torch.cat([organs, organs * 2.5, organs * 0], dim=2)
+    assert loss(both, torch.cat([label] * 3, dim=2), of_both).item() == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize("spoil", ["no mask", "too few voxels", "no dose in label", "none at all"])
+def test_organ_term_is_0_with_a_finite_gradient_where_nothing_counts(spoil: str) -> None:
+    prediction, label, organs = organ_case()
+    prediction = prediction * (spoil != "none at all")
+    prediction.requires_grad_()
+    label = label * (spoil not in ("no dose in label", "none at all"))
+    organs = organs * (spoil != "no mask")
+    loss = OrganShapeLoss(organs=[2], least_voxels=9 if spoil == "too few voxels" else 1)
+    value = loss(prediction, label, organs)
+    value.backward()
+    assert value.item() == 0.0
+    assert prediction.grad is not None
+    assert prediction.grad.abs().sum() == 0
+
+
+def test_organ_term_moves_a_flat_prediction_towards_the_label_s_shape() -> None:
+    _, flat, organs = organ_case()
+    prediction = flat.clone().requires_grad_()
+    label = flat * torch.tensor([1.0, 3.0])
+    OrganShapeLoss(organs=[2], least_voxels=1)(prediction, label, organs).backward()
+    assert prediction.grad is not None
+    assert (prediction.grad[..., 0] > 0).all()
+    assert (prediction.grad[..., 1] < 0).all()

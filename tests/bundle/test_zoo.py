@@ -29,7 +29,10 @@ TENSOR = {
     *("type", "format", "modality", "num_channels", "spatial_shape", "dtype", "value_range"),
     *("is_patch_data", "channel_def"),
 }
-SHIPPED_YAML = ("train", "evaluate", "inference", "multi_gpu_train")
+SHIPPED_YAML = (
+    *("train", "evaluate", "inference", "cross_validate"),
+    *("multi_gpu_train", "multi_gpu_evaluate"),
+)
 
 
 @pytest.fixture(scope="module")
