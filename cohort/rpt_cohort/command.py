@@ -179,7 +179,8 @@ def as_typed(options: Mapping[str, str] | None = None) -> Iterator[None]:
 
 def _reworded(sentence: str, options: Mapping[str, str]) -> str:
     for word, option in options.items():
-        sentence = re.sub(rf"(?<![\w-]){word}\b", option, sentence)
+        # Not within a path, which may hold the same word.
+        sentence = re.sub(rf"(?<![\w/.-]){word}\b(?!/|\.\w)", option, sentence)
     return sentence
 
 
@@ -343,9 +344,11 @@ def read_yaml(path: Path, *, noun: str) -> Any:
         """A loader that refuses a key given twice, of which YAML would keep the last."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            if len(set(keys)) < len(keys):
-                raise yaml.MarkedYAMLError(problem="key repeated", problem_mark=node.start_mark)
+            seen = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and str(key.value) in seen:
+                    raise yaml.MarkedYAMLError(problem="key repeated", problem_mark=key.start_mark)
+                seen.add(str(key.value))
             return super().construct_mapping(node, deep)
 
     if not path.exists():

@@ -10,8 +10,8 @@ directions stand for all, are ours.
 
 import numpy as np
 from jaxtyping import Float32
-from rpt_cohort.schema import Tracer
-from rpt_kinetics.dose import F18_HALF_LIFE_MIN, GA68_HALF_LIFE_MIN
+from rpt_cohort.schema import TRACERS, Tracer
+from rpt_dosimetry.radiation.nuclide import half_life_s
 
 from rpt_phantom.grid import Grid, Vector, blurred_and_shifted, gaussian_field
 from rpt_phantom.truth import Box, averaged_by_volume
@@ -29,8 +29,8 @@ PET_AIR_SUV = 0.005
 PET_MISALIGNMENT_STD_MM = (1.0, 1.0, 1.0)
 """What the registration of another scanner's PET/CT to the SPECT leaves."""
 
-NUCLIDE = {"68Ga": (GA68_HALF_LIFE_MIN, 0.891), "18F": (F18_HALF_LIFE_MIN, 0.967)}
-"""Half-life, min, and positrons per decay."""
+POSITRONS_PER_DECAY = {"Ga-68": 0.891, "F-18": 0.967}
+PAPER_NUCLIDE = "Ga-68"
 PAPER_ACTIVITY_MBQ, PAPER_TIME_MIN, PAPER_WEIGHT_KG = 118.4, 60.0, 78.7
 
 Map = Float32[np.ndarray, "x y z"]
@@ -47,12 +47,14 @@ def relative_positrons(
         tracer: Of 68Ga or 18F.
         time_min: From injection to mid-scan, min.
     """
-    half_life_min, share = NUCLIDE[tracer.partition("-")[0]]
-    paper_min, paper_share = NUCLIDE["68Ga"]
-    ours = activity_mbq / weight_kg * share * 0.5 ** (time_min / half_life_min)
-    paper = PAPER_ACTIVITY_MBQ / PAPER_WEIGHT_KG * paper_share
-    paper *= 0.5 ** (PAPER_TIME_MIN / paper_min)
+    ours = activity_mbq / weight_kg * _positrons(TRACERS[tracer].nuclide, time_min)
+    paper = PAPER_ACTIVITY_MBQ / PAPER_WEIGHT_KG * _positrons(PAPER_NUCLIDE, PAPER_TIME_MIN)
     return float(ours / paper)
+
+
+def _positrons(nuclide: str, time_min: float) -> float:
+    """Return those per decay, times what has not decayed by then."""
+    return POSITRONS_PER_DECAY[nuclide] * 0.5 ** (time_min * 60.0 / half_life_s(nuclide))
 
 
 def attenuation_correction(density_g_per_ml: Map, grid: Grid) -> Map:

@@ -10,18 +10,24 @@ import tomllib
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rpt_cohort import BadInput, command
 from rpt_cohort.command import (
+    Options,
     at_work,
+    choice,
     in_parallel,
     naming,
+    new_app,
     part_of_work,
     progress,
     repeat_typed,
     tell_done,
+    with_options,
 )
+from typer.testing import CliRunner
 
 PACKAGES = ("rpt_cohort", "rpt_dosimetry", "rpt_phantom", "rpt_eval", "rpt_kinetics")
 
@@ -127,6 +133,68 @@ def test_a_path_is_named_once(typed, sentence, told) -> None:
     with pytest.raises(BadInput) as refused, naming(Path(typed)):
         raise BadInput(sentence)
     assert str(refused.value) == told
+
+
+class Scan(Options):
+    """Of one scan."""
+
+    time_h: float = choice(help="From injection, h.")
+    scatter: Literal["tew", "none"] = choice("tew", help="How scatter is corrected.")
+    dead_time_us: float | None = choice(None, help="Of one count, µs.", rare=True)
+
+
+@pytest.fixture
+def scan():
+    """Run a command that takes a Scan; return it, or the refusal."""
+    app = new_app("Scans.", distribution="rpt-cohort")
+    seen: list[Scan] = []
+
+    @app.command()
+    @with_options
+    def read(path: Path, options: Scan) -> None:
+        """Read."""
+        if options.time_h > 1000:
+            raise BadInput(f"time_h must be at most 1000 h: '{path}/time_h/a', 'time_h.csv'.")
+        seen.append(options)
+
+    @app.command()
+    def other() -> None:
+        """Do nothing."""
+
+    def run(*words: str) -> Scan | str:
+        done = CliRunner().invoke(app, ["read", "here", *words])
+        return seen.pop() if done.exit_code == 0 else f"{done.output}{done.exception}"
+
+    return run
+
+
+def test_options_come_from_words_and_file(scan, tmp_path: Path) -> None:
+    file = tmp_path / "rare.yaml"
+    file.write_text("dead_time_us: 3.5\ntime_h: 4.0\nscatter: none\n")
+    assert scan("--time-h", "24") == Scan(time_h=24.0, scatter="tew", dead_time_us=None)
+    both = scan("--time-h", "24", "--options", str(file))
+    assert both == Scan(time_h=24.0, scatter="none", dead_time_us=3.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "told"),
+    [
+        (["--time-h", "24", "--scatter", "best"], "", "--scatter must be one of"),
+        (["--time-h", "24"], "dead_time_us: x", "dead_time_us"),
+        (["--time-h", "24"], "dead_time_s: 3", "dead_time_s"),
+        (["--time-h", "24"], "scatter: tew\nscatter: none", "every key once, and at line 2"),
+        (["--time-h", "24"], "- 3", "must hold keys and values"),
+    ],
+)
+def test_options_that_are_refused(scan, tmp_path: Path, words, content, told) -> None:
+    file = tmp_path / "rare.yaml"
+    file.write_text(content)
+    assert told in scan(*words, *(["--options", str(file)] if content else []))
+
+
+def test_a_refusal_names_the_option_and_leaves_paths_alone(scan) -> None:
+    told = scan("--time-h", "2000")
+    assert "--time-h must be at most 1000 h: 'here/time_h/a', 'time_h.csv'." in told
 
 
 SCRIPT = """

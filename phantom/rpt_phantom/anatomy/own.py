@@ -104,9 +104,7 @@ def own_atlas(own: OwnAnatomy) -> Atlas:
             f"{own.ct.name} and {own.labels.name} must stay as they are while patients are made, "
             "and one has changed. Run the command again."
         )
-    ct, labels = (
-        turned_to_ras(read_volume(path, name=path.name)) for path in (own.ct, own.labels)
-    )
+    ct, labels = (turned_to_ras(read_volume(path, name=path.name)) for path in (own.ct, own.labels))
     check_hu(ct, name=own.ct.name)
     if fault := grid_fault(labels, ct, name=own.labels.name, like_name=own.ct.name):
         raise BadInput(fault)
