@@ -54,7 +54,7 @@ def relative_positrons(
 
 def _positrons(nuclide: str, time_min: float) -> float:
     """Return those per decay, times what has not decayed by then."""
-    return POSITRONS_PER_DECAY[nuclide] * 0.5 ** (time_min * 60.0 / half_life_s(nuclide))
+    return float(POSITRONS_PER_DECAY[nuclide] * 0.5 ** (time_min * 60.0 / half_life_s(nuclide)))
 
 
 def attenuation_correction(density_g_per_ml: Map, grid: Grid) -> Map:
