@@ -21,7 +21,7 @@ from rpt_cohort import file_sha256, read_prediction, read_volume
 from rpt_cohort.schema import Tracer
 from rpt_dosimetry.nifti import voxels_sha256 as voxels_sha256_there
 from scripts.cases import require_cases
-from scripts.checks import check_inference_cases, read_suv, tracer_of, voxels_sha256
+from scripts.checks import check_inference_case, read_suv, tracer_of, voxels_sha256
 from scripts.command_line import refuse_unknown
 from scripts.errors import BadInput, bad_input_behind
 from scripts.fingerprints import fingerprint, kept_hash, seen_in, write_model_json
@@ -472,7 +472,7 @@ def test_a_pet_too_cold_to_be_one_is_told(
     pet: Path, largest: float, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     change_image(pet, lambda suv: suv * (largest / suv.max()))
-    check_inference_cases([{"image": str(pet)}], ["68Ga-PSMA-11"], False)
+    check_inference_case(str(pet))
     messages = [record.getMessage() for record in caplog.records]
     assert [
         f"the largest SUV is {largest:g} g/mL, and no PSMA PET is so cold" in one
@@ -533,7 +533,7 @@ def test_sidecar_of_another_voxel_size_is_refused(pet: Path, factors: tuple[floa
     def check(*spacing_mm: float) -> None:
         told = {"tracer": "68Ga-PSMA-11", "unit": "g/mL", "spacing_mm": list(spacing_mm)}
         pet.with_name("suv.json").write_text(json.dumps(told))
-        check_inference_cases([{"image": str(pet)}], ["68Ga-PSMA-11"], False)
+        check_inference_case(str(pet))
 
     check(*(float(mm) for mm in size_mm))
     check(*(float(mm) * 1.003 for mm in size_mm))
@@ -570,7 +570,7 @@ def test_a_reoriented_volume_keeps_its_hash_here_and_in_rpt_dosimetry(tmp_path: 
         turned = image.as_reoriented(np.array(list(zip(order, flips, strict=True))))
         turned.to_filename(path)
         assert voxels_sha256(turned) == voxels_sha256_there(read_volume(path)) == digest
-        check_inference_cases([{"image": str(path)}], ["68Ga-PSMA-11"], False)
+        check_inference_case(str(path))
     mirrored = nib.Nifti1Image(suv[::-1], mm)  # voxels that moved are others
     mirrored.to_filename(path)
     assert voxels_sha256(mirrored) == voxels_sha256_there(read_volume(path)) != digest
