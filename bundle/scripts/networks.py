@@ -78,15 +78,16 @@ class DoseGenerator(nn.Module):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
         self.divisor = 2 ** (len(channels) - 1)
-        # Per level a convolution down, one up, and those of the residual units, of 3 voxels each.
-        per_level = 2 * num_res_units + 1 if num_res_units else 2
-        reach = per_level * (self.divisor - 1) + max(num_res_units, 1) * self.divisor
-        self.halo = -(-reach // self.divisor) * self.divisor
         self.bytes_per_voxel = PASS_FEATURES * channels[0] * 4
         self.dose_per_suv = float(dose_per_suv)
         self.suv_scale = float(suv_scale)
         self.max_log_factor = float(max_log_factor)
         kernels = [_gaussian(prior_fwhm_mm / FWHM_PER_SIGMA / mm) for mm in voxel_mm]
+        # Per level a convolution down, one up, and those of the residual units, of 3 voxels each.
+        per_level = 2 * num_res_units + 1 if num_res_units else 2
+        reach = per_level * (self.divisor - 1) + max(num_res_units, 1) * self.divisor
+        reach = max(reach, *(kernel.numel() // 2 for kernel in kernels))
+        self.halo = -(-reach // self.divisor) * self.divisor
         # Not in the state dict: a constant of the configuration, not a weight.
         self.register_buffer("kernel_x", kernels[0].reshape(1, 1, -1, 1, 1), persistent=False)
         self.register_buffer("kernel_y", kernels[1].reshape(1, 1, 1, -1, 1), persistent=False)

@@ -105,7 +105,6 @@ class WritePredictions:
             name = case.get("name", f"CASE{engine.state.iteration:04d}/C1")
             folder = self.partial / name
             folder.mkdir(parents=True, exist_ok=True)
-            grid = nib.load(source)
             # Resampling in single precision can leave a rounding error below 0.
             dose = output["pred"][0].cpu().numpy().astype(np.float32).clip(min=0)
             if not np.isfinite(dose).all():
@@ -113,7 +112,7 @@ class WritePredictions:
                     f"The dose map of {shown(source)} must be finite, and holds NaN or infinity in "
                     f"{int((~np.isfinite(dose)).sum())} voxels. Use other weights, or --amp False."
                 )
-            image = nib.Nifti1Image(dose, grid.affine)
+            image = nib.Nifti1Image(dose, case["image"].meta["original_affine"])
             image.header.set_xyzt_units("mm", "sec")
             nib.save(image, folder / "dose.nii.gz")
             self.range[name] = float(dose.min()), float(dose.max())

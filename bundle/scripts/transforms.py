@@ -76,7 +76,11 @@ def averaged(suv: nib.Nifti1Image, path: str, spacing_mm: Sequence[float]) -> Me
     if max(widths) > 1.0:
         kernels = [_box(width) for width in widths]
         values = separable_filtering(values[None, None], kernels, mode="replicate")[0, 0]
-    meta = {"filename_or_obj": loaded_as(path), "original_channel_dim": math.nan}
+    meta = {
+        "filename_or_obj": loaded_as(path),
+        "original_affine": suv.affine,
+        "original_channel_dim": math.nan,  # none, as MONAI writes it
+    }
     return MetaTensor(values, affine=torch.as_tensor(suv.affine), meta=meta)
 
 

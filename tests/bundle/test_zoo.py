@@ -29,7 +29,9 @@ TENSOR = {
     *("type", "format", "modality", "num_channels", "spatial_shape", "dtype", "value_range"),
     *("is_patch_data", "channel_def"),
 }
-SHIPPED_YAML = ("train", "evaluate", "inference", "multi_gpu_train")
+SHIPPED_YAML = (
+    *("train", "evaluate", "inference", "inference_tiled", "inference_trt", "multi_gpu_train"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,13 @@ def test_export_to_torchscript_predicts_the_same(bundle: Path, tmp_path: Path) -
     assert "preprocessing" in json.loads(extra["inference.json"])
 
 
-@pytest.mark.parametrize("name", ["train", "train+evaluate", "inference"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("train", "train+evaluate", "inference"),
+        *("inference+inference_tiled", "inference+inference_trt"),
+    ],
+)
 def test_check_properties_is_empty_without_any_data(workflow: Run, name: str) -> None:
     built = workflow(name)
     built.initialize()
