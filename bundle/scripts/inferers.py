@@ -56,7 +56,7 @@ class TiledInferer(Inferer):
             try:
                 return self._predict(inputs, network, tile, *args, **kwargs)
             except (MemoryError, RuntimeError) as error:  # which CUDA's is, too
-                if not any(words in str(error) for words in OUT_OF_MEMORY):
+                if not is_out_of_memory(error):
                     raise
             memory_gb = self._window_gb(tile, inputs.shape[2:]) / 2
             logger.warning("Out of memory; going on in windows of at most %.2g GB.", memory_gb)
@@ -103,6 +103,11 @@ class TiledInferer(Inferer):
 def _box(start: Tensor, stop: Tensor) -> tuple[slice, ...]:
     """Return the index of a box in (batch, channels, x, y, z)."""
     return (slice(None), slice(None), *map(slice, start.tolist(), stop.tolist()))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is that a device has no memory left."""
+    return any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def free_gb(device: torch.device) -> float:

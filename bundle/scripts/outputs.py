@@ -16,6 +16,7 @@ from ignite.engine import Engine, Events
 from scripts.checks import shown, tracer_of
 from scripts.errors import BadInput
 from scripts.fingerprints import Fingerprint, file_sha256, tell_seen
+from scripts.inferers import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -144,9 +145,18 @@ class WritePredictions:
         )
 
     def give_up(self, engine: Engine, error: Exception) -> None:
-        """Leave nothing half-written."""
+        """Leave nothing half-written.
+
+        Raises:
+            BadInput: There was not enough memory.
+        """
         if self.partial is not None:
             shutil.rmtree(self.partial, ignore_errors=True)
+        if is_out_of_memory(error) and not isinstance(error, BadInput):
+            raise BadInput(
+                "Memory must hold one pass over the whole body, and does not. Add "
+                "inference_tiled.yaml to --config_file: the same map, in smaller windows."
+            ) from error
         raise error
 
     def _cohort_json(self) -> dict[str, Any]:

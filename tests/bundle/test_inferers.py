@@ -181,6 +181,21 @@ def test_memory_too_small_for_one_window_is_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["suv.nii.gz"]
 
 
+def test_a_body_that_does_not_fit_at_once_is_told_of_the_tiles(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pet = write_pet(tmp_path / "suv.nii.gz", (4.8, 4.8, 4.8), 0)
+
+    def forward(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(DoseGenerator, "forward", forward)
+    with pytest.raises(RuntimeError) as caught:
+        dose_of(run, "inference", pet, tmp_path / "out")
+    assert "Add inference_tiled.yaml to --config_file" in str(bad_input_behind(caught.value))
+    assert [path.name for path in tmp_path.iterdir()] == ["suv.nii.gz"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tiling", [True, False])
 def test_whole_body_pet_takes_less_than_3_gb(bundle: Path, tmp_path: Path, tiling: bool) -> None:
