@@ -32,12 +32,10 @@ ROOT = Path(__file__).parents[1]
 BUNDLE = ROOT / "bundle"
 sys.path.insert(0, str(BUNDLE))
 from scripts.backends import OpenVinoNetwork  # noqa: E402  the bundle is no package
-from scripts.inferers import TiledInferer  # noqa: E402
 from scripts.transforms import averaged  # noqa: E402
 
 PASSES = 3
 SLICES = 96
-TILES_GB = 0.1  # a third of what one pass over the body takes
 LARGE = (168, 168, 544)
 ORGANS = (1, 2, 3, 5)  # spleen, kidneys, liver
 PEAK = (
@@ -95,15 +93,13 @@ class Bundle:
 def ways(bundle: Bundle, pet: nib.Nifti1Image) -> dict[str, Callable[[], Tensor]]:
     """Return name → what makes a PET's dose map."""
     network, once = bundle.network, bundle.part("inferer")
-    tiles = TiledInferer(network.halo, network.divisor, network.bytes_per_voxel, TILES_GB)
     windows = SlidingWindowInferer([32] * 3, sw_batch_size=4, overlap=0.5, mode="gaussian")
     openvino, onnx = OpenVinoNetwork(bundle.plain), OnnxNetwork(bundle.plain)
-    body = bundle.body(pet)[None]
+    body = bundle.body(pet)[None].as_tensor()
     suv = torch.as_tensor(np.asarray(pet.dataobj))[None, None]
     return {
         "the default: the body at once": lambda: bundle.dose(pet, once, network),
         "… its network alone": lambda: network(body),
-        f"the default in tiles of {TILES_GB} GB": lambda: bundle.dose(pet, tiles, network),
         "the default by OpenVINO": lambda: bundle.dose(pet, once, openvino),
         "the default by ONNX Runtime": lambda: bundle.dose(pet, once, onnx),
         "the whole volume at once": lambda: bundle.plain(suv)[0, 0],
