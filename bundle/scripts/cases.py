@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import torch
 from monai.data import CacheDataset, Dataset
 from monai.data.utils import set_rnd
 from monai.transforms import Compose
 
 from scripts.chance import seed_of
-from scripts.checks import check_inference_cases, check_training_cases, shown
+from scripts.checks import check_inference_case, check_tracer, check_training_cases, shown
 from scripts.errors import BadInput
+from scripts.fingerprints import fingerprint
 from scripts.outputs import SINGLE_FILE
+from scripts.transforms import averaged
 
 FILES = ("image", "label", "organs", "fov")
 CASE_NAME = r"[A-Za-z0-9_-]{1,32}/C[1-9][0-9]*"
@@ -116,32 +119,53 @@ class TrainingDataset(CacheDataset):
 
 
 class InferenceDataset(Dataset):
-    """A dataset of {image, …} cases, checked before the first is predicted.
+    """A dataset of {image, …} cases, each PET read once: checked, hashed, averaged and passed on.
 
     Args:
         data: Cases with ``image``, and ``name`` where they come from a cohort.
-        transform: The preprocessing.
+        transform: The preprocessing; its first step, which loads, is for hosts without this class.
         trained_tracers: The PET tracers that the weights were trained on.
         allow_other_tracer: Go on, with a warning, where the tracer is another or unknown.
-
-    Attributes:
-        fingerprints: Path of a PET → its fingerprint.
+        spacing_mm: Voxel size onto which a much finer PET is averaged.
+        body_suv: SUV, g/mL, that nothing but air stays below.
     """
 
     def __init__(
         self,
         data: Sequence[dict[str, Any]],
-        transform: Callable[..., Any],
+        transform: Compose,
         trained_tracers: Sequence[str],
         allow_other_tracer: bool,
+        spacing_mm: Sequence[float],
+        body_suv: float,
     ) -> None:
         if not isinstance(allow_other_tracer, bool):  # the command line gives 'false' as text
             raise BadInput(
                 f"allow_other_tracer must be True or False, got {allow_other_tracer!r}. Write it "
                 "with a capital letter."
             )
-        self.fingerprints = check_inference_cases(data, trained_tracers, allow_other_tracer)
+        for case in data:  # before the first is predicted; voxels are looked at when read
+            check_tracer(case["image"], trained_tracers, allow_other_tracer)
+        self.spacing_mm = spacing_mm
+        self.body_suv = body_suv
         super().__init__(data=data, transform=transform)
+
+    def _transform(self, index: int) -> Any:
+        """Read, check and preprocess one case; its fingerprint and file's hash ride along."""
+        case = self.data[index]
+        suv = check_inference_case(case["image"])
+        if suv.dataobj.max() <= self.body_suv:
+            raise BadInput(
+                f"{shown(case['image'])} must hold a body, SUV above {self.body_suv:g} g/mL, got "
+                f"{suv.dataobj.max():.3g} at most. Convert it with `python -m rpt_dosimetry suv`."
+            )
+        read = {
+            **case,
+            "image": averaged(suv, case["image"], self.spacing_mm),
+            "file_sha256": suv.extra["file_sha256"],
+            "fingerprint": torch.tensor(fingerprint(suv), dtype=torch.float64),
+        }
+        return self.transform(read, start=1)
 
 
 def file_names(batch: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

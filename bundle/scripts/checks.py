@@ -1,4 +1,4 @@
-"""See that every file can be used before anything is computed or written."""
+"""See that a file can be used before anything is computed of it or written."""
 
 import gzip
 import hashlib
@@ -68,25 +68,38 @@ def check_training_cases(cases: Sequence[Mapping[str, Any]]) -> dict[str, Finger
     return fingerprints
 
 
-def check_inference_cases(
-    cases: Sequence[Mapping[str, Any]], trained_tracers: Sequence[str], allow_other_tracer: bool
-) -> dict[str, Fingerprint]:
-    """See that every PET is sound, is what its sidecar tells of, and of a tracer of the weights.
-
-    Returns:
-        Path of a PET → its fingerprint.
+def check_inference_case(path: str) -> nib.Nifti1Image:
+    """Read a PET and see that it is sound and is what its sidecar tells of.
 
     Raises:
-        BadInput: A broken PET, a sidecar of another quantity or volume, or another tracer
-            (or none named) without ``allow_other_tracer``.
+        BadInput: A broken PET, or a sidecar of another quantity or volume.
     """
-    fingerprints = {}
-    for case in cases:
-        suv = read_suv(case["image"])
-        fingerprints[loaded_as(case["image"])] = fingerprint(suv)
-        _check_sidecar(case["image"], suv)
-        _check_tracer(case["image"], trained_tracers, allow_other_tracer)
-    return fingerprints
+    suv = read_suv(path)
+    _check_sidecar(path, suv)
+    return suv
+
+
+def check_tracer(path: str, trained: Sequence[str], allow_other: bool) -> None:
+    """See that a PET is there and of a tracer of the weights.
+
+    Raises:
+        BadInput: No such file, or another tracer (or none named) without ``allow_other``.
+    """
+    _require_file(path, "SUV")
+    tracer = tracer_of(path)
+    if tracer in trained:
+        return
+    found = f"its sidecar names {tracer}" if tracer else "no sidecar names its tracer"
+    sentence = (
+        f"{shown(path)} must be a PET of {' or '.join(trained)}, on which the weights were "
+        f"trained, and {found}"
+    )
+    if not allow_other:
+        raise BadInput(
+            f"{sentence}. The dose would be meaningless for another tracer; to go on all the same, "
+            "give --allow_other_tracer True."
+        )
+    logger.warning("%s. Going on as told: DO NOT TRUST THIS DOSE MAP.", sentence)
 
 
 def read_suv(path: str) -> nib.Nifti1Image:
@@ -218,23 +231,6 @@ def _check_sidecar(path: str, suv: nib.Nifti1Image) -> None:
         )
 
 
-def _check_tracer(path: str, trained: Sequence[str], allow_other: bool) -> None:
-    tracer = tracer_of(path)
-    if tracer in trained:
-        return
-    found = f"its sidecar names {tracer}" if tracer else "no sidecar names its tracer"
-    sentence = (
-        f"{shown(path)} must be a PET of {' or '.join(trained)}, on which the weights were "
-        f"trained, and {found}"
-    )
-    if not allow_other:
-        raise BadInput(
-            f"{sentence}. The dose would be meaningless for another tracer; to go on all the same, "
-            "give --allow_other_tracer True."
-        )
-    logger.warning("%s. Going on as told: DO NOT TRUST THIS DOSE MAP.", sentence)
-
-
 def _check_dose(path: str, suv: nib.Nifti1Image, known: np.ndarray) -> None:
     image = _read(path, "dose")
     _same_grid(path, image, suv, "its PET")
@@ -302,14 +298,21 @@ def _corner_shifts_mm(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]
     return shifts_mm
 
 
-def _read(path: str, what: str) -> nib.Nifti1Image:
-    name = shown(path)
+def _require_file(path: str, what: str) -> None:
     if not Path(path).is_file():
         raise BadInput(
-            f"{name} must be a NIfTI file of {what}, and there is none. Check the path: {path}"
+            f"{shown(path)} must be a NIfTI file of {what}, and there is none. Check the path: "
+            f"{path}"
         )
+
+
+def _read(path: str, what: str) -> nib.Nifti1Image:
+    """Return a file's volume, checked; ``extra`` holds the file's hash."""
+    name = shown(path)
+    _require_file(path, what)
     try:
         content = Path(path).read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
         # Unpacked here and not by nibabel, which leaves the checksum unread.
         content = gzip.decompress(content) if content[:2] == GZIP_MAGIC else content
         second = content[:4] in NIFTI2_HEADER_BYTES
@@ -335,7 +338,7 @@ def _read(path: str, what: str) -> nib.Nifti1Image:
             f"as the unit of length (xyzt_units {unit}). Write it anew in mm."
         )
     _check_place(name, _forms(image, name), data.shape)
-    return nib.Nifti1Image(data, image.affine)
+    return nib.Nifti1Image(data, image.affine, extra={"file_sha256": sha256})
 
 
 def _forms(image: nib.Nifti1Image, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:

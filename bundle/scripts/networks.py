@@ -17,6 +17,7 @@ from scripts.errors import BadInput
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 LARGEST_SUV = 1000.0  # g/mL; ours: a bladder can exceed 100
 ROUNDING_SUV = 1e-3  # g/mL; ours: what resampling 1,000 g/mL in single precision may lack
+PASS_FEATURES = 5  # of the first level's features, how many a pass holds at a time; measured
 
 
 class DoseGenerator(nn.Module):
@@ -41,6 +42,12 @@ class DoseGenerator(nn.Module):
         dose_per_suv: Scale of the prior, Gy/GBq per g/mL.
         suv_scale: Where asinh turns from linear to logarithmic, g/mL.
         max_log_factor: Bound of abs(f); 5 lets the factor span 1/148 to 148.
+
+    Attributes:
+        divisor: Voxels by which a window must be placed for the U-Net to halve it as it halves
+            the whole volume.
+        halo: How far a voxel's dose looks, voxels, rounded up to ``divisor``.
+        bytes_per_voxel: What one pass takes at most, without gradients.
     """
 
     kernel_x: Tensor
@@ -71,10 +78,16 @@ class DoseGenerator(nn.Module):
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
         self.divisor = 2 ** (len(channels) - 1)
+        self.bytes_per_voxel = PASS_FEATURES * channels[0] * 4
         self.dose_per_suv = float(dose_per_suv)
         self.suv_scale = float(suv_scale)
         self.max_log_factor = float(max_log_factor)
         kernels = [_gaussian(prior_fwhm_mm / FWHM_PER_SIGMA / mm) for mm in voxel_mm]
+        # Per level a convolution down, one up, and those of the residual units, of 3 voxels each.
+        per_level = 2 * num_res_units + 1 if num_res_units else 2
+        reach = per_level * (self.divisor - 1) + max(num_res_units, 1) * self.divisor
+        reach = max(reach, *(kernel.numel() // 2 for kernel in kernels))
+        self.halo = -(-reach // self.divisor) * self.divisor
         # Not in the state dict: a constant of the configuration, not a weight.
         self.register_buffer("kernel_x", kernels[0].reshape(1, 1, -1, 1, 1), persistent=False)
         self.register_buffer("kernel_y", kernels[1].reshape(1, 1, 1, -1, 1), persistent=False)

@@ -13,9 +13,10 @@ import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
 
-from scripts.checks import loaded_as, shown, tracer_of
+from scripts.checks import shown, tracer_of
 from scripts.errors import BadInput
 from scripts.fingerprints import Fingerprint, file_sha256, tell_seen
+from scripts.inferers import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,6 @@ class WritePredictions:
         fold: The fold that these weights have not seen, or None.
         notice: What a reader of the map must know.
         parameters: What else the result depends on.
-        fingerprints: Path of a PET → its fingerprint, by which the weights tell what they saw.
     """
 
     def __init__(
@@ -49,7 +49,6 @@ class WritePredictions:
         fold: int | None,
         notice: str,
         parameters: Mapping[str, Any],
-        fingerprints: Mapping[str, Fingerprint],
     ) -> None:
         self.typed_output_dir = output_dir
         self.output_dir = Path(output_dir).resolve()
@@ -61,9 +60,8 @@ class WritePredictions:
         self.partial: Path | None = None
         self.inputs: dict[str, str] = {}
         self.tracers: dict[str, str | None] = {}
-        self.fingerprints = fingerprints
-        self.seen: dict[str, str | None] | None = None
-        self.seen_in: dict[str, str | None] = {}
+        self.fingerprints: dict[str, Fingerprint] = {}
+        self.seen_in: dict[str, str | None] | None = None
         self.range: dict[str, tuple[float, float]] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -74,7 +72,7 @@ class WritePredictions:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.give_up)
 
     def start(self, engine: Engine) -> None:
-        """Make the folder to fill, and tell of PETs that the weights have seen.
+        """Make the folder to fill.
 
         Raises:
             BadInput: ``output_dir`` holds something already.
@@ -95,7 +93,6 @@ class WritePredictions:
                 f"output_dir must be a folder that can be made, and '{self.typed_output_dir}' "
                 f"cannot: {error.strerror}. Name another."
             ) from error
-        self.seen = tell_seen(self.fingerprints, self.weights_path)
 
     def write_maps(self, engine: Engine) -> None:
         """Write the maps of one iteration, each on its PET's own grid.
@@ -109,7 +106,6 @@ class WritePredictions:
             name = case.get("name", f"CASE{engine.state.iteration:04d}/C1")
             folder = self.partial / name
             folder.mkdir(parents=True, exist_ok=True)
-            grid = nib.load(source)
             # Resampling in single precision can leave a rounding error below 0.
             dose = output["pred"][0].cpu().numpy().astype(np.float32).clip(min=0)
             if not np.isfinite(dose).all():
@@ -117,18 +113,21 @@ class WritePredictions:
                     f"The dose map of {shown(source)} must be finite, and holds NaN or infinity in "
                     f"{int((~np.isfinite(dose)).sum())} voxels. Use other weights, or --amp False."
                 )
-            image = nib.Nifti1Image(dose, grid.affine)
+            image = nib.Nifti1Image(dose, case["image"].meta["original_affine"])
             image.header.set_xyzt_units("mm", "sec")
             nib.save(image, folder / "dose.nii.gz")
             self.range[name] = float(dose.min()), float(dose.max())
-            if self.seen is not None:
-                self.seen_in[name] = self.seen.get(loaded_as(source))
-            self.inputs[shown(source)] = file_sha256(source)
+            self.fingerprints[name] = tuple(case["fingerprint"].tolist())
+            self.inputs[shown(source)] = case["file_sha256"]
             self.tracers[name] = tracer_of(source)
 
     def finish(self, engine: Engine) -> None:
-        """Write the JSON, let the folder appear, and say where it is and what it holds."""
+        """Write the JSON, let the folder appear, and say where it is and what it holds.
+
+        It tells, too, of PETs that the weights have seen.
+        """
         assert self.partial is not None
+        self.seen_in = tell_seen(self.fingerprints, self.weights_path)
         single = list(self.range) == [SINGLE_FILE]
         content = self._single_json() if single else self._cohort_json()
         text = json.dumps(content, indent=4, ensure_ascii=False) + "\n"
@@ -146,9 +145,18 @@ class WritePredictions:
         )
 
     def give_up(self, engine: Engine, error: Exception) -> None:
-        """Leave nothing half-written."""
+        """Leave nothing half-written.
+
+        Raises:
+            BadInput: There was not enough memory.
+        """
         if self.partial is not None:
             shutil.rmtree(self.partial, ignore_errors=True)
+        if is_out_of_memory(error) and not isinstance(error, BadInput):
+            raise BadInput(
+                "Memory must hold one pass over the whole body, and does not. Add "
+                "inference_tiled.yaml to --config_file: the same map, in smaller windows."
+            ) from error
         raise error
 
     def _cohort_json(self) -> dict[str, Any]:
@@ -157,7 +165,7 @@ class WritePredictions:
             "method": self.method,
             "weights_sha256": self._weights(),
             "fold": dict.fromkeys(self.range, self.fold),
-            **({} if self.seen is None else {"pet_seen_in": self.seen_in}),
+            **({} if self.seen_in is None else {"pet_seen_in": self.seen_in}),
             "provenance": self._provenance(),
         }
 
@@ -169,7 +177,7 @@ class WritePredictions:
             "method": self.method,
             "tracer": self.tracers[SINGLE_FILE],
             "weights_sha256": self._weights(),
-            **({} if self.seen is None else {"pet_seen_in": self.seen_in[SINGLE_FILE]}),
+            **({} if self.seen_in is None else {"pet_seen_in": self.seen_in[SINGLE_FILE]}),
             "provenance": self._provenance(),
         }
 

@@ -21,10 +21,11 @@ from rpt_cohort import file_sha256, read_prediction, read_volume
 from rpt_cohort.schema import Tracer
 from rpt_dosimetry.nifti import voxels_sha256 as voxels_sha256_there
 from scripts.cases import require_cases
-from scripts.checks import check_inference_cases, read_suv, tracer_of, voxels_sha256
+from scripts.checks import check_inference_case, read_suv, tracer_of, voxels_sha256
 from scripts.command_line import refuse_unknown
 from scripts.errors import BadInput, bad_input_behind
 from scripts.fingerprints import fingerprint, kept_hash, seen_in, write_model_json
+from scripts.transforms import averaged
 
 Run = Callable[..., ConfigWorkflow]
 
@@ -245,10 +246,92 @@ def test_oblique_affine_is_kept(run: Run, pet: Path, tmp_path: Path) -> None:
     angle = np.deg2rad(10)
     turn = np.eye(4)
     turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    nib.save(nib.Nifti1Image(values(image), turn @ image.affine), pet)
+    straight = values(dose_of(run, pet, tmp_path / "straight"))
+    nib.save(nib.Nifti1Image(np.array(values(image)), turn @ image.affine), pet)
     dose = dose_of(run, pet, tmp_path / "out")
     assert dose.shape == image.shape
     np.testing.assert_allclose(dose.affine, turn @ image.affine, atol=1e-4)
+    np.testing.assert_allclose(values(dose), straight, atol=1e-4 * straight.max())
+
+
+def stripes(voxel_mm: float, suv: float, every: int, axis: int) -> nib.Nifti1Image:
+    """SUV in every so manieth layer along an axis, none between."""
+    shape = [int(336 / voxel_mm) if n == axis else 20 for n in range(3)]
+    data = np.zeros(shape, np.float32)
+    np.moveaxis(data, axis, 0)[::every] = suv
+    sizes = [voxel_mm if n == axis else 4.8 for n in range(3)]
+    return nib.Nifti1Image(data, np.diag([*sizes, 1.0]))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(("voxel_mm", "every"), [(1.6, 3), (2.4, 2), (1.2, 4)])
+def test_a_finer_pet_is_averaged_and_not_sampled(
+    run: Run, tmp_path: Path, voxel_mm: float, every: int, axis: int
+) -> None:
+    """Stripes of a period of 4.8 mm have the dose of their mean, not of whatever layer is hit."""
+    expected = []
+    for name, image in {
+        "stripes": stripes(voxel_mm, 6.0, every, axis),
+        "mean": stripes(voxel_mm, 6.0 / every, 1, axis),
+    }.items():
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+        path = tmp_path / f"{name}.nii.gz"
+        dose = values(dose_of(run, path, tmp_path / name, allow_other_tracer=True))
+        inside = dose.take(dose.shape[axis] // 2, axis)  # beyond what the ends reach
+        expected.append(inside[8:12, 8:12].mean())
+    assert expected[0] == pytest.approx(expected[1], rel=0.01)
+
+
+def test_averaging_is_over_one_voxel_of_the_network_and_leaves_coarse_axes_alone() -> None:
+    rng = np.random.default_rng(0)
+    suv = rng.random((12, 9, 10), dtype=np.float32)
+    fine = averaged(nib.Nifti1Image(suv, np.diag([1.6, 3.0, 4.8, 1.0])), "a", [4.8] * 3)
+    middle = (suv[:-2] + suv[1:-1] + suv[2:]) / 3
+    np.testing.assert_allclose(fine.numpy()[1:-1], middle, rtol=1e-5)
+    # Each file axis by the voxel of the axis of the body that it runs along.
+    turned = np.array([[0, 0, 2.0, 0], [4.0, 0, 0, 0], [0, 4.0, 0, 0], [0, 0, 0, 1]])
+    other = averaged(nib.Nifti1Image(suv, turned), "a", [4.0, 9.0, 9.0])
+    middle = (suv[..., :-2] / 2 + suv[..., 1:-1] + suv[..., 2:] / 2) / 2
+    np.testing.assert_allclose(other.numpy()[..., 1:-1], middle, rtol=1e-5)
+
+
+def test_each_pet_is_read_once(
+    run: Run, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def read_bytes(path: Path) -> bytes:
+        opened.append(str(path))
+        with path.open("rb") as stream:
+            return stream.read()
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("another reading")
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr("nibabel.load", never)
+    monkeypatch.setattr("monai.transforms.LoadImage.__call__", never)
+    run("inference", dataset_dir=cohort, output_dir=tmp_path / "out")
+    assert sorted(opened) == sorted(map(str, cohort.glob("*/*/pet.nii.gz")))
+
+
+def test_air_has_no_dose_and_the_body_the_uncropped_volume_s(
+    run: Run, pet: Path, tmp_path: Path
+) -> None:
+    suv = np.array(values(nib.Nifti1Image.from_filename(pet)))
+    cropped = values(dose_of(run, pet, tmp_path / "cropped"))
+    whole = values(dose_of(run, pet, tmp_path / "whole", body_suv=0.0))
+    body = suv > 0.3
+    assert (cropped == 0).mean() > 0.5 > (whole == 0).mean()
+    assert cropped[body].mean() == pytest.approx(whole[body].mean(), rel=1e-3)
+    assert abs(cropped - whole)[body].max() < 0.01 * whole.max()
+
+
+def test_a_pet_without_a_body_is_refused(run: Run, pet: Path, tmp_path: Path) -> None:
+    change_image(pet, lambda suv: suv * (0.09 / suv.max()))
+    sentence = refused(run, image=pet, output_dir=tmp_path / "out")
+    assert "must hold a body, SUV above 0.1 g/mL, got 0.09 at most" in sentence
+    assert not (tmp_path / "out").exists()
 
 
 def test_windows_agree_with_the_whole_volume_as_far_as_their_context(
@@ -472,7 +555,7 @@ def test_a_pet_too_cold_to_be_one_is_told(
     pet: Path, largest: float, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     change_image(pet, lambda suv: suv * (largest / suv.max()))
-    check_inference_cases([{"image": str(pet)}], ["68Ga-PSMA-11"], False)
+    check_inference_case(str(pet))
     messages = [record.getMessage() for record in caplog.records]
     assert [
         f"the largest SUV is {largest:g} g/mL, and no PSMA PET is so cold" in one
@@ -533,7 +616,7 @@ def test_sidecar_of_another_voxel_size_is_refused(pet: Path, factors: tuple[floa
     def check(*spacing_mm: float) -> None:
         told = {"tracer": "68Ga-PSMA-11", "unit": "g/mL", "spacing_mm": list(spacing_mm)}
         pet.with_name("suv.json").write_text(json.dumps(told))
-        check_inference_cases([{"image": str(pet)}], ["68Ga-PSMA-11"], False)
+        check_inference_case(str(pet))
 
     check(*(float(mm) for mm in size_mm))
     check(*(float(mm) * 1.003 for mm in size_mm))
@@ -570,7 +653,7 @@ def test_a_reoriented_volume_keeps_its_hash_here_and_in_rpt_dosimetry(tmp_path: 
         turned = image.as_reoriented(np.array(list(zip(order, flips, strict=True))))
         turned.to_filename(path)
         assert voxels_sha256(turned) == voxels_sha256_there(read_volume(path)) == digest
-        check_inference_cases([{"image": str(path)}], ["68Ga-PSMA-11"], False)
+        check_inference_case(str(path))
     mirrored = nib.Nifti1Image(suv[::-1], mm)  # voxels that moved are others
     mirrored.to_filename(path)
     assert voxels_sha256(mirrored) == voxels_sha256_there(read_volume(path)) != digest

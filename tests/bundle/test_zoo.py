@@ -30,8 +30,8 @@ TENSOR = {
     *("is_patch_data", "channel_def"),
 }
 SHIPPED_YAML = (
-    *("train", "evaluate", "inference", "cross_validate"),
-    *("multi_gpu_train", "multi_gpu_evaluate"),
+    *("train", "evaluate", "inference", "inference_tiled", "inference_trt"),
+    *("cross_validate", "multi_gpu_train", "multi_gpu_evaluate"),
 )
 
 
@@ -113,7 +113,13 @@ def test_export_to_torchscript_predicts_the_same(bundle: Path, tmp_path: Path) -
     assert "preprocessing" in json.loads(extra["inference.json"])
 
 
-@pytest.mark.parametrize("name", ["train", "train+evaluate", "inference"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("train", "train+evaluate", "inference"),
+        *("inference+inference_tiled", "inference+inference_trt"),
+    ],
+)
 def test_check_properties_is_empty_without_any_data(workflow: Run, name: str) -> None:
     built = workflow(name)
     built.initialize()
