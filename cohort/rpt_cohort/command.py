@@ -325,7 +325,7 @@ def fault_sentence(error: ValidationError) -> str:
     place = ".".join(map(str, fault["loc"]))
     got = f", got {fault['input']!r}" if isinstance(fault["input"], int | float) else ""
     more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
-    message = fault["msg"].removeprefix("Value error, ")
+    message = fault["msg"].removeprefix("Value error, ").removesuffix(".")
     return f"{place + ': ' if place else ''}{message}{got}{more}."
 
 

@@ -103,7 +103,7 @@ def killed_at(workflow: Run, step: int, **options: Any) -> None:
     built.finalize()
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_training_goes_on_as_if_it_had_not_been(
     workflow: Run, train: Run, patients: Path, tmp_path: Path, num_workers: int
 ) -> None:

@@ -347,6 +347,7 @@ def files_below(folder: Path) -> list[Path]:
     return [one for one in sorted(folder.rglob("*")) if one.is_file()]
 
 
+@pytest.mark.slow
 def test_a_real_dask_scheduler(folders, tmp_path) -> None:
     """A scheduler and two worker processes of this machine; the files do not depend on them."""
     distributed = pytest.importorskip("dask.distributed")

@@ -95,7 +95,7 @@ def test_a_cycle_listed_twice(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("name: a\nname: b\n", "every key once, and at line 1 it is not"),
+        ("name: a\nname: b\n", "every key once, and at line 2 it is not"),
         ("name: [a\n", "must be YAML"),
         ("", "STUDY.yaml: Input should be a valid dictionary"),
         ("a: !!python/object:os.system {}\n", "must be YAML"),

@@ -140,6 +140,7 @@ def found(breathing):
     return guides[0], *deform(*guides, shifted(np.zeros(3)))
 
 
+@pytest.mark.slow
 def test_a_known_deformation_of_a_virtual_ct(found, breathing) -> None:
     fixed, deformation, told = found
     off_mm = np.linalg.norm(deformation.displacement_mm - breathing[2], axis=-1)[fixed.body]
@@ -148,6 +149,7 @@ def test_a_known_deformation_of_a_virtual_ct(found, breathing) -> None:
     assert 0.5 < told.least < 1.0 < told.largest < 1.6
 
 
+@pytest.mark.slow
 def test_deformed_activity_is_kept_and_comes_nearer(found, breathing) -> None:
     fixed, moving, _ = breathing
     grid, still = grid_of(fixed.emission), shifted(np.zeros(3))

@@ -210,6 +210,11 @@ def _row(row: dict[str, str], name: str) -> RateRow:
                 f"{name}: {field.name} must be from {least:g} to {most:g}, got {value:g}. "
                 "Rates are per minute, not per hour; a release that never comes is 1e-9 /min."
             )
+    if rates.k4_per_min > rates.k2_per_min:
+        raise ValueError(
+            f"{name}: k4_per_min must be at most k2_per_min, got {rates.k4_per_min:g} above "
+            f"{rates.k2_per_min:g}. What is bound leaves more slowly than what is free."
+        )
     return rates
 
 

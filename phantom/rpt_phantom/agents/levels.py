@@ -187,7 +187,8 @@ def patient_groups(
 ) -> list[Group | None]:
     """Return the group of each number: regions by their code, then lesions; None without rates.
 
-    The dial at 0 gives cortex and medulla one K₁ and one k₄, their means by volume.
+    The dial at 0 gives cortex and medulla one K₁ and one K₁/k₄, their means by volume, so that
+    the kidney keeps what it takes up and how long.
 
     Args:
         biology: The patient's factors for the agent.
@@ -197,17 +198,19 @@ def patient_groups(
     table = dict(rate_table(biology.agent))
     cortex, medulla = table[Region.KIDNEY_CORTEX], table[Region.KIDNEY_MEDULLA]
     k1 = cortex.k1_ml_per_min_per_ml - medulla.k1_ml_per_min_per_ml
-    k4 = cortex.k4_per_min - medulla.k4_per_min
+    kept_cortex, kept_medulla = (
+        row.k1_ml_per_min_per_ml / row.k4_per_min for row in (cortex, medulla)
+    )
     for region, share in (
         (Region.KIDNEY_CORTEX, medulla_share),
         (Region.KIDNEY_MEDULLA, medulla_share - 1),
     ):
         to_mean, row = (heterogeneity - 1) * share, table[region]
-        table[region] = replace(
-            row,
-            k1_ml_per_min_per_ml=row.k1_ml_per_min_per_ml + to_mean * k1,
-            k4_per_min=row.k4_per_min + to_mean * k4,
-        )
+        if not to_mean:
+            continue
+        k1_here = row.k1_ml_per_min_per_ml + to_mean * k1
+        kept = row.k1_ml_per_min_per_ml / row.k4_per_min + to_mean * (kept_cortex - kept_medulla)
+        table[region] = replace(row, k1_ml_per_min_per_ml=k1_here, k4_per_min=k1_here / kept)
     groups: list[Group | None] = [None] * len(Region)
     of_lesions = zip(biology.lesion_uptake[:lesions], biology.lesion_release[:lesions], strict=True)
     factors = [(region, 1.0, 1.0) for region in TISSUES]
