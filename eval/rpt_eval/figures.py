@@ -290,7 +290,7 @@ def draw_case(
     columns = 2 if len(predictions) == 1 else 4
     rows = -(-(2 + 2 * len(predictions)) // columns)
     panel_inches = 5.5 * height_mm / width_mm
-    figure = Figure(figsize=(7.0 * columns, rows * (panel_inches + 1.0)), layout="constrained")
+    figure = Figure(figsize=(7.0 * columns, rows * (panel_inches + 1.0)), layout="compressed")
     axes = list(figure.subplots(rows, columns).flat)
     panels = 2 + 2 * len(predictions)
     side_by_side(
