@@ -160,7 +160,9 @@ def main() -> None:
         f"patients of seed {one}, beside the PET blurred by the SD that is best on them; on the "
         f"other {asked.patients - TRAINING} of that seed, then on all of seed {other}. How much "
         "of it is one factor for all contrast (the PET's own pattern, which the dose does not "
-        "share) is told between; the rest is what changes with depth and with what is near.",
+        "share) is told between; the rest is what changes with depth and with what is near. The "
+        f"{NEAR_LESION_MM:g} mm were chosen after all voxels of both seeds had been seen, in "
+        "which a few beside lesions rule the liver's error.",
     ]
     for least_mm, where in (
         (NEAR_LESION_MM, f"farther than {NEAR_LESION_MM:g} mm (one resolution) from any lesion"),

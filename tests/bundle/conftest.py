@@ -9,7 +9,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
+from torch import nn
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
 sys.path.insert(0, str(BUNDLE))
@@ -21,6 +22,18 @@ Run = Callable[..., ConfigWorkflow]
 def bundle() -> Path:
     """The bundle's root."""
     return BUNDLE
+
+
+@pytest.fixture(scope="module")
+def shipped() -> nn.Module:
+    """The generator of inference.yaml with the weights of the repository."""
+    from scripts.weights import load_generator
+
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE / "configs" / "inference.yaml"))
+    network = parser.get_parsed_content("network_def")
+    load_generator(network, str(BUNDLE / "models" / "model.pt"))
+    return network.eval()  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")

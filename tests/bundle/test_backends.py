@@ -11,25 +11,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 from monai.handlers import TrtHandler
 from monai.networks.utils import convert_to_onnx
 from scripts import backends
 from scripts.backends import Backend, OpenVinoNetwork
 from scripts.errors import BadInput, bad_input_behind
 from scripts.networks import DoseGenerator
-from scripts.weights import GeneratorCheckpointLoader, load_generator
+from scripts.weights import GeneratorCheckpointLoader
 
 Run = Callable[..., ConfigWorkflow]
-
-
-@pytest.fixture(scope="module")
-def shipped(bundle: Path) -> DoseGenerator:
-    parser = ConfigParser()
-    parser.read_config(str(bundle / "configs" / "inference.yaml"))
-    network = parser.get_parsed_content("network_def")
-    load_generator(network, str(bundle / "models" / "model.pt"))
-    return network.eval()  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -10,23 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 from scripts.errors import BadInput, bad_input_behind
 from scripts.inferers import TiledInferer, free_gb
 from scripts.networks import DoseGenerator
-from scripts.weights import load_generator
 from torch import Tensor, nn
 
 Run = Callable[..., ConfigWorkflow]
-
-
-@pytest.fixture(scope="module")
-def shipped(bundle: Path) -> DoseGenerator:
-    parser = ConfigParser()
-    parser.read_config(str(bundle / "configs" / "inference.yaml"))
-    network = parser.get_parsed_content("network_def")
-    load_generator(network, str(bundle / "models" / "model.pt"))
-    return network.eval()  # type: ignore[no-any-return]
 
 
 def generator(channels: list[int], num_res_units: int) -> DoseGenerator:

@@ -13,7 +13,6 @@ from monai.losses import PatchAdversarialLoss
 from scipy.ndimage import gaussian_filter
 from scripts.errors import BadInput
 from scripts.networks import FWHM_PER_SIGMA, DoseDiscriminator, DoseGenerator
-from scripts.weights import load_generator
 from torch import Tensor, nn
 
 
@@ -35,15 +34,6 @@ def trained_like() -> DoseGenerator:
     network = generator()
     nn.init.normal_(network.head.weight, std=0.5)
     return network
-
-
-@pytest.fixture(scope="module")
-def shipped(bundle: Path) -> DoseGenerator:
-    parser = ConfigParser()
-    parser.read_config(str(bundle / "configs" / "inference.yaml"))
-    network = parser.get_parsed_content("network_def")
-    load_generator(network, str(bundle / "models" / "model.pt"))
-    return network.eval()  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

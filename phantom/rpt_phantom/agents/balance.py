@@ -100,7 +100,7 @@ class Chain:
     residence_min: tuple[float | Float[np.ndarray, " n"], ...]
 
     def in_pool(self, pool: int, time_min: float) -> float:
-        """Return what is in a pool (-1: the last), of the injected activity, without decay."""
+        """Return what is in a pool (−1: the last), of the injected activity, decay-corrected."""
         return self._through(self._poles()[: len(self.residence_min) + pool + 1], time_min)
 
     def left(self, time_min: float) -> float:
