@@ -7,11 +7,12 @@ on 2 cores; a run that was killed goes on), prints the tables and writes them to
 
 import argparse
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32, Integer
 from rpt_cohort.command import in_parallel
 from rpt_cohort.labels import ORGANS
 from rpt_phantom.agents import POPULATION
@@ -33,22 +34,35 @@ Rows = Float32[np.ndarray, "voxel column"]
 
 
 def organ_rows(made: VirtualCycle) -> dict[str, Rows]:
-    """Return an organ's voxels without lesions.
+    """Return the voxels of a cycle's organs, without lesions."""
+    inside = (made.lesions == 0) & (made.fov > 0)
+    regions = {organ: np.isin(made.organs, ORGANS[organ]) & inside for organ in COMPARED}
+    return voxel_rows(
+        made.pet_suv, made.lesions, made.dose_gy_per_gbq, regions, made.grid.spacing_mm[0]
+    )
+
+
+def voxel_rows(
+    suv: Float32[np.ndarray, "x y z"],
+    lesions: Integer[np.ndarray, "x y z"],
+    dose_gy_per_gbq: Float32[np.ndarray, "x y z"],
+    regions: Mapping[str, Bool[np.ndarray, "x y z"]],
+    spacing_mm: float,
+) -> dict[str, Rows]:
+    """Return each region's voxels; one of few voxels has none.
 
     Columns: local means of the PET, depth and distance from a lesion in mm, dose.
     """
-    spacing_mm = made.grid.spacing_mm[0]
-    local = [gaussian_filter(made.pet_suv, std / spacing_mm) for std in STD_MM]
-    away_mm = np.full(made.lesions.shape, np.inf)
-    if made.lesions.any():
-        away_mm = distance_transform_edt(made.lesions == 0, sampling=spacing_mm)
+    local = [gaussian_filter(suv, std / spacing_mm) for std in STD_MM]
+    away_mm = np.full(suv.shape, np.inf)
+    if lesions.any():
+        away_mm = distance_transform_edt(lesions == 0, sampling=spacing_mm)
     rows = {}
-    for organ in COMPARED:
-        here = np.isin(made.organs, ORGANS[organ]) & (made.lesions == 0) & (made.fov > 0)
+    for name, here in regions.items():
         if np.count_nonzero(here) >= LEAST_VOXELS:
             depth_mm = distance_transform_edt(here, sampling=spacing_mm)
-            columns = [*local, depth_mm, away_mm, made.dose_gy_per_gbq]
-            rows[organ] = np.stack([one[here] for one in columns], axis=1).astype(np.float32)
+            columns = [*local, depth_mm, away_mm, dose_gy_per_gbq]
+            rows[name] = np.stack([one[here] for one in columns], axis=1).astype(np.float32)
     return rows
 
 
@@ -83,11 +97,7 @@ def shape_errors(train: list[Rows], test: list[Rows]) -> tuple[float, dict[str, 
     contrast = np.concatenate([shape(rows[:, at]) for rows in train]) - 1
     wanted = np.concatenate([shape(rows[:, -1]) for rows in train])
     slope = float(np.sum(weight * contrast * (wanted - 1)) / np.sum(weight * contrast**2))
-    model = HistGradientBoostingRegressor(
-        max_iter=200, learning_rate=0.06, max_leaf_nodes=15, min_samples_leaf=200, random_state=0
-    )
-    seen = np.concatenate([features(rows) for rows in train])
-    model.fit(seen, wanted, sample_weight=weight / weight.mean())
+    model = trees(train)
     errors = {
         "blurred PET": [off(rows[:, at], rows) for rows in test],
         f"its contrast times {slope:.2f}": [
@@ -96,6 +106,19 @@ def shape_errors(train: list[Rows], test: list[Rows]) -> tuple[float, dict[str, 
         "boosted trees": [off(model.predict(features(rows)), rows) for rows in test],
     }
     return STD_MM[at], {name: float(np.mean(of)) for name, of in errors.items()}
+
+
+def trees(train: list[Rows]) -> HistGradientBoostingRegressor:
+    """Return boosted trees that give dose over its mean in the organ; patients count alike."""
+    weight = np.concatenate([np.full(len(rows), 1 / len(rows)) for rows in train])
+    model = HistGradientBoostingRegressor(
+        max_iter=200, learning_rate=0.06, max_leaf_nodes=15, min_samples_leaf=200, random_state=0
+    )
+    return model.fit(
+        np.concatenate([features(rows) for rows in train]),
+        np.concatenate([shape(rows[:, -1]) for rows in train]),
+        sample_weight=weight / weight.mean(),
+    )
 
 
 def first_cycle(folder: Path, settings: CohortSettings, patient: int) -> None:

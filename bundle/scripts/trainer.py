@@ -88,8 +88,8 @@ class DoseGANTrainer(SupervisedTrainer):
         engine.state.output = output
 
         engine.network.train()
-        with torch.autocast("cuda", enabled=engine.amp, dtype=torch.bfloat16):
-            output[Keys.PRED] = engine.inferer(suv, engine.network)
+        with torch.autocast(engine.state.device.type, enabled=engine.amp, dtype=torch.bfloat16):
+            output[Keys.PRED] = engine.inferer(suv, engine.network).float()  # sums need it
             engine.fire_event(IterationEvents.FORWARD_COMPLETED)
             losses = engine._generator_losses(output[Keys.PRED], suv, label, mask, organs)
             output.update(losses)
@@ -99,7 +99,7 @@ class DoseGANTrainer(SupervisedTrainer):
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
 
         if engine._is_adversarial:
-            with torch.autocast("cuda", enabled=engine.amp, dtype=torch.bfloat16):
+            with torch.autocast(engine.state.device.type, enabled=engine.amp, dtype=torch.bfloat16):
                 fake = output[Keys.PRED].detach()
                 output[DISCRIMINATOR] = engine._discriminator_loss(fake, suv, label, mask)
             engine._step(output[DISCRIMINATOR], engine.discriminator_optimizer)

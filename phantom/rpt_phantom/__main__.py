@@ -52,7 +52,11 @@ def cohort(
         typer.Option(help="Patients, each with 1 to 3 cycles.", show_default="8"),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="paper: 23 patients with 48 cycles.", show_default="none")
+        str | None,
+        typer.Option(
+            help="paper: 23 patients with 48 cycles. first: each patient's first cycle alone.",
+            show_default="none",
+        ),
     ] = None,
     settings: CohortSettings,
     anatomy: AnatomyFiles = None,

@@ -130,7 +130,7 @@ def write_cohort(
         test_patients: How many patients, the last ones, are for testing; by default every
             fourth, from the third on.
         workers: Processes; by default one for each core. The files do not depend on it.
-        preset: ``paper``, in place of ``patients``.
+        preset: ``paper``, in place of ``patients``, or ``first``: each patient's first cycle.
         organs: Names of organs that the field of view must hold whole.
         dask: Address of a Dask scheduler whose workers see ``out``; ``None`` for this machine.
         overwrite: Whether cycles of other settings that are there may be replaced.

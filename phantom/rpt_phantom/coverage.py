@@ -38,23 +38,27 @@ def cohort_cycles(
 
     Args:
         patients: How many; each patient's cycles are drawn from the seed, 1 to 3. 8 by default.
-        preset: ``paper`` for the paper's counts, in an order that the seed draws.
+        preset: ``paper`` for the paper's counts, in an order that the seed draws; ``first`` for
+            each patient's first cycle alone: more patients in the same time.
 
     Raises:
         BadInput: A number is out of its range, the preset is not known, or both are given.
     """
-    if preset is not None:
-        if preset != "paper":
-            raise BadInput(f"preset must be paper, got {preset!r}.")
+    if preset not in {None, "paper", "first"}:
+        raise BadInput(f"preset must be paper or first, got {preset!r}.")
+    if preset == "paper":
         if patients is not None:
-            raise BadInput("patients must not be given beside preset, which has 23 of them.")
+            raise BadInput("patients must not be given beside preset paper, which has 23 of them.")
         order = generator(seed, 1, Purpose.PRESET).permutation(len(PAPER))
         return {_name(n): PAPER[of] for n, of in enumerate(order.tolist(), start=1)}
     patients = PATIENTS_USUAL if patients is None else patients
     if not 1 <= patients <= PATIENTS_MOST:
         raise BadInput(f"patients must be 1 to {PATIENTS_MOST}, got {patients}.")
-    drawn = {n: virtual_person(seed=seed, patient=n).cycles for n in range(1, patients + 1)}
-    return {_name(n): tuple(range(1, cycles + 1)) for n, cycles in drawn.items()}
+    names = [_name(n) for n in range(1, patients + 1)]
+    if preset == "first":
+        return dict.fromkeys(names, (1,))
+    drawn = (virtual_person(seed=seed, patient=n).cycles for n in range(1, patients + 1))
+    return {name: tuple(range(1, cycles + 1)) for name, cycles in zip(names, drawn, strict=True)}
 
 
 def patient_number(name: str) -> int:

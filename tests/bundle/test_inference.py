@@ -171,8 +171,8 @@ def test_shipped_weights_know_their_own_cohort_and_say_so(bundle: Path) -> None:
     """P001/C1 of seed 0 is of that cohort: its fingerprint, as it was measured."""
     told = json.loads((bundle / "models" / "model.json").read_text())
     assert told["weights_sha256"] == file_sha256(bundle / "models" / "model.pt")
-    assert len(told["training"]) + len(told["validation"]) == 130
-    baseline = (10429.48552, 12895.35153, 16526.23725, 20501.52341)
+    assert len(told["training"]) + len(told["validation"]) == 300
+    baseline = (10785.00328, 13395.30331, 17054.62083, 20946.53678)
     assert seen_in(baseline, told) in ("training", "validation")
 
 

@@ -130,7 +130,7 @@ def test_free_memory_of_this_machine_is_told() -> None:
 
 def write_pet(path: Path, spacing_mm: tuple[float, ...], angle_deg: float) -> Path:
     """A warm ball in a cool block, on a turned grid."""
-    shape = [int(length / mm) for length, mm in zip((250, 250, 500), spacing_mm, strict=True)]
+    shape = [int(length / mm) for length, mm in zip((250, 250, 1000), spacing_mm, strict=True)]
     axes = [(np.arange(n) - n / 2) * mm for n, mm in zip(shape, spacing_mm, strict=True)]
     x, y, z = np.meshgrid(*axes, indexing="ij")
     suv = 1.0 + 9.0 * (x**2 + y**2 + z**2 < 40**2)
@@ -155,7 +155,7 @@ def test_tiled_workflow_writes_the_default_s_map(
     run: Run, tmp_path: Path, spacing_mm: tuple[float, ...], angle_deg: float
 ) -> None:
     pet = write_pet(tmp_path / "suv.nii.gz", spacing_mm, angle_deg)
-    tiles = {"memory_gb": 0.065}  # of 0.08 GB for the whole body
+    tiles = {"memory_gb": 0.13}  # of 0.16 GB for the whole body
     dose = dose_of(run, "inference+inference_tiled", pet, tmp_path / "tiled", **tiles)
     whole = dose_of(run, "inference", pet, tmp_path / "whole")
     assert abs(dose - whole).max() < 1e-5 * whole.max()

@@ -10,6 +10,7 @@ from monai.handlers import IgniteMetricHandler
 from scripts.losses import DoseContentLoss, OrganShapeLoss
 from scripts.metrics import CaseMetric, lower_is_better, nrmse_euclid, nrmse_range, rmse, ssim
 from skimage.metrics import structural_similarity
+from sklearn.metrics import mean_gamma_deviance
 
 
 def maps(seed: int = 0, side: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,18 +20,36 @@ def maps(seed: int = 0, side: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
     return (label + 0.1 * torch.randn_like(label)).clamp(min=0), label
 
 
-def test_loss_of_known_values() -> None:
-    loss = DoseContentLoss(dose_scale=0.02, linear_weight=2.0)
-    prediction, label = torch.full((1, 1, 1, 1, 2), 0.5), torch.tensor([[[[[0.1, 9.0]]]]])
-    mask = torch.tensor([[[[[1.0, 0.0]]]]])
-    expected = 2.0 * 0.4**2 + (math.asinh(25.0) - math.asinh(5.0)) ** 2
-    assert loss(prediction, label, mask).item() == pytest.approx(expected, rel=1e-6)
+def test_loss_is_the_gamma_deviance_inside_the_mask() -> None:
+    prediction, label = maps(side=4)
+    mask = (label > 0.5).float()
+    loss = DoseContentLoss(dose_scale=0.02)(prediction[None], label[None], mask[None])
+    inside = mask.bool()
+    expected = mean_gamma_deviance(label[inside] + 0.02, prediction[inside] + 0.02)
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_loss_of_close_doses_is_their_relative_error_squared() -> None:
+    label = torch.tensor([0.1, 5.0]).reshape(1, 1, 1, 1, 2)
+    loss = DoseContentLoss(dose_scale=1e-9)(1.01 * label, label, torch.ones_like(label))
+    assert loss.item() == pytest.approx(0.01**2, rel=0.02)
+
+
+def test_loss_is_least_at_the_mean_of_what_may_follow() -> None:
+    torch.manual_seed(0)
+    label = torch.randn(1, 1, 1, 1, 1000).exp()  # log-normal: its median is 0.6 of its mean
+    loss, mask = DoseContentLoss(dose_scale=0.02), torch.ones_like(label)
+    at = [
+        loss(torch.full_like(label, f * float(label.mean())), label, mask) for f in (0.99, 1, 1.01)
+    ]
+    assert at[1] < at[0]
+    assert at[1] < at[2]
 
 
 def test_loss_of_a_patch_without_known_dose_is_zero_and_has_a_gradient() -> None:
     prediction = torch.ones(1, 1, 2, 2, 2, requires_grad=True)
     zeros = torch.zeros(1, 1, 2, 2, 2)
-    loss = DoseContentLoss(dose_scale=0.02, linear_weight=1.0)(prediction, zeros, zeros)
+    loss = DoseContentLoss(dose_scale=0.02)(prediction, zeros, zeros)
     loss.backward()
     assert loss.item() == 0.0
     assert prediction.grad is not None

@@ -240,7 +240,7 @@ def test_loss_that_is_not_finite_stops_with_the_batch_named_and_the_checkpoint_k
     train("a", max_epochs=2)
     checkpoint = tmp_path / "a" / "checkpoint.pt"
     kept = {p: p.read_bytes() for p in (checkpoint, checkpoint.with_name("model.pt"))}
-    sentence = refusal(train, "a", resume_from=checkpoint, **{"loss#linear_weight": float("inf")})
+    sentence = refusal(train, "a", resume_from=checkpoint, **{"loss#dose_scale": float("inf")})
     assert "Loss and gradient must be finite" in sentence
     assert "image" in sentence
     assert ".nii.gz" in sentence

@@ -126,8 +126,8 @@ def test_default_split(patients: int, testing: int, folds: int) -> None:
         ({"test_patients": 4}, "test-patients must be 0 to 3"),
         ({"test_patients": -1}, "test-patients must be 0 to 3"),
         ({"workers": 0}, "workers must be 1 or above, got 0"),
-        ({"preset": "paper"}, "patients must not be given beside preset"),
-        ({"patients": None, "preset": "thesis"}, "preset must be paper, got 'thesis'"),
+        ({"preset": "paper"}, "patients must not be given beside preset paper"),
+        ({"patients": None, "preset": "thesis"}, "preset must be paper or first, got 'thesis'"),
         ({"organs": ("brain",)}, "organs must be among kidney"),
         ({"organs": ("liver",), "workers": 1}, "must hold the liver whole, and 16 slices do not"),
     ],
@@ -273,6 +273,11 @@ def test_paper_has_the_papers_cycles() -> None:
     drawn = cohort_cycles(seed=3, patients=None, preset="paper")
     assert sorted(drawn.values()) == sorted(PAPER)
     assert drawn != cohort_cycles(seed=4, patients=None, preset="paper")
+
+
+def test_preset_of_first_cycles_has_the_patients_asked_for() -> None:
+    drawn = cohort_cycles(seed=3, patients=5, preset="first")
+    assert drawn == {f"P00{n}": (1,) for n in range(1, 6)}
 
 
 def test_ceiling_tells_every_cycle(root: Path) -> None:
