@@ -22,7 +22,7 @@ from rpt_phantom.settings import CohortSettings
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "bundle"))
 EPOCHS = 4
-PATCHES = 8  # a step's: batch_cases × patches_per_case of train.yaml
+PATCHES = 8  # a step's: batch_cases of train.yaml × patches_per_case of paper.yaml
 ROWS: dict[str, dict[str, Any]] = {
     "the default": {},
     "without caching": {"cache_rate": 0.0},
@@ -32,13 +32,14 @@ ROWS: dict[str, dict[str, Any]] = {
         "memory_format": "$torch.contiguous_format",
     },
     "torch.compile": {"compile": True},
+    "bfloat16": {"amp": True},
 }
 
 
 def step_seconds(cohort: Path, folder: Path, options: dict[str, Any]) -> list[float]:
     """Return the time of each step after the first epoch, s."""
     workflow = ConfigWorkflow(
-        config_file=str(ROOT / "bundle" / "configs" / "train.yaml"),
+        config_file=[str(ROOT / "bundle" / "configs" / f"{n}.yaml") for n in ("train", "paper")],
         workflow_type="train",
         logging_file=False,
         bundle_root=str(ROOT / "bundle"),
