@@ -17,8 +17,16 @@ COLUMNS = {
     ("body", "nrmse_euclid"): ("body: ‖error‖ ÷ ‖reference‖", 1.0, 3),
     ("body", "ssim"): ("body: SSIM", 1.0, 3),
     ("organs_mean", "nrmse_masked"): ("organs: NRMSE masked, %", 100.0, 2),
-    ("kidney", "ape_organ_mean"): ("kidney: MAPE of the mean, %", 1.0, 1),
     ("lesion", "nrmse_euclid"): ("lesions: ‖error‖ ÷ ‖reference‖", 1.0, 2),
+}
+ORGANS = ("kidney", "liver", "spleen", "salivary_glands")
+ORGAN_COLUMNS = {
+    (organ, metric): (f"{organ.replace('_', ' ')}: {title}", 1.0, digits)
+    for metric, title, digits in (
+        ("shape_error", "shape error", 3),
+        ("ape_organ_mean", "MAPE of the mean, %", 1),
+    )
+    for organ in ORGANS
 }
 NAMES = {"measured": "measured", "truth": "true"}
 REGIONS = ("kidney", "liver", "spleen", "lesion")
@@ -42,8 +50,9 @@ def _lines(folder: Path) -> Iterator[str]:
         f"{summary['n_patients']} {summary['origin']} patients; mean ± SD over patients."
     )
     yield ""
-    yield from _table(methods, found)
-    yield ""
+    for columns in (COLUMNS, ORGAN_COLUMNS):
+        yield from _table(methods, found, columns)
+        yield ""
     if summary["against"] == "measured":
         yield (
             f"Paired tests over patients, {methods[0]} against each other method, ‖error‖ ÷ "
@@ -55,13 +64,20 @@ def _lines(folder: Path) -> Iterator[str]:
         yield ""
 
 
-def _table(methods: list[str], found: dict[tuple[str, str, str], Any]) -> Iterator[str]:
-    yield "| method | " + " | ".join(title for title, _, _ in COLUMNS.values()) + " |"
-    yield "|---" * (len(COLUMNS) + 1) + "|"
+def _table(
+    methods: list[str],
+    found: dict[tuple[str, str, str], Any],
+    columns: dict[tuple[str, str], tuple[str, float, int]],
+) -> Iterator[str]:
+    yield "| method | " + " | ".join(title for title, _, _ in columns.values()) + " |"
+    yield "|---" * (len(columns) + 1) + "|"
     for method in methods:
         cells = []
-        for (region, metric), (_, factor, digits) in COLUMNS.items():
-            entry = found[method, region, metric]
+        for (region, metric), (_, factor, digits) in columns.items():
+            entry = found.get((method, region, metric))
+            if entry is None:  # a map of zeros has no shape
+                cells.append("–")
+                continue
             mean, sd = (factor * entry[f"{of}_over_patients"] for of in ("mean", "sd"))
             cells.append(f"{mean:.{digits}f} ± {sd:.{digits}f}")
         yield f"| `{method}` | " + " | ".join(cells) + " |"
